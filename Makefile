@@ -1,0 +1,246 @@
+# Outrider. `make help` lists the targets.
+#
+# One set of rules serves every build: plain, ASan, TSan and fuzz differ by BUILD (where outputs go), CC and
+# SANITIZE. `make asan` calls this file again with those set. Sources are found by wildcard: a new file needs
+# no edit here.
+
+BUILD ?= build
+SANITIZE ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 10
+SHARED_DATA ?= ../shared/data
+PYTHON ?= python3
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+# Parallel unless told otherwise; a make below this one shares its job slots.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+MAKEFLAGS += --no-builtin-rules
+export PYTHONDONTWRITEBYTECODE := 1
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+BIN := $(BUILD)/outrider
+UNIT := $(BUILD)/unit
+
+# --- sources -------------------------------------------------------------------------------------------
+
+SOURCES := $(wildcard agent/*.c agent/*/*.c plugins/*.c)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+LIB_OBJECTS := $(filter-out %/agent/main.o,$(OBJECTS))
+UNIT_SOURCES := $(wildcard tests/unit/*.c)
+UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(BUILD)/obj/%.o)
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BINS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
+C_FILES := $(wildcard agent/*.[ch] agent/*/*.[ch] plugins/*.[ch] tests/*/*.[ch])
+
+# --- flags ---------------------------------------------------------------------------------------------
+
+# 0.1.0, and the commit where there is one.
+VERSION := 0.1.0$(addprefix +,$(shell git describe --always --dirty 2>/dev/null))
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+CPPFLAGS_ALL := -Iagent -D_GNU_SOURCE
+CFLAGS_ALL := -std=c17 -g -fno-strict-aliasing -fno-common -fPIE -fstack-protector-strong \
+	-fstack-clash-protection -ffunction-sections -fdata-sections
+LDFLAGS_ALL := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections -Wl,--as-needed
+
+ifeq ($(SANITIZE),)
+# clang knows level 2 of fortify for sure, gcc 12 level 3.
+FORTIFY := $(if $(findstring clang,$(CC)),2,3)
+CFLAGS_ALL += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY)
+else
+SANITIZE_FLAGS := -fsanitize=$(SANITIZE) $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined)
+CFLAGS_ALL += -O1 -fno-omit-frame-pointer $(SANITIZE_FLAGS)
+LDFLAGS_ALL += $(SANITIZE_FLAGS)
+endif
+
+# Libraries of the agent, by their pkg-config names; the list grows with the features that need it.
+AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson
+# Their flags are asked for once, after the packages are there, and kept in a file that make includes.
+LIBS_MK := $(BUILD)/libs.mk
+
+# Targets that compile; the others must work on a machine that has no compiler.
+PASSIVE := help clean deps format lint demo check bench fuzz asan tsan
+ifneq ($(filter-out $(PASSIVE),$(or $(MAKECMDGOALS),all)),)
+include $(LIBS_MK)
+endif
+
+# --- setting up ----------------------------------------------------------------------------------------
+
+# build/deps/GROUP says that the packages of GROUP were seen; the script is a fast no-op when they are.
+DEPS := build/deps
+
+$(DEPS)/%: .ci/deps.sh
+	@mkdir -p $(@D)
+	@.ci/deps.sh $*
+	@touch $@
+
+$(LIBS_MK): Makefile | $(DEPS)/build
+	@mkdir -p $(@D)
+	@printf 'AGENT_CFLAGS := %s\nAGENT_LIBS := %s\n' \
+		"$$(pkg-config --cflags $(AGENT_PACKAGES))" "$$(pkg-config --libs $(AGENT_PACKAGES))" >$@
+
+# --- the program ---------------------------------------------------------------------------------------
+
+.PHONY: all
+all: $(BIN) ## builds build/outrider (the default)
+
+# Relinked and recompiled when flags or the version change, not only when sources do.
+FLAGS := $(CC) $(CPPFLAGS_ALL) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS) $(LDFLAGS_ALL) $(LDFLAGS)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' >$@
+$(BUILD)/version.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define OUTRIDER_VERSION "$(VERSION)"' | cmp -s - $@ || echo '#define OUTRIDER_VERSION "$(VERSION)"' >$@
+FORCE:
+
+COMPILE = $(CC) $(CPPFLAGS_ALL) $(AGENT_CFLAGS) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP
+
+# banned.h comes before every source: strcpy and its like do not compile.
+$(BUILD)/obj/agent/%.o: agent/%.c $(BUILD)/flags $(LIBS_MK) | $(DEPS)/build
+	@mkdir -p $(@D)
+	@echo "  CC  $<"
+	@$(COMPILE) $(WARN) -include agent/base/banned.h $(CFLAGS) -c $< -o $@
+$(BUILD)/obj/plugins/%.o: plugins/%.c $(BUILD)/flags $(LIBS_MK) | $(DEPS)/build
+	@mkdir -p $(@D)
+	@echo "  CC  $<"
+	@$(COMPILE) $(WARN) -include agent/base/banned.h $(CFLAGS) -c $< -o $@
+
+# main.c is the one file that knows the version.
+$(BUILD)/obj/agent/main.o: $(BUILD)/version.h
+$(BUILD)/obj/agent/main.o: CPPFLAGS_ALL += -include $(BUILD)/version.h
+
+$(BIN): $(OBJECTS)
+	@echo "  LD  $@"
+	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LDFLAGS) $^ $(AGENT_LIBS) -o $@
+
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
+
+# --- unit tests: one binary, one suite for each tests/unit/test_*.c -----------------------------------
+
+# Each test file exports `Suite *suite_<name>(void)`; the list of them is made from the file names.
+SUITES := $(sort $(patsubst tests/unit/test_%.c,%,$(filter tests/unit/test_%,$(UNIT_SOURCES))))
+$(BUILD)/unit_suites.h: FORCE
+	@mkdir -p $(@D)
+	@printf 'SUITE(%s)\n' $(SUITES) | cmp -s - $@ || printf 'SUITE(%s)\n' $(SUITES) >$@
+
+# Check's macros do not survive -Wconversion; the suites are declared by main.c alone.
+$(BUILD)/obj/tests/unit/%.o: tests/unit/%.c $(BUILD)/flags $(LIBS_MK) $(BUILD)/unit_suites.h | $(DEPS)/check
+	@mkdir -p $(@D)
+	@echo "  CC  $<"
+	@$(COMPILE) -I$(BUILD) -Itests/unit $(filter-out -Wconversion -Wmissing-prototypes,$(WARN)) $(CFLAGS) -c $< -o $@
+
+$(UNIT): $(LIB_OBJECTS) $(UNIT_OBJECTS)
+	@echo "  LD  $@"
+	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LDFLAGS) $^ $(AGENT_LIBS) $$(pkg-config --libs check) -o $@
+
+.PHONY: unit
+unit: $(UNIT) ## builds and runs the unit tests alone (CK_RUN_SUITE=name for one suite)
+	@$(UNIT)
+
+# --- test tiers ----------------------------------------------------------------------------------------
+
+# tests/check/tiers.py runs each `name=command`, prints its time, adds up the counts, ends with one line.
+TIERS := $(PYTHON) tests/check/tiers.py
+RUN_TESTS = $(PYTHON) tests/run/run.py --bin
+HAS_RUN := $(wildcard tests/run/run.py)
+HAS_WIRING := $(wildcard tests/wiring/run)
+unit_tier = "unit=$(1)/unit"
+run_tier = $(if $(HAS_RUN),"run=OUTRIDER_BIN=$(1)/outrider $(RUN_TESTS) $(1)/outrider $(2)")
+
+# The goals that check, asan and tsan need built, reached by a make of their own: only after deps is the
+# list of libraries known.
+.PHONY: programs
+programs: $(BIN) $(UNIT)
+
+.PHONY: check
+check: | $(DEPS)/build $(DEPS)/check ## builds, then runs unit tests, tests/run and tests/check; ends with the counts
+	@$(MAKE) --no-print-directory programs
+	@$(TIERS) $(call unit_tier,$(BUILD)) $(call run_tier,$(BUILD)) \
+		$(if $(HAS_WIRING),"wiring=tests/wiring/run --outrider $(BIN)") \
+		"includes=$(PYTHON) tests/check/includes.py" \
+		"documented=$(PYTHON) tests/check/documented.py --bin $(BIN)" \
+		"sizes=$(PYTHON) tests/check/sizes.py" \
+		"words=$(PYTHON) tests/check/words.py"
+
+.PHONY: asan
+asan: | $(DEPS)/build $(DEPS)/check ## the unit and run tests under AddressSanitizer and UBSan (build/asan)
+	@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined programs
+	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
+		CK_DEFAULT_TIMEOUT=60 $(TIERS) $(call unit_tier,build/asan) $(call run_tier,build/asan)
+
+# ThreadSanitizer needs its shadow where a kernel with much address randomisation may put something else.
+NO_ASLR = $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+.PHONY: tsan
+tsan: | $(DEPS)/build $(DEPS)/check ## the unit and run tests under ThreadSanitizer (build/tsan)
+	@$(MAKE) --no-print-directory BUILD=build/tsan SANITIZE=thread programs
+	@TSAN_OPTIONS="halt_on_error=0:exitcode=66:second_deadlock_stack=1" \
+		CK_DEFAULT_TIMEOUT=60 $(NO_ASLR) $(TIERS) $(call unit_tier,build/tsan) $(call run_tier,build/tsan)
+
+# --- fuzzing: clang's libFuzzer over tests/fuzz/fuzz_*.c ----------------------------------------------
+
+.PHONY: fuzz fuzz-programs
+fuzz: | $(DEPS)/build $(DEPS)/fuzz ## each fuzz target for FUZZ_SECONDS (10), after its seeds and regressions
+	@$(MAKE) --no-print-directory BUILD=build/fuzz CC=clang SANITIZE=address,undefined,fuzzer-no-link fuzz-programs
+	@$(TIERS) $(foreach f,$(notdir $(FUZZ_BINS)),\
+		"$(f)=SHARED_DATA=$(SHARED_DATA) .ci/fuzz.sh build/fuzz/$(f) $(FUZZ_SECONDS)")
+fuzz-programs: $(FUZZ_BINS)
+
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(LIB_OBJECTS)
+	@echo "  LD  $@"
+	@$(COMPILE) -MF $@.d -Itests/fuzz $(CFLAGS) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(AGENT_LIBS) -o $@
+
+# --- the rest ------------------------------------------------------------------------------------------
+
+.PHONY: deps
+deps: ## installs the Debian packages that are missing (all groups), with sudo when not root
+	@.ci/deps.sh build check bench demo fuzz lint
+
+.PHONY: demo
+demo: | $(DEPS)/build $(DEPS)/demo ## an edge and three services, each behind its agent, on this machine (DEMO_SECONDS)
+	@$(MAKE) --no-print-directory all
+	@OUTRIDER_BIN=$(BIN) exec deploy/demo/demo
+
+.PHONY: bench
+bench: | $(DEPS)/build $(DEPS)/bench ## CPU, latency and memory beside nginx, HAProxy and a bare relay (BENCH_QUICK=1)
+	@$(MAKE) --no-print-directory all
+	@OUTRIDER_BIN=$(BIN) exec tests/bench/run
+
+.PHONY: docs
+docs: $(BIN) ## writes docs/options.md, reasons.md and metrics.md from the tables in the program
+	@mkdir -p docs
+	@for page in options reasons metrics; do \
+		$(BIN) help $$page --markdown >$(BUILD)/$$page.md && cp $(BUILD)/$$page.md docs/$$page.md || exit 1; \
+		echo "  docs/$$page.md"; \
+	done
+
+.PHONY: format
+format: | $(DEPS)/lint ## lays out all C files with clang-format
+	@clang-format -i $(C_FILES)
+
+.PHONY: lint
+lint: | $(DEPS)/build $(DEPS)/check $(DEPS)/lint ## gcc and clang with all warnings, clang-tidy, shellcheck, Python syntax
+	@$(TIERS) "lint=AGENT_PACKAGES='$(AGENT_PACKAGES)' .ci/lint.sh"
+
+.PHONY: install
+install: $(BIN) ## installs to DESTDIR/PREFIX/bin and the licence to share/doc
+	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/outrider
+	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/outrider/LICENSE
+
+.PHONY: clean
+clean: ## removes build/
+	rm -rf build
+
+.PHONY: help
+help: ## lists the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | sort | \
+		while IFS='|' read -r name what; do printf '%-16s %s\n' "$$name" "$$what"; done

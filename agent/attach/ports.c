@@ -1,0 +1,92 @@
+#include "attach/ports.h"
+
+#include "base/mem.h"
+#include "net/sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+bool ports_error_is_absence(int error)
+{
+	return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+}
+
+static int *slot(struct ports *p, unsigned worker, uint32_t listener)
+{
+	return &p->fds[(size_t)worker * p->n_listeners + listener];
+}
+
+/* Another listener of the same kind that every machine has. */
+static bool has_stand_in(const struct spec_sidecar *spec, uint32_t at)
+{
+	const struct spec_listener *l = &spec->listeners[at];
+	for (uint32_t i = 0; i < spec->n_listeners && l->addr.sa.sa_family == AF_INET6; i++) {
+		const struct spec_listener *o = &spec->listeners[i];
+		if (o->kind == l->kind && o->upstream == l->upstream && o->addr.sa.sa_family == AF_INET)
+			return true;
+	}
+	return false;
+}
+
+static bool open_listener(struct ports *p, const struct spec_listener *l, uint32_t at, struct err *err)
+{
+	struct addr *a = &p->bound[at];
+	*a = l->addr;
+	if (!socket_listen_check(NULL, a, err))
+		return false;
+	for (unsigned w = 0; w < p->n_workers; w++) {
+		int fd = w > 0 && a->sa.sa_family == AF_UNIX ? fcntl(*slot(p, 0, at), F_DUPFD_CLOEXEC, 3)
+							     : socket_listen(NULL, a, err);
+		if (fd < 0) {
+			int error = errno;
+			if (a->sa.sa_family == AF_UNIX && w > 0)
+				err_set(err, "cannot share %s among workers: %s", l->text, strerror(error));
+			errno = error;
+			return false;
+		}
+		*slot(p, w, at) = fd;
+		if (w == 0 && addr_port(a) == 0 && a->sa.sa_family != AF_UNIX)
+			(void)socket_local(
+				fd, a); /* the other workers share the port that the kernel chose */
+	}
+	return true;
+}
+
+bool ports_open(struct ports *p, const struct spec_sidecar *spec, unsigned n_workers, struct log *log,
+	struct err *err)
+{
+	size_t n = (size_t)n_workers * spec->n_listeners;
+	*p = (struct ports){ .n_workers = n_workers, .n_listeners = spec->n_listeners };
+	p->fds = mem_zarray(n + 1, sizeof(*p->fds));
+	p->bound = mem_zarray(spec->n_listeners + 1u, sizeof(*p->bound));
+	for (size_t i = 0; p->fds && i < n; i++)
+		p->fds[i] = -1;
+	if (!p->fds || !p->bound) {
+		ports_close(p);
+		return err_set(err, "out of memory");
+	}
+	for (uint32_t i = 0; i < spec->n_listeners; i++) {
+		if (open_listener(p, &spec->listeners[i], i, err))
+			continue;
+		if (!ports_error_is_absence(errno) || !has_stand_in(spec, i)) {
+			ports_close(p);
+			return false;
+		}
+		log_write(log, LEVEL_WARN, "process", "an address that this machine lacks is left out",
+			LOG_FIELDS(log_text("address", spec->listeners[i].text),
+				log_text("why", err ? err->text : NULL)));
+	}
+	return true;
+}
+
+void ports_close(struct ports *p)
+{
+	for (size_t i = 0; p->fds && i < (size_t)p->n_workers * p->n_listeners; i++) {
+		if (p->fds[i] >= 0)
+			close(p->fds[i]);
+	}
+	mem_free(p->fds);
+	mem_free(p->bound);
+	*p = (struct ports){ 0 };
+}

@@ -1,0 +1,34 @@
+/* The listening descriptors of one sidecar: one per listener and worker.
+ *
+ * TCP addresses get a SO_REUSEPORT socket per worker, so that the kernel spreads connections; a Unix socket cannot be
+ * opened twice, its workers share one by dup(). A port that somebody else holds is an error even where
+ * SO_REUSEPORT would let us share it: two agents would answer each other's callers by turns.
+ * An IPv6 address on a machine without it is left out (fd -1, one warning) when an IPv4 listener of the same kind
+ * is there: the defaults name [::1] beside 127.0.0.1.
+ * Owner: the control thread; workers borrow the descriptors. */
+#ifndef OUTRIDER_ATTACH_PORTS_H
+#define OUTRIDER_ATTACH_PORTS_H
+
+#include "base/err.h"
+#include "control/log.h"
+#include "proxy/spec.h"
+
+struct ports {
+	unsigned n_workers;
+	uint32_t n_listeners;
+	int *fds;           /* [worker * n_listeners + listener]; -1 = none */
+	struct addr *bound; /* [listener]: with the port that the kernel chose for port 0 */
+};
+
+/* false: nothing is open; err names the address and the remedy. */
+bool ports_open(struct ports *p, const struct spec_sidecar *spec, unsigned n_workers, struct log *log,
+	struct err *err) MUST_CHECK;
+void ports_close(struct ports *p); /* a zeroed one is fine */
+static inline const int *ports_of_worker(const struct ports *p, unsigned worker)
+{
+	return p->fds + (size_t)worker * p->n_listeners;
+}
+/* True for errors that mean "this machine has no such address or family". */
+bool ports_error_is_absence(int error);
+
+#endif

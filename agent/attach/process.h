@@ -1,0 +1,92 @@
+/* The common life of a serving process: `outrider sidecar`, `exec -- CMD…`, `edge`.
+ *
+ *     options ─> control loop, signals ─> spec ─> ports ─> workers, admin ─> child ─> serving ─> drain ─> gone
+ *
+ * Everything is made in that order by the main thread, which then runs the control loop, and taken down in
+ * the reverse order; a step that fails takes down what stands, prints one line with the remedy, and leaves.
+ *     process.c   the life            serving.c   ports, workers, admin port
+ *     leaving.c   signals, child, drain            drain.h   which step comes after which
+ * The three files share `struct process`; nobody outside attach/ sees into it. */
+#ifndef OUTRIDER_ATTACH_PROCESS_H
+#define OUTRIDER_ATTACH_PROCESS_H
+
+#include "attach/child.h"
+#include "attach/drain.h"
+#include "attach/ports.h"
+#include "control/admin.h"
+#include "control/agent.h"
+#include "control/build.h"
+#include "control/options.h"
+#include "control/slots.h"
+#include "net/timer.h"
+
+enum process_kind { PROCESS_SIDECAR, PROCESS_EXEC, PROCESS_EDGE };
+
+enum { /* exit statuses of the agent itself; exec returns its child's */
+	EXIT_OK = 0,
+	EXIT_FAILED = 1, /* a port is taken, memory is short … */
+	EXIT_USAGE = 2   /* options are wrong */
+};
+
+#define PROCESS_SIGNALS 9
+#define PROCESS_DRAIN_STEPS 3
+
+struct process_settings {
+	usec lame_duck, stop_timeout;
+	unsigned workers;
+	bool proxy_env;
+	struct str admin; /* addresses, or "off" */
+	struct guard_policy guard;
+	enum log_level log_level;
+};
+
+struct process {
+	enum process_kind kind;
+	char **command; /* exec: the child's argv, NULL-terminated */
+	struct process_settings set;
+	struct options *options; /* owned */
+	struct log log;
+	struct loop *loop; /* owned: control's */
+	struct child_limits limits;
+
+	/* serving.c */
+	struct slots *slots;          /* owned */
+	struct agent_sidecar sidecar; /* its spec is owned through refs */
+	struct ports ports;
+	struct agent agent;
+	struct admin admin;
+	struct text admin_text; /* where it listens */
+	struct timer beat_timer;
+	int claim; /* @outrider until the admin port has it; -1 */
+
+	/* leaving.c */
+	struct drain drain;
+	struct timer drain_timer;
+	struct beat *acks; /* [worker * PROCESS_DRAIN_STEPS + step]: a worker has read its drain mail */
+	struct child child;
+	struct sigwatch signals[PROCESS_SIGNALS];
+	unsigned stop_signals; /* received and not yet given to the drain */
+	int stop_signal;       /* what the child gets */
+	bool from_terminal;
+};
+
+/* The whole life. argv: what stands behind the command's word. Returns the exit status. */
+int process_main(enum process_kind kind, const char *version, int argc, char **argv);
+
+enum command process_options_for(enum process_kind kind);
+
+/* --- serving.c --------------------------------------------------------------------------------------------- */
+bool serving_start(struct process *p, struct err *err) MUST_CHECK;
+void serving_announce(struct process *p); /* the one line that says where it listens */
+void serving_stop(struct process *p);     /* also of what is half made */
+/* The address that the child's http_proxy names; false: outbound is off. */
+bool serving_proxy_address(const struct process *p, char dst[ADDR_TEXT_MAX]);
+
+/* --- leaving.c --------------------------------------------------------------------------------------------- */
+bool leaving_prepare(struct process *p, struct err *err) MUST_CHECK; /* signals, before anything is open */
+/* Starts the child. false: p->child.status is the exit status. */
+bool leaving_start_child(struct process *p, struct err *err) MUST_CHECK;
+int leaving_status(const struct process *p);
+void leaving_release(struct process *p);
+
+#endif

@@ -1,0 +1,53 @@
+/* The admin port (4191): what an operator asks a running agent.
+ *
+ * A request passes: guard (guard.h) → route table → the page's function, which writes JSON into a text and replies,
+ * now or later. JSON by default; readable text for `?format=text` or `Accept: text/plain` (plain.h), so that a page
+ * writes one form only. A new page is one row of the table in admin_pages.c and one function.
+ * Bounded by httpd (connections, output). Thread: control's. */
+#ifndef OUTRIDER_CONTROL_ADMIN_H
+#define OUTRIDER_CONTROL_ADMIN_H
+
+#include "base/json.h"
+#include "control/agent.h"
+#include "control/guard.h"
+#include "net/httpd.h"
+
+#define ADMIN_PAGE_MAX (HTTPD_OUTPUT_MAX - 4096u)
+
+struct admin {
+	struct agent *agent;       /* borrowed */
+	struct guard_policy guard; /* texts borrowed from the options */
+	struct httpd *httpd;       /* owned */
+};
+
+struct admin_route {
+	const char *method, *path;
+	void (*fn)(struct admin *a, struct httpd_request *r);
+	bool changes_state;
+	const char *help;
+};
+
+enum admin_match { ADMIN_FOUND, ADMIN_NO_PATH, ADMIN_NO_METHOD };
+
+bool admin_start(
+	struct admin *a, struct agent *agent, const struct guard_policy *guard, struct err *err) MUST_CHECK;
+/* fd: listening, owned by the admin from now on. */
+bool admin_listen(struct admin *a, int fd, struct err *err) MUST_CHECK;
+void admin_stop(struct admin *a); /* a zeroed one is fine */
+
+/* --- for the pages (admin_pages.c, admin_traffic.c) --------------------------------------------------------- */
+
+const struct admin_route *admin_routes(size_t *n);
+/* HEAD is served where GET is. *ret is the row when found, else NULL. */
+enum admin_match admin_match(const char *method, struct str path, const struct admin_route **ret);
+/* Ends the request with JSON, or its readable form when that was asked for. body is released. */
+void admin_reply(struct httpd_request *r, int status, struct text *body);
+/* {"error":word,"cause":…,"remedy":…} */
+void admin_refuse(
+	struct httpd_request *r, int status, const char *word, const char *cause, const char *remedy);
+
+void admin_page_upstreams(struct admin *a, struct httpd_request *r);
+void admin_page_stats(struct admin *a, struct httpd_request *r);
+void admin_page_connections(struct admin *a, struct httpd_request *r);
+
+#endif

@@ -1,0 +1,162 @@
+/* The table of admin pages, and those about the agent itself. */
+#include "control/admin.h"
+
+#include <stdio.h>
+
+static void put_u64(struct json *j, const char *key, uint64_t v)
+{
+	json_key(j, key);
+	json_u64(j, v);
+}
+
+static void put_text(struct json *j, const char *key, const char *z)
+{
+	json_key(j, key);
+	json_strz(j, z);
+}
+
+static struct json page_begin(struct text *t)
+{
+	text_init(t, ADMIN_PAGE_MAX);
+	struct json j = json_begin(t);
+	json_object(&j);
+	return j;
+}
+
+static void page_root(struct admin *a, struct httpd_request *r)
+{
+	struct text t;
+	struct json j = page_begin(&t);
+	put_text(&j, "agent", "outrider");
+	put_text(&j, "version", a->agent->version);
+	put_text(&j, "command", a->agent->command);
+	json_key(&j, "pages");
+	json_array(&j);
+	size_t n;
+	const struct admin_route *rows = admin_routes(&n);
+	for (size_t i = 0; i < n; i++) {
+		json_object(&j);
+		put_text(&j, "method", rows[i].method);
+		put_text(&j, "path", rows[i].path);
+		put_text(&j, "what", rows[i].help);
+		json_end(&j);
+	}
+	json_end(&j);
+	json_end(&j);
+	admin_reply(r, 200, &t);
+}
+
+static void put_beats(struct json *j, const struct agent *g, usec now)
+{
+	json_key(j, "workers");
+	json_array(j);
+	for (unsigned w = 0; w < g->n_workers; w++) {
+		json_object(j);
+		put_u64(j, "index", w);
+		json_key(j, "beats");
+		json_bool(j, beat_alive(&g->beats[w], now));
+		put_u64(j, "silent_ms", beat_silence(&g->beats[w], now) / USEC_MS);
+		put_u64(j, "turns", loop_turns(worker_loop(g->workers[w])));
+		json_end(j);
+	}
+	json_end(j);
+}
+
+static void page_health(struct admin *a, struct httpd_request *r)
+{
+	const struct agent *g = a->agent;
+	usec now = loop_now(g->loop);
+	unsigned stuck = 0;
+	for (unsigned w = 0; w < g->n_workers; w++)
+		stuck += !beat_alive(&g->beats[w], now);
+	struct text t;
+	struct json j = page_begin(&t);
+	json_key(&j, "healthy");
+	json_bool(&j, stuck == 0);
+	if (stuck) {
+		put_u64(&j, "stuck_workers", stuck);
+		put_text(&j, "why", "a worker's loop has not turned for two seconds");
+	}
+	if (httpd_query(r, "verbose").p)
+		put_beats(&j, g, now);
+	json_end(&j);
+	admin_reply(r, stuck ? 503 : 200, &t);
+}
+
+static void page_ready(struct admin *a, struct httpd_request *r)
+{
+	const struct agent *g = a->agent;
+	bool ready = g->phase == AGENT_READY;
+	struct text t;
+	struct json j = page_begin(&t);
+	json_key(&j, "ready");
+	json_bool(&j, ready);
+	put_text(&j, "phase", agent_phase_word(g->phase));
+	if (g->phase_detail)
+		put_text(&j, "detail", g->phase_detail);
+	json_end(&j);
+	admin_reply(r, ready ? 200 : 503, &t);
+}
+
+static void page_config(struct admin *a, struct httpd_request *r)
+{
+	struct text t;
+	text_init(&t, ADMIN_PAGE_MAX);
+	options_print(a->agent->options, &t, OPTIONS_JSON);
+	admin_reply(r, 200, &t);
+}
+
+static void page_log_level(struct admin *a, struct httpd_request *r)
+{
+	struct log *log = a->agent->log;
+	enum log_level level;
+	if (!log_level_parse(httpd_query(r, "level"), &level)) {
+		admin_refuse(r, 400, "bad-level", "The query's level is missing or no level.",
+			"PUT /log?level=error, warn, info or debug.");
+		return;
+	}
+	enum log_level former = log->level;
+	log->level = level;
+	log_write(log, LEVEL_WARN, "admin", "the log level was changed",
+		LOG_FIELDS(log_text("from", log_level_word(former)), log_text("to", log_level_word(level))));
+	struct text t;
+	struct json j = page_begin(&t);
+	put_text(&j, "level", log_level_word(level));
+	put_text(&j, "former", log_level_word(former));
+	json_end(&j);
+	admin_reply(r, 200, &t);
+}
+
+static void page_log(struct admin *a, struct httpd_request *r)
+{
+	const struct log *log = a->agent->log;
+	struct text t;
+	struct json j = page_begin(&t);
+	put_text(&j, "level", log_level_word(log->level));
+	put_u64(&j, "lines", log->lines);
+	put_u64(&j, "lost", log->lost);
+	json_end(&j);
+	admin_reply(r, 200, &t);
+}
+
+const struct admin_route *admin_routes(size_t *n)
+{
+	static const struct admin_route rows[] = {
+		{ "GET", "/", page_root, false, "this list" },
+		{ "GET", "/health", page_health, false,
+			"200 while every worker's loop turns; ?verbose names each" },
+		{ "GET", "/ready", page_ready, false,
+			"200 when traffic may come; 503 while starting and draining" },
+		{ "GET", "/config", page_config, false,
+			"effective options with their origin, secrets masked" },
+		{ "GET", "/upstreams", admin_page_upstreams, false,
+			"upstreams and endpoints: in flight, counts, last error" },
+		{ "GET", "/connections", admin_page_connections, false,
+			"open client connections, at most 1,000" },
+		{ "GET", "/stats", admin_page_stats, false, "all counters and reasons, summed over workers" },
+		{ "GET", "/log", page_log, false, "level of the agent's log, lines written and lost" },
+		{ "PUT", "/log", page_log_level, true, "?level=error|warn|info|debug changes the level" },
+	};
+	*n = sizeof(rows) / sizeof(rows[0]);
+	return rows;
+}

@@ -1,0 +1,271 @@
+/* Admin pages about traffic: /upstreams, /stats, /connections. */
+#include "control/admin.h"
+
+#include "base/mem.h"
+#include "net/timer.h"
+
+#include <stdio.h>
+
+#define CONNECTIONS_MAX 1000u
+#define CONNECTIONS_WAIT USEC_SEC /* a worker that answers later is left out */
+
+static void put_u64(struct json *j, const char *key, uint64_t v)
+{
+	json_key(j, key);
+	json_u64(j, v);
+}
+
+static void put_text(struct json *j, const char *key, const char *z)
+{
+	json_key(j, key);
+	json_strz(j, z);
+}
+
+static void put_str(struct json *j, const char *key, struct str s)
+{
+	json_key(j, key);
+	json_str(j, s);
+}
+
+/* --- /upstreams -------------------------------------------------------------------------------------------- */
+
+static void put_endpoint(struct json *j, const struct agent *a, const struct spec_endpoint *e)
+{
+	struct endpoint_sum s;
+	char at[25];
+	agent_sum_endpoint(a, e->slot, &s);
+	json_object(j);
+	put_text(j, "address", e->text);
+	put_u64(j, "active", s.active);
+	put_u64(j, "idle", s.idle);
+	put_u64(j, "attempts", s.attempts);
+	put_u64(j, "failures", s.failures);
+	put_u64(j, "connects", s.connects);
+	if (s.last_error_at)
+		clock_iso(s.last_error_at, at);
+	put_text(j, "last_error", s.last_error_at ? reason_word((enum reason)s.last_reason) : NULL);
+	put_text(j, "last_errno", s.last_error_at && s.last_errno ? strerror((int)s.last_errno) : NULL);
+	put_text(j, "last_error_at", s.last_error_at ? at : NULL);
+	json_end(j);
+}
+
+static void put_upstream(
+	struct json *j, const struct agent *a, const struct spec_sidecar *s, const struct spec_upstream *u)
+{
+	static const char *const kinds[] = {
+		[UPSTREAM_SERVICE] = "service",
+		[UPSTREAM_HANDLER] = "handler",
+		[UPSTREAM_LOCAL] = "local",
+		[UPSTREAM_EXTERNAL] = "external",
+	};
+	static const char *const modes[] = {
+		[MODE_ON] = "on", [MODE_OBSERVE] = "observe", [MODE_OFF] = "off"
+	};
+	struct upstream_sum sum;
+	if (!u)
+		return;
+	agent_sum_upstream(a, u->slot, &sum);
+	json_object(j);
+	put_str(j, "sidecar", s->service);
+	put_str(j, "name", u->name);
+	put_text(j, "kind", u->kind <= UPSTREAM_EXTERNAL ? kinds[u->kind] : "?");
+	put_text(j, "mode", u->mode <= MODE_OFF ? modes[u->mode] : "?");
+	put_u64(j, "requests", sum.requests);
+	put_u64(j, "failures", sum.failures);
+	put_u64(j, "active", sum.active);
+	put_u64(j, "retries", sum.retries);
+	json_key(j, "endpoints");
+	json_array(j);
+	for (uint32_t i = 0; i < u->n_endpoints; i++)
+		put_endpoint(j, a, &u->endpoints[i]);
+	json_end(j);
+	json_end(j);
+}
+
+void admin_page_upstreams(struct admin *a, struct httpd_request *r)
+{
+	struct text t;
+	text_init(&t, ADMIN_PAGE_MAX);
+	struct json j = json_begin(&t);
+	json_object(&j);
+	json_key(&j, "upstreams");
+	json_array(&j);
+	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
+		const struct spec_sidecar *s = a->agent->sidecars[i].spec;
+		put_upstream(&j, a->agent, s, s->handler);
+		for (uint32_t k = 0; k < s->n_upstreams; k++)
+			put_upstream(&j, a->agent, s, s->upstreams[k]);
+		put_upstream(&j, a->agent, s, s->local);
+		put_upstream(&j, a->agent, s, s->external);
+	}
+	json_end(&j);
+	json_end(&j);
+	admin_reply(r, 200, &t);
+}
+
+/* --- /stats ------------------------------------------------------------------------------------------------ */
+
+static void put_counters(
+	struct json *j, const uint64_t v[COUNTER_COUNT], const uint64_t reasons[REASON_COUNT])
+{
+	static const char *const names[COUNTER_COUNT] = {
+#define METRIC(id, name, type, unit, help) [COUNTER_##id] = name,
+#include "metrics.def"
+#undef METRIC
+	};
+	json_key(j, "counters");
+	json_object(j);
+	for (size_t i = 0; i < COUNTER_COUNT; i++)
+		put_u64(j, names[i], v[i]);
+	json_end(j);
+	json_key(j, "reasons");
+	json_object(j);
+	for (size_t i = REASON_NONE + 1; i < REASON_COUNT; i++)
+		put_u64(j, reason_word((enum reason)i), reasons[i]);
+	json_end(j);
+}
+
+static void put_workers(struct json *j, const struct agent *a)
+{
+	json_key(j, "workers");
+	json_array(j);
+	for (unsigned w = 0; w < a->n_workers; w++) {
+		json_object(j);
+		put_u64(j, "index", w);
+		put_u64(j, "turns", loop_turns(worker_loop(a->workers[w])));
+		put_u64(j, "busy", worker_busy(a->workers[w]));
+		put_u64(j, "busy_inbound", worker_busy_inbound(a->workers[w]));
+		json_end(j);
+	}
+	json_end(j);
+}
+
+void admin_page_stats(struct admin *a, struct httpd_request *r)
+{
+	const struct agent *g = a->agent;
+	uint64_t v[COUNTER_COUNT], reasons[REASON_COUNT];
+	uint64_t all[COUNTER_COUNT] = { 0 }, all_reasons[REASON_COUNT] = { 0 };
+	struct text t;
+	text_init(&t, ADMIN_PAGE_MAX);
+	struct json j = json_begin(&t);
+	json_object(&j);
+	put_text(&j, "version", g->version);
+	put_text(&j, "phase", agent_phase_word(g->phase));
+	usec now = clock_wall();
+	put_u64(&j, "uptime_seconds", now > g->started ? (now - g->started) / USEC_SEC : 0);
+	put_workers(&j, g);
+	json_key(&j, "sidecars");
+	json_array(&j);
+	for (uint32_t s = 0; s < g->n_sidecars; s++) {
+		agent_sum_counters(g, g->sidecars[s].spec->slot, v, reasons);
+		for (size_t i = 0; i < COUNTER_COUNT; i++)
+			all[i] += v[i];
+		for (size_t i = 0; i < REASON_COUNT; i++)
+			all_reasons[i] += reasons[i];
+		if (g->n_sidecars == 1)
+			continue; /* the sums below are the same */
+		json_object(&j);
+		put_str(&j, "service", g->sidecars[s].spec->service);
+		put_counters(&j, v, reasons);
+		json_end(&j);
+	}
+	json_end(&j);
+	put_counters(&j, all, all_reasons);
+	json_end(&j);
+	admin_reply(r, 200, &t);
+}
+
+/* --- /connections: asked of every worker, answered when all have replied ----------------------------------- */
+
+struct gather {
+	struct httpd_request *request; /* NULL: answered already, or the asker left */
+	struct timer timer;
+	struct text list; /* comma-separated objects */
+	unsigned out;     /* answers still to come; this memory lives until then */
+	bool incomplete;
+};
+
+static void gather_answer(struct gather *g)
+{
+	timer_clear(&g->timer);
+	if (!g->request)
+		return;
+	struct text t;
+	text_init(&t, ADMIN_PAGE_MAX);
+	text_addz(&t, "{\"connections\":[");
+	text_add(&t, text_str(&g->list));
+	text_fmt(&t, "],\"limit\":%u,\"incomplete\":%s}", CONNECTIONS_MAX,
+		g->incomplete || g->list.failed ? "true" : "false");
+	struct httpd_request *r = g->request;
+	g->request = NULL;
+	admin_reply(r, 200, &t);
+}
+
+static void gather_unref(struct gather *g)
+{
+	if (--g->out > 0)
+		return;
+	gather_answer(g);
+	text_release(&g->list);
+	mem_free(g);
+}
+
+static void on_worker_list(void *arg, unsigned worker, struct text *json)
+{
+	(void)worker;
+	struct gather *g = arg;
+	struct str s = str_trim(text_str(json));
+	if (json->failed || s.n < 2 || s.p[0] != '[') {
+		g->incomplete = true;
+	} else if (str_trim(str_make(s.p + 1, s.n - 2)).n > 0) {
+		if (g->list.n)
+			text_char(&g->list, ',');
+		text_add(&g->list, str_make(s.p + 1, s.n - 2));
+	}
+	text_release(json);
+	gather_unref(g);
+}
+
+static void on_asker_gone(void *arg)
+{
+	struct gather *g = arg;
+	timer_clear(&g->timer);
+	g->request = NULL;
+}
+
+static void on_wait_over(void *arg)
+{
+	struct gather *g = arg;
+	g->incomplete = true;
+	gather_answer(g);
+}
+
+void admin_page_connections(struct admin *a, struct httpd_request *r)
+{
+	struct agent *agent = a->agent;
+	struct gather *g = mem_zalloc(sizeof(*g));
+	if (!g) {
+		admin_refuse(r, 503, "no-memory", "The agent is short of memory.",
+			"Raise the limit of the container.");
+		return;
+	}
+	g->request = r;
+	g->out = 1; /* our own hold, until all are asked */
+	text_init(&g->list, ADMIN_PAGE_MAX - 256);
+	timer_init(&g->timer, on_wait_over, g);
+	timer_set(agent->loop, &g->timer, loop_touch(agent->loop) + CONNECTIONS_WAIT);
+	httpd_on_gone(r, on_asker_gone, g);
+	uint32_t shares = agent->n_workers * agent->n_sidecars;
+	uint32_t each = shares == 0 || shares >= CONNECTIONS_MAX ? 1 : CONNECTIONS_MAX / shares;
+	for (uint32_t s = 0; s < agent->n_sidecars; s++) {
+		for (unsigned w = 0; w < agent->n_workers; w++) {
+			g->out++;
+			if (!worker_connections(agent->workers[w], agent->sidecars[s].spec->slot, each,
+				    on_worker_list, g)) {
+				g->incomplete = true;
+				g->out--;
+			}
+		}
+	}
+	gather_unref(g);
+}

@@ -1,0 +1,53 @@
+/* What the control thread holds of a serving process, as far as admin pages and the life of the process share it.
+ *
+ * attach/process.c fills it and owns everything it points to; control/admin*.c reads it, on the same thread. */
+#ifndef OUTRIDER_CONTROL_AGENT_H
+#define OUTRIDER_CONTROL_AGENT_H
+
+#include "control/beat.h"
+#include "control/log.h"
+#include "control/options.h"
+#include "proxy/worker.h"
+
+enum agent_phase { AGENT_STARTING, AGENT_READY, AGENT_DRAINING };
+
+struct agent_sidecar {
+	struct spec_sidecar *spec; /* the newest */
+};
+
+struct agent {
+	struct loop *loop;
+	struct log *log;
+	const struct options *options;
+	const char *command; /* "sidecar", "exec", "edge" */
+	const char *version;
+	enum agent_phase phase;
+	const char *phase_detail; /* a word more for /ready: which step of the drain; NULL */
+	usec started;             /* wall */
+	uint32_t n_sidecars;
+	struct agent_sidecar *sidecars;
+	unsigned n_workers;
+	struct worker **workers;
+	struct beat *beats; /* one per worker */
+};
+
+const char *agent_phase_word(enum agent_phase p); /* "starting", "ready", "draining" */
+
+/* Sums over all workers; slots that a worker never saw count nothing. */
+void agent_sum_counters(const struct agent *a, uint32_t sidecar_slot, uint64_t v[COUNTER_COUNT],
+	uint64_t reasons[REASON_COUNT]);
+
+struct upstream_sum {
+	uint64_t requests, failures, active, retries;
+};
+void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_sum *ret);
+
+struct endpoint_sum {
+	uint64_t attempts, failures, active, idle, connects;
+	uint64_t
+		last_error_at; /* wall µs of the newest failure over all workers, 0 = never; the two below are of it */
+	uint32_t last_reason, last_errno;
+};
+void agent_sum_endpoint(const struct agent *a, uint32_t slot, struct endpoint_sum *ret);
+
+#endif

@@ -1,0 +1,177 @@
+/* Upstreams: parts of their own, shared between successive specs while they say the same. */
+#include "control/build_int.h"
+
+#include "base/mem.h"
+#include "control/option_value.h"
+
+#include <stdio.h>
+
+#define ENDPOINT_ROOM (sizeof(struct spec_endpoint) + 32) /* with its text, in most cases */
+
+static enum mode mode_of(const struct options *o, struct str name)
+{
+	enum mode own = (enum mode)options_u64(o, OPT_MODE);
+	uint64_t m = name.n ? options_of_u64(o, name, OPT_UPSTREAM_MODE) : MODE_OFF + 1;
+	return m > MODE_OFF ? own : (enum mode)m; /* inherit is the last word */
+}
+
+static void fill_policy(struct spec_policy *p, const struct options *o, struct str name)
+{
+	p->connect_timeout = options_of_duration(o, name, OPT_TIMEOUT_CONNECT);
+	p->first_byte_timeout = options_of_duration(o, name, OPT_TIMEOUT_FIRST_BYTE);
+	p->idle_timeout = options_of_duration(o, name, OPT_POOL_IDLE);
+	p->max_idle = (uint32_t)options_of_u64(o, name, OPT_POOL_MAX_IDLE);
+	p->connect_tries = (uint32_t)options_of_u64(o, name, OPT_CONNECT_TRIES);
+	p->retry_safe = options_of_bool(o, name, OPT_RETRY_SAFE);
+}
+
+static uint32_t count_items(struct str list)
+{
+	struct str item;
+	uint32_t n = 0;
+
+	while (option_item_next(&list, &item))
+		n++;
+	return n;
+}
+
+static bool has_endpoint(const struct spec_upstream *u, const struct addr *a)
+{
+	for (uint32_t i = 0; i < u->n_endpoints; i++)
+		if (addr_eq(&u->endpoints[i].addr, a))
+			return true;
+	return false;
+}
+
+static bool add_endpoints(struct spec_upstream *u, struct str list, uint32_t n, struct slots *slots)
+{
+	struct str item;
+	struct addr a;
+	char text[ADDR_TEXT_MAX];
+
+	if (n == 0)
+		return true;
+	u->endpoints = arena_zalloc(&u->arena, n * sizeof(*u->endpoints));
+	if (!u->endpoints)
+		return false;
+	while (option_item_next(&list, &item)) {
+		if (!option_address(item, &a, NULL))
+			continue;
+		addr_unmap(&a);
+		if (has_endpoint(u, &a)) /* one address is one instance */
+			continue;
+		addr_text(&a, text);
+		struct spec_endpoint *e = &u->endpoints[u->n_endpoints];
+		e->addr = a;
+		e->text = arena_z(&u->arena, str_of(text));
+		e->slot = slots_endpoint(slots, u->slot, &a);
+		if (!e->text || e->slot == SLOT_NONE)
+			return false;
+		u->n_endpoints++;
+	}
+	return true;
+}
+
+static void upstream_free(struct spec_upstream *u)
+{
+	arena_release(&u->arena);
+	mem_free(u);
+}
+
+void build_upstream_unref(struct spec_upstream *u)
+{
+	if (u && --u->refs == 0)
+		upstream_free(u);
+}
+
+static bool same_policy(const struct spec_policy *a, const struct spec_policy *b)
+{
+	return a->connect_timeout == b->connect_timeout && a->first_byte_timeout == b->first_byte_timeout &&
+	       a->idle_timeout == b->idle_timeout && a->max_idle == b->max_idle &&
+	       a->connect_tries == b->connect_tries && a->retry_safe == b->retry_safe;
+}
+
+static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
+{
+	if (a->slot != b->slot || !str_eq(a->name, b->name) || a->kind != b->kind || a->mode != b->mode ||
+	    a->port != b->port || !addr_eq(&a->handler, &b->handler) || !same_policy(&a->policy, &b->policy) ||
+	    a->n_endpoints != b->n_endpoints)
+		return false;
+	for (uint32_t i = 0; i < a->n_endpoints; i++)
+		if (a->endpoints[i].slot != b->endpoints[i].slot ||
+		    !addr_eq(&a->endpoints[i].addr, &b->endpoints[i].addr))
+			return false;
+	return true;
+}
+
+static struct spec_upstream *find_previous(const struct spec_sidecar *p, const struct spec_upstream *u)
+{
+	struct spec_upstream *fixed[] = { p->handler, p->local, p->external };
+
+	if (u->kind == UPSTREAM_SERVICE)
+		return spec_find_upstream(p, u->name);
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		if (fixed[i] && fixed[i]->kind == u->kind)
+			return fixed[i];
+	return NULL;
+}
+
+/* Struct, name and endpoints lie in one piece of memory. */
+static struct spec_upstream *upstream_alloc(const struct build_upstream *want, uint32_t endpoints)
+{
+	size_t room = want->name.n + 64 + endpoints * ENDPOINT_ROOM;
+	struct spec_upstream *u = mem_zalloc(sizeof(*u) + room);
+
+	if (!u)
+		return NULL;
+	arena_init(&u->arena, BUILD_MEMORY_MAX, u + 1, room);
+	u->refs = 1;
+	u->kind = (uint8_t)want->kind;
+	u->port = want->port;
+	u->handler = want->handler;
+	u->name = arena_str(&u->arena, want->name);
+	if (u->name.p)
+		return u;
+	upstream_free(u);
+	return NULL;
+}
+
+/* A service may well be called "local": those that are none have a slash before their name there. */
+static uint32_t slot_of(const struct build_request *q, uint32_t sidecar_slot, const struct spec_upstream *u)
+{
+	char key[64];
+
+	if (u->kind == UPSTREAM_SERVICE)
+		return slots_upstream(q->slots, sidecar_slot, u->name);
+	int n = snprintf(key, sizeof(key), "/%.*s", STR_ARG(u->name));
+	return slots_upstream(q->slots, sidecar_slot, str_make(key, (size_t)n));
+}
+
+struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sidecar_slot,
+				     const struct build_upstream *want)
+{
+	bool service = want->kind == UPSTREAM_SERVICE;
+	/* The handler, localhost and egress are no services: for them holds what `default` says. */
+	struct str subject = service ? want->name : STR(OPTIONS_DEFAULT_SUBJECT);
+	struct str list = service ? options_of_text(q->options, want->name, OPT_UPSTREAM_ENDPOINTS) : STR("");
+	uint32_t n = count_items(list);
+	struct spec_upstream *u = upstream_alloc(want, n);
+
+	if (!u)
+		return NULL;
+	if (service && u->port == 0)
+		u->port = (uint16_t)options_of_u64(q->options, want->name, OPT_UPSTREAM_PORT);
+	u->mode = (uint8_t)mode_of(q->options, want->kind == UPSTREAM_HANDLER ? STR("") : subject);
+	fill_policy(&u->policy, q->options, subject);
+	u->slot = slot_of(q, sidecar_slot, u);
+	if (u->slot == SLOT_NONE || !add_endpoints(u, list, n, q->slots)) {
+		upstream_free(u);
+		return NULL;
+	}
+	struct spec_upstream *old = q->previous ? find_previous(q->previous, u) : NULL;
+	if (!old || !same(old, u))
+		return u;
+	upstream_free(u);
+	old->refs++;
+	return old;
+}

@@ -1,0 +1,285 @@
+#include "control/commands.h"
+
+#include "control/ask.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define STATUS_OK 0
+#define STATUS_FAILED 1
+#define STATUS_USAGE 2
+#define PAGE_MAX (1u << 20)
+
+extern char **environ;
+
+/* --- options ------------------------------------------------------------------------------------------------- */
+
+struct options *commands_read_options(int argc, char **argv, int *rest)
+{
+	struct err err = { "" };
+	struct options *o = options_new();
+	*rest = argc;
+	if (o && options_add_env(o, environ, &err) && options_add_flags(o, argc, argv, rest, &err))
+		return o;
+	fprintf(stderr, "outrider: %s\n", err.text[0] ? err.text : "out of memory");
+	options_free(o);
+	return NULL;
+}
+
+bool commands_check_options(struct options *o, enum command cmd)
+{
+	struct err err = { "" };
+	if (options_check(o, cmd, &err))
+		return true;
+	size_t n = options_problem_count(o), all = options_problem_total(o);
+	for (size_t i = 0; i < n; i++)
+		fprintf(stderr, "outrider: %s\n", options_problem(o, i)->text);
+	if (n == 0)
+		fprintf(stderr, "outrider: %s\n", err.text[0] ? err.text : "out of memory");
+	if (all > n)
+		fprintf(stderr, "outrider: and %zu more\n", all - n);
+	return false;
+}
+
+static int refuse_argument(const char *command, const char *argument)
+{
+	fprintf(stderr, "outrider %s: unexpected argument \"%s\"; see: outrider %s --help\n", command,
+		argument, command);
+	return STATUS_USAGE;
+}
+
+/* --- asking an agent ------------------------------------------------------------------------------------------ */
+
+/* The addresses of outrider.admin; those that are 0.0.0.0 or :: are asked at loopback. */
+static bool ask_admin(const struct options *o, struct ask *q, struct text *body, int *status, struct err *err)
+{
+	struct str list = options_text(o, OPT_ADMIN), piece;
+	if (str_ieq(list, STR("off")))
+		return err_set(err, "the admin port is off (outrider.admin)");
+	err_set(err, "outrider.admin is empty");
+	while (str_next(&list, ',', &piece)) {
+		struct addr a;
+		if (!addr_parse(piece, &a, err))
+			continue;
+		if (addr_is_any(&a) && a.sa.sa_family == AF_INET)
+			a.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		else if (addr_is_any(&a))
+			a.in6.sin6_addr = in6addr_loopback;
+		q->to = &a;
+		if ((*status = ask(q, body, err)) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Through @outrider where an agent holds it, else at outrider.admin; only there when that was given as a flag. */
+static bool ask_agent(const struct options *o, struct ask *q, struct text *body, int *status, struct err *err)
+{
+	struct addr claim;
+	struct err ignored;
+	bool said = strcmp(options_origin(o, OPT_ADMIN), "flag") == 0;
+	if (!said && addr_parse(STR(ASK_SOCKET), &claim, &ignored)) {
+		q->to = &claim;
+		if ((*status = ask(q, body, &ignored)) != 0)
+			return true;
+		text_clear(body);
+	}
+	return ask_admin(o, q, body, status, err);
+}
+
+/* Why an agent says that it is not well, or "" */
+static void say_why(struct str body)
+{
+	cJSON *v = cJSON_ParseWithLength(body.p ? body.p : "", body.n);
+	const cJSON *why = cJSON_GetObjectItemCaseSensitive(v, "why");
+	const cJSON *cause = cJSON_GetObjectItemCaseSensitive(v, "cause");
+	const cJSON *said = cJSON_IsString(why) ? why : cause;
+	printf("unhealthy: %s\n", cJSON_IsString(said) ? said->valuestring : "the agent does not say why");
+	cJSON_Delete(v);
+}
+
+int command_health(int argc, char **argv)
+{
+	int rest, status = 0;
+	struct options *o = commands_read_options(argc, argv, &rest);
+	if (!o)
+		return STATUS_FAILED;
+	/* Whoever runs health checks knows 0 and 1 only: what is wrong with the question is 1 too. */
+	int ret = STATUS_OK;
+	if (rest < argc || !commands_check_options(o, COMMAND_ANY)) {
+		if (rest < argc)
+			(void)refuse_argument("health", argv[rest]);
+		options_free(o);
+		return STATUS_FAILED;
+	}
+	struct err err = { "" };
+	struct text body;
+	text_init(&body, ASK_BODY_MAX);
+	/* Two places may be asked one after the other: half the time for each. */
+	struct ask q = { .method = "GET", .path = "/health", .limit = HEALTH_LIMIT / 2 };
+	if (!ask_agent(o, &q, &body, &status, &err)) {
+		printf("unhealthy: no agent answers: %s\n", err.text);
+		ret = STATUS_FAILED;
+	} else if (status == 200) {
+		puts("healthy");
+	} else {
+		say_why(text_str(&body));
+		ret = STATUS_FAILED;
+	}
+	text_release(&body);
+	options_free(o);
+	return ret;
+}
+
+/* The path with its query, "/" before it when it lacks one, readable text when a person looks. */
+static bool get_path(const char *arg, struct text *path)
+{
+	text_init(path, 4096);
+	if (arg[0] != '/')
+		text_char(path, '/');
+	text_addz(path, arg);
+	if (isatty(STDOUT_FILENO) && !strstr(arg, "format="))
+		text_addz(path, strchr(arg, '?') ? "&format=text" : "?format=text");
+	for (size_t i = 0; i < path->n; i++) {
+		if ((unsigned char)path->p[i] <= ' ' || path->p[i] == 0x7f)
+			return false;
+	}
+	return !path->failed;
+}
+
+static int get(const struct options *o, const char *arg)
+{
+	struct text path, body;
+	struct err err = { "" };
+	int status = 0, ret = STATUS_FAILED;
+	text_init(&body, ASK_BODY_MAX);
+	bool ok = get_path(arg, &path);
+	struct ask q = { .method = "GET", .path = text_z(&path), .limit = GET_LIMIT };
+	if (!ok) {
+		fprintf(stderr, "outrider get: the path has bytes that no path may have, or is too long\n");
+		ret = STATUS_USAGE;
+	} else if (!ask_agent(o, &q, &body, &status, &err)) {
+		fprintf(stderr, "outrider get: no agent answers: %s\n", err.text);
+	} else {
+		fwrite(text_z(&body), 1, body.n, stdout);
+		ret = status < 400 && fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
+		if (status >= 400)
+			fprintf(stderr, "outrider get: the agent answered with status %d\n", status);
+	}
+	text_release(&path);
+	text_release(&body);
+	return ret;
+}
+
+int command_get(int argc, char **argv)
+{
+	int rest, more;
+	struct options *o = commands_read_options(argc, argv, &rest);
+	if (!o)
+		return STATUS_FAILED;
+	struct err err = { "" };
+	const char *path = rest < argc ? argv[rest] : NULL;
+	int ret = STATUS_OK;
+	/* Flags may stand behind the path too. */
+	if (path && !options_add_flags(o, argc - rest - 1, argv + rest + 1, &more, &err)) {
+		fprintf(stderr, "outrider get: %s\n", err.text);
+		ret = STATUS_FAILED;
+	} else if (path && rest + 1 + more < argc) {
+		ret = refuse_argument("get", argv[rest + 1 + more]);
+	} else if (!commands_check_options(o, COMMAND_ANY)) {
+		ret = STATUS_USAGE;
+	}
+	if (ret == STATUS_OK)
+		ret = get(o, path ? path : "/");
+	options_free(o);
+	return ret;
+}
+
+/* --- looking at options ---------------------------------------------------------------------------------------- */
+
+/* Takes the words json, text, properties out of argv (they are no options) and returns the new count. */
+static int take_format(int argc, char **argv, enum options_format *format)
+{
+	static const struct {
+		const char *flag;
+		enum options_format format;
+	} words[] = { { "--json", OPTIONS_JSON }, { "--text", OPTIONS_TEXT },
+		{ "--properties", OPTIONS_PROPERTIES } };
+	int n = 0;
+	for (int i = 0; i < argc; i++) {
+		bool taken = false;
+		for (size_t k = 0; k < sizeof(words) / sizeof(words[0]); k++) {
+			if (strcmp(argv[i], words[k].flag) == 0) {
+				*format = words[k].format;
+				taken = true;
+			}
+		}
+		if (!taken)
+			argv[n++] = argv[i];
+	}
+	return n;
+}
+
+int command_config(int argc, char **argv)
+{
+	enum options_format format = OPTIONS_TEXT;
+	int rest;
+	argc = take_format(argc, argv, &format);
+	struct options *o = commands_read_options(argc, argv, &rest);
+	if (!o)
+		return STATUS_FAILED;
+	if (rest < argc) {
+		options_free(o);
+		return refuse_argument("config", argv[rest]);
+	}
+	int ret = commands_check_options(o, COMMAND_ANY) ? STATUS_OK : STATUS_USAGE;
+	struct text t;
+	text_init(&t, PAGE_MAX);
+	options_print(o, &t, format);
+	if (t.failed) {
+		fprintf(stderr, "outrider config: out of memory, or more than %u bytes\n", PAGE_MAX);
+		ret = STATUS_FAILED;
+	} else {
+		fwrite(text_z(&t), 1, t.n, stdout);
+	}
+	text_release(&t);
+	options_free(o);
+	return ret;
+}
+
+/* A first word names the command for which the options are meant; without it what holds for all is judged. */
+static enum command take_command(int *argc, char ***argv)
+{
+	static const char *const words[] = {
+		[COMMAND_SIDECAR] = "sidecar",
+		[COMMAND_EXEC] = "exec",
+		[COMMAND_EDGE] = "edge",
+	};
+	for (unsigned i = COMMAND_SIDECAR; *argc > 0 && i <= COMMAND_EDGE; i++) {
+		if (strcmp((*argv)[0], words[i]) == 0) {
+			(*argc)--;
+			(*argv)++;
+			return (enum command)i;
+		}
+	}
+	return COMMAND_ANY;
+}
+
+int command_check(int argc, char **argv)
+{
+	int rest;
+	enum command cmd = take_command(&argc, &argv);
+	struct options *o = commands_read_options(argc, argv, &rest);
+	if (!o)
+		return STATUS_FAILED;
+	int ret = STATUS_OK;
+	if (rest < argc && cmd != COMMAND_EXEC)
+		ret = refuse_argument("check", argv[rest]);
+	else if (!commands_check_options(o, cmd))
+		ret = STATUS_USAGE;
+	else
+		puts("the options are good");
+	options_free(o);
+	return ret;
+}

@@ -1,0 +1,23 @@
+/* The commands that serve nothing: health, get, config, check, version, help. Each returns the exit status.
+ *
+ * argv is what stands behind the command's word. Output goes to stdout, problems to stderr. */
+#ifndef OUTRIDER_CONTROL_COMMANDS_H
+#define OUTRIDER_CONTROL_COMMANDS_H
+
+#include "control/options.h"
+
+#define HEALTH_LIMIT (1800 * USEC_MS) /* for the answer; below the 2 s that callers are promised */
+#define GET_LIMIT (10 * USEC_SEC)
+
+int command_health(int argc, char **argv); /* 0 healthy; 1 not, nobody answers, or asked wrongly */
+int command_get(int argc, char **argv);    /* 0 status below 400, 1 else, or no answer; 2 usage */
+int command_config(int argc, char **argv); /* 0; 2 options are wrong */
+int command_check(int argc, char **argv);  /* 0 all is well; 2 with every problem on stderr */
+
+/* Reads environment and flags into new options, which the caller frees; *rest is the index of the first argument that
+ * is no flag. NULL: memory is short, said on stderr. */
+struct options *commands_read_options(int argc, char **argv, int *rest) MUST_CHECK;
+/* options_check(), and every problem as a line on stderr. */
+bool commands_check_options(struct options *o, enum command cmd) MUST_CHECK;
+
+#endif

@@ -1,0 +1,104 @@
+#include "control/help_tables.h"
+
+#include "base/reason.h"
+
+void help_wrap(struct text *t, struct str text, unsigned indent, unsigned width)
+{
+	struct str word;
+	size_t at = 0;
+
+	while (str_next(&text, ' ', &word)) {
+		if (word.n == 0)
+			continue;
+		if (at && at + 1 + word.n > width) {
+			text_char(t, '\n');
+			at = 0;
+		}
+		for (unsigned i = at ? indent : 0; i < indent; i++)
+			text_char(t, ' ');
+		if (at)
+			text_char(t, ' ');
+		at = (at ? at + 1 : indent) + word.n;
+		text_add(t, word);
+	}
+	text_char(t, '\n');
+}
+
+void help_cell(struct text *t, const char *text)
+{
+	for (const char *c = text; *c; c++) {
+		if (*c == '|')
+			text_addz(t, "\\|");
+		else if (*c == '<')
+			text_addz(t, "&lt;");
+		else
+			text_char(t, *c);
+	}
+}
+
+/* --- reasons ---------------------------------------------------------------------------------------------------------- */
+
+static void reason_plain(struct text *t, const struct reason_row *r)
+{
+	text_addz(t, r->word);
+	if (r->status)
+		text_fmt(t, "  %u", r->status);
+	text_fmt(t, "  at %s, blame: %s\n", r->stage, r->blame);
+	help_wrap(t, str_of(r->cause), 4, 100);
+	help_wrap(t, str_of(r->remedy), 4, 100);
+}
+
+static void reason_markdown(struct text *t, const struct reason_row *r)
+{
+	text_fmt(t, "| `%s` | ", r->word);
+	if (r->status)
+		text_u64(t, r->status);
+	text_fmt(t, " | %s | %s | ", r->stage, r->blame);
+	help_cell(t, r->cause);
+	text_addz(t, " | ");
+	help_cell(t, r->remedy);
+	text_addz(t, " |\n");
+}
+
+void reasons_help_text(struct text *t, bool markdown)
+{
+	if (markdown)
+		text_addz(t, "# Reasons\n\n"
+			     "Made from `agent/reasons.def` by `make docs`; do not edit.\n\n"
+			     "Every response that the agent itself makes carries one of these words in the field "
+			     "`x-outrider-reason`, in its\nJSON body, in logs and in metrics. Without a status the "
+			     "exchange could only be ended: the client's connection was cut.\n\n"
+			     "| reason | status | stage | blame | cause | remedy |\n|---|---|---|---|---|---|\n");
+	for (unsigned i = REASON_NONE + 1; i < REASON_COUNT; i++)
+		(markdown ? reason_markdown : reason_plain)(t, reason_row((enum reason)i));
+}
+
+/* --- metrics ---------------------------------------------------------------------------------------------------------- */
+
+static const struct metric_row {
+	const char *name, *type, *unit, *help;
+} metrics[] = {
+#define METRIC(id, name, type, unit, help) { name, #type, unit, help },
+#include "metrics.def"
+#undef METRIC
+};
+
+void metrics_help_text(struct text *t, bool markdown)
+{
+	if (markdown)
+		text_addz(t, "# Metrics\n\n"
+			     "Made from `agent/metrics.def` by `make docs`; do not edit.\n\n"
+			     "Per sidecar, on the admin port under `/stats`.\n\n"
+			     "| metric | type | unit | meaning |\n|---|---|---|---|\n");
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+		const struct metric_row *m = &metrics[i];
+		if (markdown) {
+			text_fmt(t, "| `%s` | %s | %s | ", m->name, m->type, m->unit);
+			help_cell(t, m->help);
+			text_addz(t, " |\n");
+			continue;
+		}
+		text_fmt(t, "%s  %s%s%s\n", m->name, m->type, m->unit[0] ? ", " : "", m->unit);
+		help_wrap(t, str_of(m->help), 4, 100);
+	}
+}

@@ -1,0 +1,276 @@
+/* outrider: the table of commands, and what each says of itself. */
+#include "attach/process.h"
+#include "control/commands.h"
+#include "control/help_tables.h"
+#include "control/nearest.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#ifndef OUTRIDER_VERSION /* the Makefile gives it */
+#define OUTRIDER_VERSION "unknown"
+#endif
+
+struct command_row {
+	const char *name;
+	int (*fn)(int argc, char **argv); /* argv: what stands behind the name */
+	const char *sentence, *usage;
+	const char *help; /* what it does, options, example, exit statuses */
+};
+
+static int run_sidecar(int argc, char **argv)
+{
+	return process_main(PROCESS_SIDECAR, OUTRIDER_VERSION, argc, argv);
+}
+
+static int run_exec(int argc, char **argv)
+{
+	return process_main(PROCESS_EXEC, OUTRIDER_VERSION, argc, argv);
+}
+
+static int run_edge(int argc, char **argv)
+{
+	return process_main(PROCESS_EDGE, OUTRIDER_VERSION, argc, argv);
+}
+
+static int run_version(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 0) {
+		fprintf(stderr, "outrider version takes no arguments\n");
+		return EXIT_USAGE;
+	}
+	puts("outrider " OUTRIDER_VERSION);
+	return EXIT_OK;
+}
+
+static int run_help(int argc, char **argv);
+
+#define SERVING_STATUS                                                                                       \
+	"Exit status: 0 left on a signal, 1 could not serve (a port is taken ...), 2 options are wrong.\n"
+#define OPTION_FORMS                                                                                         \
+	"An option is written --name=value, or OUTRIDER_NAME=value in the environment; all: outrider help "  \
+	"options\n"
+
+static const struct command_row commands[] = {
+	{ "sidecar", run_sidecar, "serve beside a process that already runs",
+		"outrider sidecar [--option=value]...",
+		"Carries the requests of one service in and out: callers reach its handler through the "
+		"inbound port\n"
+		"(4143), its own calls leave through the outbound proxy (4140) or through pinned upstreams.\n"
+		"SIGTERM drains: readiness fails, inbound goes on for lame-duck, what is in flight "
+		"finishes.\n\n"
+		"Options needed first:\n"
+		"  --service=NAME          what other services call it\n"
+		"  --port=PORT             where its handler listens\n"
+		"  --upstreams=LIST        whom it calls: quotes-service@127.0.4.1:8080,image:9002\n"
+		"  --inbound=ADDRESSES     default 0.0.0.0:4143\n"
+		"  --admin=ADDRESS         default 127.0.0.1:4191\n" OPTION_FORMS "\n"
+		"Example:\n"
+		"  outrider sidecar --service=accountservice --port=6767 "
+		"--upstreams=quotes-service@127.0.4.1:8080 \\\n"
+		"      --upstream.quotes-service.endpoints=10.0.0.5:4143,10.0.0.6:4143\n\n" SERVING_STATUS },
+	{ "exec", run_exec, "serve, and run the service as a child (entry point of an image)",
+		"outrider exec [--option=value]... -- COMMAND [ARGUMENT]...",
+		"As sidecar, and starts COMMAND once the ports are open. Signals are passed on, orphans "
+		"reaped. On SIGTERM\n"
+		"the child is told last: after lame-duck and after the requests in flight, while its own "
+		"calls still work.\n"
+		"It is told when a third of stop-timeout is left at the latest, and killed when that time is "
+		"up.\n"
+		"The child keeps the terminal, the limits and the environment (but OUTRIDER_ADMIN_TOKEN) "
+		"that the agent got.\n\n"
+		"Options needed first:\n"
+		"  --service=NAME          what other services call it\n"
+		"  --port=PORT             where the child listens\n"
+		"  --upstreams=LIST        whom it calls\n"
+		"  --exec.proxy-env        set http_proxy and no_proxy for the child\n"
+		"  --stop-timeout=9s       from SIGTERM to the end of all; below "
+		"stop_grace_period\n" OPTION_FORMS "\n"
+		"Example (the last lines of a Dockerfile):\n"
+		"  ENV OUTRIDER_SERVICE=accountservice OUTRIDER_PORT=6767\n"
+		"  ENTRYPOINT [\"/outrider\", \"exec\", \"--\", \"/accountservice\"]\n\n"
+		"Exit status: the child's; 128 + N when signal N ended it; 127 no such command, 126 it "
+		"cannot be executed;\n"
+		"1 could not serve, 2 options are wrong.\n" },
+	{ "edge", run_edge, "route public requests to services", "outrider edge [--option=value]...",
+		"Listens for the public and routes by host and path prefix; drops what callers claim about "
+		"themselves.\n\n"
+		"Options needed first:\n"
+		"  --listen=ADDRESSES              default 0.0.0.0:8080\n"
+		"  --route.NAME.prefix=/PATH       which requests take this route\n"
+		"  --route.NAME.upstream=SERVICE   where they go\n"
+		"  --route.NAME.strip              without the prefix\n"
+		"  --upstream.SERVICE.endpoints=   its instances\n" OPTION_FORMS "\n"
+		"Example:\n"
+		"  outrider edge --route.accounts.prefix=/accounts --route.accounts.upstream=accountservice "
+		"\\\n"
+		"      --upstream.accountservice.endpoints=10.0.0.5:4143\n\n" SERVING_STATUS },
+	{ "health", command_health, "ask the agent here whether it is well (health check without a shell)",
+		"outrider health [--admin=ADDRESS]",
+		"Asks the agent of this container through the socket @outrider, where there is none at "
+		"outrider.admin;\n"
+		"with --admin only there. Answers within two seconds and prints why when the agent is not "
+		"well. It says nothing\n"
+		"of the service or its upstreams: restarting an agent would not help them.\n\n"
+		"Options: --admin=ADDRESS  default 127.0.0.1:4191\n\n"
+		"Example (compose file):\n"
+		"  healthcheck: { test: [\"CMD\", \"/outrider\", \"health\"], interval: 5s }\n\n"
+		"Exit status: 0 well, 1 not, or no agent answers.\n" },
+	{ "check", command_check, "judge the options without serving",
+		"outrider check [sidecar|exec|edge] [--option=value]...",
+		"Reads environment and flags as the named command would, and prints every problem with its "
+		"remedy.\n"
+		"Without a command it judges only what holds for all of them.\n\n" OPTION_FORMS "\n"
+		"Example:\n"
+		"  OUTRIDER_WORKERS=many outrider check sidecar --service=image --port=7777\n\n"
+		"Exit status: 0 good, 2 there are problems.\n" },
+	{ "config", command_config, "print effective options with their origin",
+		"outrider config [--json|--text|--properties] [--option=value]...",
+		"Shows what a serving command would run with here: value, where it comes from, default. "
+		"Secrets print as ***.\n"
+		"What a running agent has: outrider get /config\n\n"
+		"Options: --json for programs, --properties for a file that sets the same\n\n"
+		"Example:\n"
+		"  outrider config | grep timeout\n\n"
+		"Exit status: 0, or 2 when options are wrong.\n" },
+	{ "get", command_get, "print a page of the running agent's admin port",
+		"outrider get [PATH] [--admin=ADDRESS]",
+		"PATH is one of those that \"outrider get /\" lists. On a terminal the readable form, else "
+		"JSON.\n\n"
+		"Options: --admin=ADDRESS  default 127.0.0.1:4191\n\n"
+		"Examples:\n"
+		"  outrider get /upstreams\n"
+		"  outrider get '/stats?format=text' | grep requests\n\n"
+		"Exit status: 0, or 1 when the agent answered with an error or not at all.\n" },
+	{ "version", run_version, "print the version", "outrider version",
+		"Prints one line, \"outrider VERSION\".\n\nExample:\n  outrider version\n\nExit status: "
+		"0.\n" },
+	{ "help", run_help, "this page, one command's, or a whole table",
+		"outrider help [COMMAND | options|reasons|metrics [--markdown]]",
+		"The tables are those from which the agent itself is built, so they are never out of "
+		"date.\n\n"
+		"Examples:\n"
+		"  outrider help exec\n"
+		"  outrider help reasons\n"
+		"  outrider help options --markdown\n\n"
+		"Exit status: 0, or 2 when there is no such page.\n" },
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command_row *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int print_command_help(const struct command_row *row)
+{
+	printf("outrider %s: %s\n\nUsage: %s\n\n%s", row->name, row->sentence, row->usage, row->help);
+	return EXIT_OK;
+}
+
+static int print_overview(FILE *to)
+{
+	fputs("outrider: an agent beside each service that carries its requests\n\nUsage: outrider COMMAND "
+	      "[--option=value]...\n\n",
+		to);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(to, "  %-9s%s\n", commands[i].name, commands[i].sentence);
+	fputs("\nMore: outrider COMMAND --help; outrider help options, reasons, metrics\n", to);
+	return EXIT_OK;
+}
+
+/* --- help ------------------------------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	void (*print)(struct text *t, bool markdown);
+} tables[] = {
+	{ "options", options_help_text },
+	{ "reasons", reasons_help_text },
+	{ "metrics", metrics_help_text },
+};
+
+#define TABLES (sizeof(tables) / sizeof(tables[0]))
+#define HELP_MAX (1u << 20)
+
+static int print_table(size_t i, bool markdown)
+{
+	struct text t;
+	text_init(&t, HELP_MAX);
+	tables[i].print(&t, markdown);
+	bool ok = !t.failed && fwrite(text_z(&t), 1, t.n, stdout) == t.n && fflush(stdout) == 0;
+	text_release(&t);
+	return ok ? EXIT_OK : EXIT_FAILED;
+}
+
+static void propose(const char *asked)
+{
+	const char *best = NULL;
+	unsigned least = UINT32_MAX;
+	for (size_t i = 0; i < COMMANDS; i++) {
+		unsigned d = nearest_distance(str_of(asked), str_of(commands[i].name));
+		if (d < least && nearest_is_near(str_of(asked), str_of(commands[i].name))) {
+			least = d;
+			best = commands[i].name;
+		}
+	}
+	if (best)
+		fprintf(stderr, "Did you mean: outrider %s\n", best);
+	else
+		print_overview(stderr);
+}
+
+static int run_help(int argc, char **argv)
+{
+	bool markdown = argc > 1 && strcmp(argv[1], "--markdown") == 0;
+	if (argc == 0)
+		return print_overview(stdout);
+	for (size_t i = 0; i < TABLES; i++) {
+		if (strcmp(argv[0], tables[i].name) == 0 && argc <= 1 + markdown)
+			return print_table(i, markdown);
+	}
+	const struct command_row *row = find_command(argv[0]);
+	if (row && argc == 1)
+		return print_command_help(row);
+	fprintf(stderr, "outrider help: there is no page \"%s\"\n", argv[argc == 1 ? 0 : argc - 1]);
+	propose(argv[0]);
+	return EXIT_USAGE;
+}
+
+/* --help among the flags; what stands behind `--` or behind the first word belongs to somebody else. */
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	}
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_overview(stderr);
+		return EXIT_USAGE;
+	}
+	const char *name = argv[1];
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		return print_overview(stdout);
+	if (strcmp(name, "--version") == 0)
+		name = "version";
+	const struct command_row *row = find_command(name);
+	if (!row) {
+		fprintf(stderr, "outrider: there is no command \"%s\"\n", name);
+		propose(name);
+		return EXIT_USAGE;
+	}
+	if (asks_for_help(argc - 2, argv + 2))
+		return print_command_help(row);
+	return row->fn(argc - 2, argv + 2);
+}

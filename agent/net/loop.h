@@ -1,0 +1,64 @@
+/* One event loop per thread, over libevent. The only folder that knows libevent is net/.
+ *
+ * A loop is driven by its thread: loop_run() turns until loop_stop(). Each turn handles what is ready,
+ * then runs the end-of-turn hook (graveyards, batched work). Flags: NOLOCK, IGNORE_ENV, no precise timer,
+ * no changelist (HOTPATH.md). Other threads reach a loop by loop_post() and loop_stop() only.
+ *
+ * Time: loop_now() is read once per turn after the poll returned, and again by loop_touch(); it is CLOCK_MONOTONIC in µs. */
+#ifndef OUTRIDER_NET_LOOP_H
+#define OUTRIDER_NET_LOOP_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct loop;
+
+/* --- life -------------------------------------------------------------------------------------------- */
+struct loop *loop_new(struct err *err) MUST_CHECK;
+void loop_free(struct loop *l);   /* after loop_run() returned; NULL is fine */
+void loop_run(struct loop *l);    /* until stopped */
+void loop_turn(struct loop *l, bool block); /* one turn, for tests and for draining */
+void loop_stop(struct loop *l);   /* any thread, also a signal handler's loop; idempotent */
+usec loop_now(const struct loop *l);
+usec loop_touch(struct loop *l);  /* reads the clock now */
+uint64_t loop_turns(const struct loop *l); /* relaxed, any thread: proof that the loop beats */
+/* Called once at the end of every turn. One hook per loop. */
+void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);
+struct event_base *loop_base(struct loop *l); /* for net/ itself */
+
+/* --- mail: the way from one thread to another ----------------------------------------------------------- */
+struct mail {
+	struct mail *next;
+	void (*fn)(struct mail *m); /* runs on the loop's thread; owns m from then on */
+};
+/* Any thread; wakes the loop (eventfd) when its box was empty. Mail is handled in order of posting. Never fails. */
+void loop_post(struct loop *l, struct mail *m);
+
+/* --- readiness ------------------------------------------------------------------------------------------- */
+struct watch {
+	struct event ev;
+	void (*fn)(void *arg, short what); /* EV_READ, EV_WRITE */
+	void *arg;
+	bool on;
+};
+/* events: EV_READ or EV_WRITE (persistent, level-triggered). Not yet active. */
+void watch_init(struct watch *w, struct loop *l, int fd, short events, void (*fn)(void *, short), void *arg);
+bool watch_on(struct watch *w);  /* false: the kernel refused (out of memory or watches) */
+void watch_off(struct watch *w); /* idempotent; harmless on a never-initialised zeroed watch */
+
+/* --- signals (control loop only) --------------------------------------------------------------------------- */
+struct sigwatch {
+	struct event ev;
+	void (*fn)(void *arg, int signo);
+	void *arg;
+};
+bool sigwatch_on(struct sigwatch *s, struct loop *l, int signo, void (*fn)(void *, int), void *arg);
+void sigwatch_off(struct sigwatch *s);
+
+#endif

@@ -1,0 +1,34 @@
+/* The inside of a loop, for net/ alone. */
+#ifndef OUTRIDER_NET_LOOP_INT_H
+#define OUTRIDER_NET_LOOP_INT_H
+
+#include "net/loop.h"
+#include "net/wheel.h"
+
+struct loop {
+	struct event_base *base;
+	/* loop_now(): read at most once per turn, by the first who asks after the poll. */
+	usec now;
+	bool now_is_fresh;
+	void (*on_turn)(void *arg);
+	void *on_turn_arg;
+
+	/* The deadlines and the one libevent timer that stands for them. */
+	struct wheel wheel;
+	struct event wheel_ev;
+	usec wheel_armed; /* when wheel_ev fires; USEC_NEVER: not pending */
+
+	atomic_uint_fast64_t turns;
+	int wake_fd; /* eventfd */
+	struct watch wake;
+
+	/* What other threads write, a cache line away from what this one writes. */
+	char apart[64];
+	_Atomic(struct mail *) box; /* newest first */
+	atomic_bool stopped;
+};
+
+void loop_timers_init(struct loop *l);
+void loop_timers_release(struct loop *l);
+
+#endif

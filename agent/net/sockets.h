@@ -1,0 +1,23 @@
+/* The one place that makes sockets (DESIGN section 2): in the agent's own network namespace by socket(), later in
+ * `node` mode from a stock that the keeper filled. All are non-blocking and close-on-exec. */
+#ifndef OUTRIDER_NET_SOCKETS_H
+#define OUTRIDER_NET_SOCKETS_H
+
+#include "net/addr.h"
+
+struct netspace; /* a network namespace; NULL = the agent's own */
+
+/* type: SOCK_STREAM or SOCK_DGRAM. -1 with errno. */
+int socket_make(struct netspace *ns, int family, int type);
+/* A listening TCP (SO_REUSEADDR, SO_REUSEPORT, V6ONLY) or Unix stream socket (a stale path is replaced only when nobody answers
+ * there; mode 0660). -1 and err: names the address and the remedy (in use: by whom is asked of /proc where it can be). backlog 4096 or somaxconn. */
+int socket_listen(struct netspace *ns, const struct addr *a, struct err *err);
+/* Does nobody listen on this TCP address yet? SO_REUSEPORT lets two agents of one user share a port without a word, so
+ * ask before the first of a set of listeners is made. false and err (errno kept) as socket_listen(). */
+bool socket_listen_check(struct netspace *ns, const struct addr *a, struct err *err);
+/* Options of every TCP connection (accepted ones inherit them from socket_listen()): NODELAY, keepalive after 300 s idle, 30 s apart, 5 probes (below swarm's 900 s). */
+void socket_tune(int fd);
+bool socket_local(int fd, struct addr *ret);
+bool socket_peer(int fd, struct addr *ret);
+
+#endif

@@ -1,0 +1,79 @@
+/* A stream: bytes both ways over a connected descriptor, plain now, TLS behind the same calls later.
+ *
+ * Embedded by value in its connection object (no allocation). One persistent read watch for its whole life; a
+ * write watch only after a short write. Results: > 0 bytes, 0 = nothing now (EAGAIN), or one of the negatives.
+ * The owner gets two callbacks, on its loop's thread: readable (also at end of stream or error: the next read
+ * tells) and writable (also when a connect ends: ask stream_connect_result()). A callback may close its own
+ * stream; the memory must live until the end of the turn (graveyard). */
+#ifndef OUTRIDER_NET_STREAM_H
+#define OUTRIDER_NET_STREAM_H
+
+#include "net/addr.h"
+#include "net/loop.h"
+#include "net/sockets.h"
+
+#include <sys/uio.h>
+
+enum {
+	STREAM_EOF = -1,   /* clean end: the peer sent FIN (TLS: close_notify) */
+	STREAM_ERROR = -2, /* reset or worse: stream_errno() */
+	STREAM_CUT = -3    /* TLS only: FIN without close_notify */
+};
+
+enum stream_close {
+	STREAM_CLOSE,      /* orderly: FIN after what is queued in the kernel */
+	STREAM_CLOSE_RESET /* RST at once: what the peer has not seen is visibly lost */
+};
+
+struct stream;
+
+struct stream_ops { /* the variation point: plain, TLS */
+	ssize_t (*read)(struct stream *s, void *buf, size_t n);
+	ssize_t (*writev)(struct stream *s, const struct iovec *iov, int n);
+	void (*shutdown)(struct stream *s); /* no more bytes from us */
+	size_t (*pending)(const struct stream *s); /* received bytes that no poll will announce */
+};
+
+struct stream {
+	const struct stream_ops *ops;
+	struct loop *loop;
+	struct watch rd, wr;
+	void (*on_readable)(void *arg);
+	void (*on_writable)(void *arg);
+	void *arg;
+	int fd; /* -1: closed */
+	int error; /* errno of the last STREAM_ERROR */
+	bool connecting;
+};
+
+void stream_init(struct stream *s, struct loop *l, void (*on_readable)(void *), void (*on_writable)(void *), void *arg);
+/* Takes the connected fd and starts reading. false (and fd closed) when the loop refuses. */
+bool stream_open(struct stream *s, int fd);
+/* Starts a non-blocking connect from namespace ns. 0: under way, on_writable tells; 1: connected at once;
+ * -1: failed, stream_errno(). Reading is started when connected. */
+int stream_connect(struct stream *s, struct netspace *ns, const struct addr *a);
+/* Inside on_writable while s->connecting: 1 connected (reading started), 0 still under way, -1 failed. */
+int stream_connect_result(struct stream *s);
+int stream_errno(const struct stream *s);
+
+static inline ssize_t stream_read(struct stream *s, void *buf, size_t n)
+{
+	return s->ops->read(s, buf, n);
+}
+/* A short count means: the rest later; the caller then calls stream_want_write(s, true). */
+static inline ssize_t stream_writev(struct stream *s, const struct iovec *iov, int n)
+{
+	return s->ops->writev(s, iov, n);
+}
+void stream_want_write(struct stream *s, bool on);
+void stream_want_read(struct stream *s, bool on); /* back-pressure: off stops the read watch */
+void stream_shutdown(struct stream *s);
+void stream_close(struct stream *s, enum stream_close how); /* idempotent */
+static inline bool stream_is_open(const struct stream *s)
+{
+	return s->fd >= 0;
+}
+/* Gives the descriptor away and forgets it (tunnels by other means, hand-over). */
+int stream_take_fd(struct stream *s);
+
+#endif

@@ -1,0 +1,87 @@
+/* The agent's own answers: a status, x-outrider-reason, and a small JSON body that says what an operator needs. */
+#include "base/json.h"
+#include "proxy/client.h"
+#include "proxy/steps.h"
+
+#include <stdio.h>
+
+#define ANSWER_MAX 4096
+
+static const char *phrase_of(unsigned status)
+{
+	static const struct {
+		unsigned status;
+		const char *phrase;
+	} rows[] = {
+		{ 400, "Bad Request" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 408, "Request Timeout" },
+		{ 413, "Content Too Large" }, { 414, "URI Too Long" }, { 421, "Misdirected Request" },
+		{ 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" }, { 502, "Bad Gateway" },
+		{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" },
+		{ 508, "Loop Detected" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].status == status)
+			return rows[i].phrase;
+	return "Error";
+}
+
+static void body_of(struct text *t, const struct exchange *x, const struct reason_row *row)
+{
+	struct json j = json_begin(t);
+
+	json_object(&j);
+	json_key(&j, "reason");
+	json_strz(&j, row->word);
+	json_key(&j, "status");
+	json_u64(&j, row->status);
+	json_key(&j, "stage");
+	json_strz(&j, row->stage);
+	json_key(&j, "blame");
+	json_strz(&j, row->blame);
+	json_key(&j, "message");
+	json_strz(&j, row->cause);
+	if (x->upstream) {
+		json_key(&j, "upstream");
+		json_str(&j, x->upstream->name);
+	}
+	json_key(&j, "request_id");
+	json_str(&j, x->request_id);
+	json_end(&j);
+	text_char(t, '\n');
+}
+
+bool answer_write(struct exchange *x, enum reason why)
+{
+	const struct reason_row *row = reason_row(why);
+	struct text body, all;
+	bool ok;
+
+	if (!x->request_id.n)
+		forward_make_id(x);
+	text_init(&body, ANSWER_MAX);
+	text_init(&all, ANSWER_MAX * 2);
+	body_of(&body, x, row);
+	text_fmt(&all, "HTTP/1.1 %u %s\r\nx-outrider-reason: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n",
+		 row->status, phrase_of(row->status), row->word, body.n);
+	if (why == REASON_UPGRADE_REFUSED)
+		text_addz(&all, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+	text_fmt(&all, "X-Request-Id: %.*s\r\n", STR_ARG(x->request_id));
+	if (!forward_keeps_open(x))
+		text_addz(&all, "Connection: close\r\n");
+	else if (x->req.minor == 0)
+		text_addz(&all, "Connection: keep-alive\r\n");
+	text_addz(&all, "\r\n");
+	if (x->req.method != METHOD_HEAD)
+		text_add(&all, text_str(&body));
+	ok = !body.failed && !all.failed && outq_copy(&x->down_flow.q, &x->w->blocks, all.p, all.n);
+	text_release(&body);
+	text_release(&all);
+	return ok;
+}
+
+bool answer_connected(struct exchange *x)
+{
+	static const char granted[] = "HTTP/1.1 200 Connection established\r\n\r\n";
+
+	return outq_copy(&x->down_flow.q, &x->w->blocks, granted, sizeof(granted) - 1);
+}

@@ -1,0 +1,156 @@
+/* An exchange: one request and its response passing through a sidecar (DESIGN sections 1 and 7).
+ *
+ * The walk of a request, legs labelled as in docs/architecture.md:
+ *
+ *   (a) client.c   bytes arrive, http/h1 parses the head ............. exchange_start()
+ *   (b) exchange.c the step table: begin, route, admit, pick, connect, send, relay, finish
+ *                  route.c says which upstream, pick.c which endpoint, pool.c which connection
+ *   (c) origin.c   writes the request, reads the response's head ..... exchange_response_head()
+ *   (d) flow.c     bodies both ways; client.c and origin.c flush ..... exchange_flushed()
+ *   (e) exchange.c finish: record.c counts; client.c goes on with the next request
+ *
+ * An exchange never sees a connection: it talks to two sessions through `struct session_ops` (client.c on the way
+ * down, origin.c on the way up; HTTP/2 later), which call back with the exchange_… functions below.
+ *
+ * Life: taken from the worker's free list by a client when the first byte of a request arrives, given back in
+ * finish. Every function that may finish an exchange says so: afterwards the caller looks at its own pointer
+ * (client->x, origin->x), which finish has cleared. Thread: its worker. */
+#ifndef OUTRIDER_PROXY_EXCHANGE_H
+#define OUTRIDER_PROXY_EXCHANGE_H
+
+#include "proxy/flow.h"
+#include "proxy/parts.h"
+
+struct exchange;
+struct client;
+struct origin;
+
+/* What a session can do for an exchange. Client: head is the response's; origin: head is the request's. */
+struct session_ops {
+	/* Queues the head (x->res or x->req) as this protocol writes it. false: no memory. */
+	bool (*head)(struct exchange *x);
+	/* Writes what is queued; reports by exchange_flushed() or exchange_…_failed(). May finish x. */
+	void (*flush)(struct exchange *x);
+	/* The peer's queue has drained: deliver more of the body. May finish x. */
+	void (*pull)(struct exchange *x);
+	/* Detaches from x. `clean`: the message is complete and the connection may be used again; else it is ended,
+	 * visibly for the peer when a message was cut. */
+	void (*leave)(struct exchange *x, bool clean);
+};
+
+enum step { /* the step table, in order */
+	STEP_BEGIN, STEP_ROUTE, STEP_ADMIT, STEP_PICK, STEP_CONNECT, STEP_SEND, STEP_RELAY, STEP_FINISH, STEP_COUNT
+};
+
+enum step_result { CONTINUE, WAIT, DONE };
+
+#define TRIED_MAX 8
+
+struct attempt { /* one try at one endpoint; its own object so that two may live at once later */
+	struct wendpoint *ep;
+	struct origin *o;      /* NULL until a connection is under way */
+	struct resolve_query *query; /* egress: the name being resolved */
+	usec started;
+	uint64_t sent_before;  /* of x->up.q.sent when the attempt began */
+	uint32_t err;          /* errno of its failure */
+	bool reused;           /* a pooled connection */
+	bool got_bytes;        /* the origin began to answer */
+};
+
+struct exchange {
+	struct exchange *next;       /* free list */
+	struct worker *w;
+	struct wsidecar *sc;
+	struct wspec *wspec;         /* the spec it began with */
+	struct wlistener *l;
+	struct client *c;            /* way down; NULL after leave */
+	const struct session_ops *down, *up_ops;
+	uint32_t generation;         /* grows each time the object is used anew */
+	uint8_t step;                /* enum step */
+	bool waiting;
+
+	struct head req, res;
+	struct block *req_block;     /* holds the request's head */
+	struct block *res_block;
+	struct arena arena;
+	struct flow up;              /* request body, client to origin */
+	struct flow down_flow;       /* response body, origin to client */
+
+	const struct spec_upstream *upstream;
+	struct wupstream *wup;
+	struct str path;             /* as forwarded: normalised, rewritten */
+	struct str host;             /* of the target, without port; egress: the name to resolve */
+	uint16_t port;               /* of the target; 0 = none given */
+	struct wendpoint *fixed;     /* the target names one endpoint */
+	struct addr addrs[4];        /* egress: what the name resolved to */
+	uint8_t n_addrs, next_addr;
+	struct attempt a;
+	uint8_t n_attempts, n_connects, n_tried;
+	const struct wendpoint *tried[TRIED_MAX];
+
+	uint16_t status;             /* of the final response, 0 = none yet */
+	uint16_t reason;             /* enum reason: why the agent answered or cut */
+	bool counted;                /* in the counters and gauges */
+	bool admitted;               /* counts as active at its upstream */
+	bool tunnel_wanted;          /* websocket upgrade was forwarded */
+	bool connect;                /* CONNECT or a tcp listener: a tunnel, no request to forward */
+	bool tcp;                    /* tcp listener: no HTTP at all */
+	bool request_done;           /* the client delivered the whole request */
+	bool head_down;              /* the final response's head is queued or sent: no retry any more */
+	bool response_done;          /* the whole response is queued */
+	bool close_down;             /* the client is told Connection: close */
+	bool cut;                    /* the response could not be completed */
+	bool retried_safe;           /* the one repetition of a safe request is used up */
+	bool upgraded;               /* became a tunnel: the sessions belong to it now */
+	char id[33];                 /* request id, "" until made */
+	struct str request_id;       /* the client's own or id */
+	struct str forwarded_for;    /* what X-Forwarded-For said when it came */
+	usec started, moved;         /* µs, monotonic: begun; last byte moved */
+	char arena_mem[2048];
+};
+
+/* --- from the client's side ------------------------------------------------------------------------------ */
+/* A blank exchange for a connection of l, or NULL when memory is short. */
+struct exchange *exchange_new(struct worker *w, struct wlistener *l, struct client *c, const struct session_ops *down);
+/* The request's head is complete (x->req). May finish x. */
+void exchange_start(struct exchange *x);
+/* A tcp connection: x->tcp and x->connect are set. May finish x. */
+void exchange_start_tcp(struct exchange *x);
+/* The request could not be read: answers with that reason and closes. May finish x. */
+void exchange_reject(struct exchange *x, enum reason why);
+/* The request's body failed: bad chunk, too large, stalled. Answers if no response began. May finish x. */
+void exchange_request_failed(struct exchange *x, enum reason why);
+/* More of the request's body is queued, or its end (x->up.ended). May finish x. */
+void exchange_request_moved(struct exchange *x);
+/* The client left. Finishes x. */
+void exchange_client_gone(struct exchange *x);
+/* All that was queued for the client is in the kernel. May finish x. */
+void exchange_client_flushed(struct exchange *x);
+
+/* --- from the origin's side ------------------------------------------------------------------------------ */
+void exchange_connected(struct exchange *x); /* May finish x. */
+/* The attempt failed before a response head: retried elsewhere, or answered. The origin has been closed. May finish x. */
+void exchange_attempt_failed(struct exchange *x, enum reason why, int err);
+/* x->res is complete. false: x went another way (bad response), the origin was left. */
+bool exchange_response_head(struct exchange *x);
+void exchange_response_moved(struct exchange *x); /* body bytes or the end are queued. May finish x. */
+/* The response ended too early or is malformed: the client is cut. Finishes x. */
+void exchange_response_failed(struct exchange *x, enum reason why);
+/* All that was queued for the origin is in the kernel. May finish x. */
+void exchange_origin_flushed(struct exchange *x);
+
+/* --- within proxy/ ------------------------------------------------------------------------------------------ */
+void exchange_run(struct exchange *x);          /* runs steps until one waits; may finish x */
+void exchange_answer(struct exchange *x, enum reason why); /* own answer; may finish x */
+void exchange_finish(struct exchange *x);       /* the end; x is gone */
+
+static inline const struct spec_sidecar *exchange_spec(const struct exchange *x)
+{
+	return x->wspec->spec;
+}
+static inline bool exchange_off(const struct exchange *x)
+{
+	return exchange_spec(x)->mode == MODE_OFF || (x->upstream && x->upstream->mode == MODE_OFF);
+}
+
+#endif

@@ -1,0 +1,180 @@
+#include "proxy/outq.h"
+
+void outq_init(struct outq *q)
+{
+	q->scratch = NULL;
+	q->first = q->count = 0;
+	q->bytes = 0;
+	q->sent = 0;
+}
+
+void outq_clear(struct outq *q)
+{
+	for (unsigned i = 0; i < q->count; i++)
+		block_unref(q->s[q->first + i].b);
+	block_unref(q->scratch);
+	q->scratch = NULL;
+	q->first = q->count = 0;
+	q->bytes = 0;
+}
+
+static struct span *last_span(struct outq *q)
+{
+	return q->count ? &q->s[q->first + q->count - 1] : NULL;
+}
+
+static bool push_span(struct outq *q, struct block *b, char *p, size_t n)
+{
+	if (q->count == OUTQ_SPANS)
+		return false;
+	if (q->first + q->count == OUTQ_SPANS) {
+		memmove(q->s, q->s + q->first, q->count * sizeof(q->s[0]));
+		q->first = 0;
+	}
+	q->s[q->first + q->count++] = (struct span){ block_ref(b), p, (uint32_t)n };
+	return true;
+}
+
+char *outq_reserve(struct outq *q, struct block_pool *pool, size_t n)
+{
+	if (q->scratch && block_room(q->scratch) >= n)
+		return q->scratch->data + q->scratch->end;
+	struct block *b = n <= BLOCK_SMALL_BYTES   ? block_get(pool, BLOCK_SMALL)
+			  : n <= BLOCK_LARGE_BYTES ? block_get(pool, BLOCK_LARGE)
+			  : n <= (1u << 20)        ? block_get_huge(pool, (uint32_t)n)
+						   : NULL;
+	if (!b)
+		return NULL;
+	if (q->count == OUTQ_SPANS) { /* no span left for another block */
+		block_unref(b);
+		return NULL;
+	}
+	block_unref(q->scratch);
+	q->scratch = b;
+	return b->data;
+}
+
+void outq_commit(struct outq *q, size_t n)
+{
+	struct block *b = q->scratch;
+	char *p = b->data + b->end;
+	struct span *last = last_span(q);
+
+	b->end += (uint32_t)n;
+	q->bytes += n;
+	if (last && last->b == b && last->p + last->n == p)
+		last->n += (uint32_t)n;
+	else
+		(void)push_span(q, b, p, n); /* room was made sure of by outq_reserve() */
+}
+
+bool outq_copy(struct outq *q, struct block_pool *pool, const char *p, size_t n)
+{
+	while (n) {
+		size_t part = n;
+		if (q->scratch && block_room(q->scratch) && part > block_room(q->scratch) &&
+		    q->count < OUTQ_SPANS)
+			part = block_room(q->scratch);
+		if (q->count == OUTQ_SPANS && !(q->scratch && block_room(q->scratch) >= part))
+			return false;
+		char *to = outq_reserve(q, pool, part);
+		if (!to)
+			return false;
+		struct span *last = last_span(q);
+		bool extends = last && last->b == q->scratch && last->p + last->n == to;
+		if (!extends && q->count == OUTQ_SPANS)
+			return false;
+		memcpy(to, p, part);
+		outq_commit(q, part);
+		p += part;
+		n -= part;
+	}
+	return true;
+}
+
+bool outq_add(struct outq *q, struct block_pool *pool, struct block *b, char *p, size_t n)
+{
+	if (n <= OUTQ_COPY || q->count >= OUTQ_REFS)
+		return outq_copy(q, pool, p, n);
+	if (!push_span(q, b, p, n))
+		return false;
+	q->bytes += n;
+	return true;
+}
+
+bool outq_prepend(struct outq *q, struct block *b, char *p, size_t n)
+{
+	if (q->count == OUTQ_SPANS) {
+		block_unref(b);
+		return false;
+	}
+	if (q->first == 0) {
+		memmove(q->s + 1, q->s, q->count * sizeof(q->s[0]));
+		q->first = 1;
+	}
+	q->s[--q->first] = (struct span){ b, p, (uint32_t)n };
+	q->count++;
+	q->bytes += n;
+	return true;
+}
+
+void outq_drop_first(struct outq *q)
+{
+	if (!q->count)
+		return;
+	struct span *s = &q->s[q->first];
+	q->bytes -= s->n;
+	block_unref(s->b);
+	q->first++;
+	if (--q->count == 0)
+		q->first = 0;
+}
+
+static void consume(struct outq *q, size_t n)
+{
+	q->bytes -= n;
+	q->sent += n;
+	while (n) {
+		struct span *s = &q->s[q->first];
+		if (n < s->n) {
+			s->p += n;
+			s->n -= (uint32_t)n;
+			return;
+		}
+		n -= s->n;
+		block_unref(s->b);
+		q->first++;
+		q->count--;
+	}
+	if (q->count)
+		return;
+	q->first = 0;
+	if (q->scratch) { /* nothing refers to it any more but we */
+		if (q->scratch->refs == 1)
+			q->scratch->start = q->scratch->end = 0;
+		else {
+			block_unref(q->scratch);
+			q->scratch = NULL;
+		}
+	}
+}
+
+enum outq_result outq_write(struct outq *q, struct stream *s)
+{
+	while (q->count) {
+		struct iovec iov[OUTQ_SPANS];
+		size_t want = 0;
+		for (unsigned i = 0; i < q->count; i++) {
+			struct span *sp = &q->s[q->first + i];
+			iov[i] = (struct iovec){ sp->p, sp->n };
+			want += sp->n;
+		}
+		ssize_t n = stream_writev(s, iov, q->count);
+		if (n < 0)
+			return OUTQ_FAILED;
+		consume(q, (size_t)n);
+		if ((size_t)n < want)
+			return OUTQ_PART;
+	}
+	return OUTQ_DONE;
+}

@@ -1,0 +1,144 @@
+#include "proxy/parts.h"
+
+#include "base/mem.h"
+#include "proxy/origin.h"
+
+#include <stdio.h>
+
+/* Slots are published with release order: control reads counters of parts that it finds there. */
+#define SLOT_GET(table, slot) atomic_load_explicit(&(table)[slot], memory_order_relaxed)
+#define SLOT_SET(table, slot, part) atomic_store_explicit(&(table)[slot], part, memory_order_release)
+
+struct wsidecar *part_sidecar(struct worker *w, uint32_t slot)
+{
+	if (slot >= w->cfg.max_sidecars)
+		return NULL;
+	struct wsidecar *sc = SLOT_GET(w->sidecars, slot);
+	if (sc || !(sc = mem_zalloc(sizeof(*sc))))
+		return sc;
+	sc->w = w;
+	sc->slot = slot;
+	list_init(&sc->listeners);
+	SLOT_SET(w->sidecars, slot, sc);
+	return sc;
+}
+
+struct wupstream *part_upstream(struct worker *w, uint32_t slot)
+{
+	if (slot >= w->cfg.max_upstreams)
+		return NULL;
+	struct wupstream *u = SLOT_GET(w->upstreams, slot);
+	if (u || !(u = mem_zalloc(sizeof(*u))))
+		return u;
+	u->slot = slot;
+	u->turn = (uint32_t)rng_next(&w->rng); /* workers and agents do not begin in step */
+	list_init(&u->dynamic);
+	SLOT_SET(w->upstreams, slot, u);
+	return u;
+}
+
+static struct wendpoint *make_endpoint(struct wupstream *up, const struct addr *a)
+{
+	struct wendpoint *e = mem_zalloc(sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->up = up;
+	e->addr = *a;
+	char text[ADDR_TEXT_MAX];
+	addr_text(a, text);
+	(void)str_copy(str_of(text), e->text, sizeof(e->text));
+	e->idle_age = USEC_NEVER;
+	list_init(&e->link);
+	list_init(&e->idle);
+	return e;
+}
+
+/* The slot belongs to another address now. */
+static void renew_endpoint(struct wendpoint *e, struct wupstream *up, const struct addr *a)
+{
+	char text[ADDR_TEXT_MAX];
+
+	pool_clear(e);
+	e->generation++;
+	e->up = up;
+	e->addr = *a;
+	addr_text(a, text);
+	(void)str_copy(str_of(text), e->text, sizeof(e->text));
+	e->idle_age = USEC_NEVER;
+}
+
+struct wendpoint *part_endpoint(struct worker *w, struct wupstream *up, const struct spec_endpoint *s)
+{
+	if (s->slot >= w->cfg.max_endpoints)
+		return NULL;
+	struct wendpoint *e = SLOT_GET(w->endpoints, s->slot);
+	if (e) {
+		e->gone = false;
+		if (!addr_eq(&e->addr, &s->addr))
+			renew_endpoint(e, up, &s->addr);
+		return e;
+	}
+	if (!(e = make_endpoint(up, &s->addr)))
+		return NULL;
+	SLOT_SET(w->endpoints, s->slot, e);
+	return e;
+}
+
+/* Makes room among the dynamic endpoints: the least recently used one without a busy connection goes. */
+static void forget_one(struct wupstream *up)
+{
+	for (struct list *it = up->dynamic.prev; it != &up->dynamic; it = it->prev) {
+		struct wendpoint *e = LIST_OWNER(it, struct wendpoint, link);
+		if (e->n_busy)
+			continue;
+		part_endpoint_free(e);
+		up->n_dynamic--;
+		return;
+	}
+}
+
+struct wendpoint *part_dynamic(struct worker *w, struct wupstream *up, const struct addr *a, usec now)
+{
+	(void)w;
+	LIST_EACH(it, tmp, &up->dynamic) {
+		struct wendpoint *e = LIST_OWNER(it, struct wendpoint, link);
+		if (!addr_eq(&e->addr, a))
+			continue;
+		if (up->dynamic.next != it) {
+			list_remove(it);
+			list_push(&up->dynamic, it);
+		}
+		return e;
+	}
+	if (up->n_dynamic >= DYNAMIC_MAX)
+		forget_one(up);
+	if (up->n_dynamic >= DYNAMIC_MAX)
+		return NULL;
+	struct wendpoint *e = make_endpoint(up, a);
+	if (!e)
+		return NULL;
+	e->dynamic = true;
+	e->last_used = now;
+	list_push(&up->dynamic, &e->link);
+	up->n_dynamic++;
+	return e;
+}
+
+void part_endpoint_free(struct wendpoint *e)
+{
+	if (!e)
+		return;
+	pool_clear(e);
+	list_remove(&e->link);
+	mem_free(e);
+}
+
+void part_upstream_free(struct wupstream *u)
+{
+	if (!u)
+		return;
+	while (!list_empty(&u->dynamic))
+		part_endpoint_free(LIST_OWNER(u->dynamic.next, struct wendpoint, link));
+	mem_free(u);
+}

@@ -1,0 +1,202 @@
+/* Pick: which endpoint of the upstream the next attempt goes to. Named services rotate over their endpoints; the own
+ * handler, localhost and egress have endpoints that are made when they are first asked for. */
+#include "proxy/client.h"
+#include "proxy/steps.h"
+
+static bool was_tried(const struct exchange *x, const struct wendpoint *e)
+{
+	for (unsigned i = 0; i < x->n_tried; i++)
+		if (x->tried[i] == e)
+			return true;
+	return false;
+}
+
+static enum pick_result chosen(struct exchange *x, struct wendpoint *e, enum reason *why)
+{
+	if (!e) {
+		*why = REASON_NO_MEMORY;
+		return PICK_NONE;
+	}
+	x->a.ep = e;
+	return PICK_OK;
+}
+
+/* --- a named service: round robin over what was not tried yet --------------------------------------------- */
+
+static enum pick_result pick_service(struct exchange *x, enum reason *why)
+{
+	const struct spec_upstream *u = x->upstream;
+
+	if (u->n_endpoints == 0) {
+		*why = REASON_NO_ENDPOINT;
+		return PICK_NONE;
+	}
+	struct wendpoint *e = NULL;
+	for (uint32_t i = 0; i < u->n_endpoints; i++) {
+		uint32_t at = x->wup->turn++ % u->n_endpoints;
+		e = part_endpoint(x->w, x->wup, &u->endpoints[at]);
+		if (!e || !was_tried(x, e))
+			break;
+	}
+	return chosen(x, e, why); /* all tried: the last one once more */
+}
+
+/* --- the own handler: at the address that the caller used, else on loopback --------------------------------- */
+
+static const struct addr loopback4 = { .len = sizeof(struct sockaddr_in),
+				       .in = { .sin_family = AF_INET, /* 127.0.0.1 */ .sin_addr = { __builtin_bswap32(INADDR_LOOPBACK) } } };
+static const struct addr loopback6 = { .len = sizeof(struct sockaddr_in6),
+				       .in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT } };
+
+/* Candidate k of the handler's addresses: false when there is none. */
+static bool handler_candidate(struct exchange *x, unsigned k, struct addr *ret)
+{
+	const struct spec_upstream *u = x->upstream;
+
+	if (u->handler.len) {
+		*ret = u->handler;
+		return k == 0;
+	}
+	const struct addr *local = client_local(x->c);
+	bool own = local && local->sa.sa_family != AF_UNIX && !addr_is_loopback(local);
+	if (own && x->wup->handler_own && k > 0)
+		return false; /* it does listen there: whatever listens on loopback is another page */
+	if (!own || (x->wup->handler_loop && !x->wup->handler_own))
+		k++; /* straight to loopback */
+	if (k == 0) {
+		*ret = *local;
+		addr_set_port(ret, u->port);
+		return true;
+	}
+	if (k > 2)
+		return false;
+	*ret = k == 1 ? loopback4 : loopback6;
+	addr_set_port(ret, u->port);
+	return true;
+}
+
+static enum pick_result pick_handler(struct exchange *x, enum reason *why)
+{
+	struct addr a;
+	struct wendpoint *first = NULL;
+
+	for (unsigned k = 0; handler_candidate(x, k, &a); k++) {
+		struct wendpoint *e = part_dynamic(x->w, x->wup, &a, loop_now(x->w->loop));
+		if (!e)
+			break;
+		if (!was_tried(x, e))
+			return chosen(x, e, why);
+		if (!first)
+			first = e;
+	}
+	return chosen(x, first, why);
+}
+
+static bool handler_has_other(struct exchange *x)
+{
+	struct addr a;
+
+	for (unsigned k = 0; handler_candidate(x, k, &a); k++) {
+		struct wendpoint *e = part_dynamic(x->w, x->wup, &a, loop_now(x->w->loop));
+		if (e && e != x->a.ep && !was_tried(x, e))
+			return true;
+	}
+	return false;
+}
+
+/* --- egress: the name's addresses in turn --------------------------------------------------------------------- */
+
+static void resolved(void *arg, const struct addr *addrs, size_t n, const char *why)
+{
+	struct exchange *x = arg;
+
+	(void)why;
+	x->a.query = NULL;
+	if (n == 0) {
+		exchange_answer(x, REASON_NAME_UNKNOWN);
+		return;
+	}
+	x->n_addrs = 0;
+	for (size_t i = 0; i < n && x->n_addrs < sizeof(x->addrs) / sizeof(x->addrs[0]); i++)
+		x->addrs[x->n_addrs++] = addrs[i];
+	exchange_run(x);
+}
+
+/* What no name may lead to: this agent's own ports, and link-local addresses (metadata services). */
+static enum reason forbidden(const struct exchange *x, const struct addr *a)
+{
+	const struct spec_sidecar *s = exchange_spec(x);
+	bool own = addr_is_loopback(a) || addr_is_any(a);
+
+	if (addr_is_link_local(a))
+		return REASON_EGRESS_DENIED;
+	for (uint32_t i = 0; i < s->n_own && !own; i++) {
+		struct addr mine = s->own[i];
+		addr_set_port(&mine, addr_port(a));
+		own = addr_eq(&mine, a);
+	}
+	for (uint32_t i = 0; own && i < s->n_agent_ports; i++)
+		if (s->agent_ports[i] == addr_port(a))
+			return REASON_OWN_PORT;
+	return REASON_NONE;
+}
+
+static enum pick_result pick_external(struct exchange *x, enum reason *why)
+{
+	if (x->n_addrs == 0) {
+		x->a.query = resolve(x->w->resolver, x->host, x->port ? x->port : 80, resolved, x);
+		if (x->a.query)
+			return PICK_WAIT;
+		*why = REASON_NO_MEMORY;
+		return PICK_NONE;
+	}
+	const struct addr *a = &x->addrs[x->next_addr++ % x->n_addrs];
+	*why = forbidden(x, a);
+	if (*why != REASON_NONE)
+		return PICK_NONE;
+	return chosen(x, part_dynamic(x->w, x->wup, a, loop_now(x->w->loop)), why);
+}
+
+enum pick_result pick_endpoint(struct exchange *x, enum reason *why)
+{
+	if (x->fixed)
+		return chosen(x, x->fixed, why);
+	switch (x->upstream->kind) {
+	case UPSTREAM_HANDLER:
+		return pick_handler(x, why);
+	case UPSTREAM_EXTERNAL:
+		return pick_external(x, why);
+	default:
+		return pick_service(x, why);
+	}
+}
+
+bool pick_has_other(struct exchange *x)
+{
+	if (x->fixed)
+		return false;
+	switch (x->upstream->kind) {
+	case UPSTREAM_HANDLER:
+		return handler_has_other(x);
+	case UPSTREAM_EXTERNAL:
+		return x->next_addr < x->n_addrs;
+	default:
+		return x->n_tried + 1u < x->upstream->n_endpoints;
+	}
+}
+
+void pick_connected(struct exchange *x)
+{
+	if (x->upstream->kind != UPSTREAM_HANDLER || x->upstream->handler.len)
+		return;
+	if (addr_is_loopback(&x->a.ep->addr))
+		x->wup->handler_loop = true;
+	else
+		x->wup->handler_own = true;
+}
+
+void pick_failed(struct exchange *x, bool connecting)
+{
+	if (connecting && x->upstream->kind == UPSTREAM_HANDLER)
+		x->wup->handler_loop = false; /* look everywhere again next time */
+}

@@ -1,0 +1,141 @@
+/* The spec: what workers read and never write (DESIGN section 5). Built and freed by the control thread.
+ *
+ *     spec_sidecar ──> spec_listener[]   where it listens, and what a connection there means
+ *                 ├──> spec_upstream*[]  shared between successive specs while unchanged
+ *                 ├──> spec_route[]      edge only, longest prefix first
+ *                 └──> limits, times, forwarding rules
+ *
+ * Every text lies in the arena of the part that holds it. `slot` numbers are dense, given out by control and
+ * stable for an identity (sidecar: name; upstream: sidecar + name; endpoint: upstream + address), so that workers
+ * keep their private parts (pool, counters) in arrays across specs. Counts are per spec; nothing here is atomic. */
+#ifndef OUTRIDER_PROXY_SPEC_H
+#define OUTRIDER_PROXY_SPEC_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "http/h1.h"
+#include "net/addr.h"
+
+enum mode { MODE_ON, MODE_OBSERVE, MODE_OFF };
+
+enum egress { EGRESS_ALLOW, EGRESS_LIST, EGRESS_DENY };
+
+enum listener_kind {
+	LISTEN_INBOUND,    /* 4143: everything goes to the own handler */
+	LISTEN_OUTBOUND,   /* 4140: authority rules */
+	LISTEN_PINNED,     /* this address is that upstream, HTTP */
+	LISTEN_PINNED_TCP, /* the same, bytes */
+	LISTEN_EDGE        /* routes by host and path */
+};
+
+enum upstream_kind {
+	UPSTREAM_SERVICE,  /* a named service */
+	UPSTREAM_HANDLER,  /* the own handler behind inbound */
+	UPSTREAM_LOCAL,    /* localhost:port of this namespace, asked for through 4140 */
+	UPSTREAM_EXTERNAL  /* egress */
+};
+
+struct spec_endpoint {
+	uint32_t slot;
+	struct addr addr;
+	const char *text; /* "10.0.0.5:8080", as in /upstreams */
+};
+
+/* What a call to this upstream may cost and how it may be helped (options of scope upstream). */
+struct spec_policy {
+	usec connect_timeout;    /* default 5 s */
+	usec first_byte_timeout; /* 0 = off (default) */
+	usec idle_timeout;       /* a pooled connection rests at most that long; default 60 s */
+	uint32_t max_idle;       /* pooled connections per endpoint and worker; default 128 */
+	uint32_t connect_tries;  /* endpoints tried when connecting fails; default 3 */
+	bool retry_safe;         /* repeat GET, HEAD, OPTIONS without body once when the connection ends before a byte */
+};
+
+struct spec_upstream {
+	uint32_t slot;
+	uint32_t refs; /* control thread only */
+	struct arena arena;
+	struct str name; /* lower case */
+	uint8_t kind;    /* enum upstream_kind */
+	uint8_t mode;    /* enum mode */
+	uint16_t port;   /* HANDLER: its port; SERVICE: default port; 0 = none */
+	struct addr handler; /* HANDLER with a fixed address (unix:, HOST:PORT); len 0: port at the address that the caller used, else 127.0.0.1 */
+	struct spec_policy policy;
+	uint32_t n_endpoints;
+	struct spec_endpoint *endpoints;
+};
+
+struct spec_route {
+	struct str name;
+	struct str host;    /* lower case; "" = any; "*.example.org" matches subdomains */
+	struct str prefix;  /* begins with '/', matches whole path segments */
+	bool strip;         /* remove the prefix before forwarding */
+	struct str rewrite; /* replaces the prefix when not empty */
+	struct spec_upstream *upstream;
+};
+
+struct spec_listener {
+	uint8_t kind; /* enum listener_kind */
+	struct addr addr;
+	struct spec_upstream *upstream; /* PINNED*, INBOUND; else NULL */
+	const char *text;               /* address as text */
+	bool optional;                  /* by default only: left out where the machine lacks the address's family */
+};
+
+struct spec_limits {
+	struct h1_limits h1;      /* head 64 KiB, request line 32 KiB, 256 fields */
+	uint64_t body;            /* bytes; 0 = off */
+	uint32_t connections;     /* per listener and worker; 0 = off */
+	uint32_t requests;        /* per client connection; 0 = off */
+};
+
+struct spec_times {
+	usec head;  /* a request's head, from its first byte; default 60 s */
+	usec idle;  /* a client's connection between requests; default 600 s */
+	usec stall; /* no byte moves while a body is under way and a peer is waited for; 0 = off (default) */
+	usec tunnel_idle; /* 0 = off (default) */
+};
+
+enum { /* spec_forward.set: which fields the agent adds or extends */
+	FORWARD_FOR = 1, FORWARD_PROTO = 2, FORWARD_HOST = 4, FORWARD_REQUEST_ID = 8, FORWARD_VIA = 16
+};
+
+struct spec_forward {
+	uint8_t set;
+	uint32_t n_trusted;
+	struct cidr *trusted;  /* peers whose X-Forwarded-*, X-Request-Id are kept; others' are replaced. Default: every private,
+	                          loopback and link-local range for sidecars, nobody for the edge */
+	struct str via;        /* what Via says of us: unique per sidecar, "outrider-<16 hex>"; the loop mark */
+};
+
+struct spec_sidecar {
+	uint32_t slot;
+	uint32_t refs;    /* control thread only: one per holder */
+	uint64_t version; /* grows by one per change */
+	struct arena arena;
+	struct str service; /* lower case; "edge" for an edge without a name */
+	uint8_t mode;       /* enum mode */
+	bool is_edge;
+	struct spec_limits limits;
+	struct spec_times times;
+	struct spec_forward forward;
+	uint8_t egress; /* enum egress */
+	uint32_t n_egress_list;
+	struct str *egress_list;      /* host names or "*.suffix", lower case */
+	uint32_t n_own;               /* the agent's own addresses, for "localhost or an own address" */
+	struct addr *own;
+	uint32_t n_agent_ports;       /* ports of 4140, 4143, 4191: never reached through the proxy */
+	uint16_t *agent_ports;
+	uint32_t n_listeners;
+	struct spec_listener *listeners;
+	uint32_t n_upstreams;
+	struct spec_upstream **upstreams; /* sorted by name; services only */
+	struct spec_upstream *handler, *local, *external; /* local, external are always there; handler when a port is set */
+	uint32_t n_routes;
+	struct spec_route *routes; /* exact hosts, then *.suffixes, then any host; of each the longest prefix first */
+};
+
+/* Service with that name (any case; a final dot is ignored), or NULL. Binary search. */
+struct spec_upstream *spec_find_upstream(const struct spec_sidecar *s, struct str name);
+
+#endif

@@ -1,0 +1,51 @@
+/* What the steps of an exchange ask of their neighbours: route, pick, forward, answer, record, tunnel. Private to proxy/. */
+#ifndef OUTRIDER_PROXY_STEPS_H
+#define OUTRIDER_PROXY_STEPS_H
+
+#include "proxy/exchange.h"
+
+/* route.c: which upstream. Sets x->upstream, wup, path, host, port, fixed. REASON_NONE, or why it goes nowhere. */
+enum reason route_find(struct exchange *x);
+
+/* pick.c: which endpoint. */
+enum pick_result {
+	PICK_OK,   /* x->a.ep is set */
+	PICK_WAIT, /* a name is being resolved; exchange_run() goes on when it is */
+	PICK_NONE  /* *why says why */
+};
+enum pick_result pick_endpoint(struct exchange *x, enum reason *why);
+/* Is there an endpoint that was not tried yet, after the present one failed to connect? */
+bool pick_has_other(struct exchange *x);
+/* The present attempt reached a connection, or failed to. */
+void pick_connected(struct exchange *x);
+void pick_failed(struct exchange *x, bool connecting);
+
+/* forward.c: heads as they are sent on. */
+/* Once per exchange, before the first attempt: removes what must not be forwarded, settles the request id. false: no memory. */
+bool forward_prepare(struct exchange *x);
+bool forward_request_head(struct exchange *x);  /* queues x->req into x->up.q. false: no memory */
+bool forward_response_head(struct exchange *x); /* queues x->res into x->down_flow.q. false: no memory */
+/* Makes an id of our own for the request. */
+void forward_make_id(struct exchange *x);
+/* May the client's connection go on after this response? Settles x->close_down. */
+bool forward_keeps_open(struct exchange *x);
+/* Is our own Via mark in the request? */
+bool forward_looped(const struct exchange *x);
+
+/* answer.c: queues the agent's own answer into x->down_flow.q. false: no memory. */
+bool answer_write(struct exchange *x, enum reason why);
+/* Queues "200" for a granted CONNECT. */
+bool answer_connected(struct exchange *x);
+
+/* record.c: counts a finished exchange. */
+void record_exchange(struct exchange *x);
+void record_attempt_failed(struct exchange *x, enum reason why, int err);
+
+/* tunnel.c: the exchange ends as a tunnel between its two connections. Finishes x. */
+void tunnel_start(struct exchange *x);
+struct tunnel;
+void tunnel_close_all(struct worker *w);
+/* A tunnel between a client and an origin that belong to no exchange any more (CONNECT with bytes that are no HTTP). */
+void tunnel_join(struct client *c, struct origin *o);
+
+#endif

@@ -1,0 +1,95 @@
+/* A worker: one thread, one event loop, and all that only this thread touches (DESIGN section 5).
+ *
+ *     control                                   worker
+ *     worker_new, worker_start   ───────────>   loop_run
+ *     worker_set_sidecar(spec)   ──mail──────>  listeners open, new exchanges use the new spec
+ *                                <──mail──────  released(old spec) when its last exchange ended
+ *     worker_drain               ──mail──────>  says Connection: close, stops accepting, finishes
+ *     worker_stop, worker_join   ───────────>   everything closed
+ *
+ * Control owns specs and listening descriptors; a worker borrows them until it says "released". Counters have one
+ * writer (the worker) and may be read by any thread (relaxed). */
+#ifndef OUTRIDER_PROXY_WORKER_H
+#define OUTRIDER_PROXY_WORKER_H
+
+#include "base/reason.h"
+#include "base/text.h"
+#include "net/loop.h"
+#include "proxy/spec.h"
+
+enum counter_id {
+#define METRIC(id, name, type, unit, help) COUNTER_##id,
+#include "metrics.def"
+#undef METRIC
+	COUNTER_COUNT
+};
+
+/* Per worker and sidecar. Gauges are counters that go down. */
+struct counters {
+	_Atomic uint64_t v[COUNTER_COUNT];
+	_Atomic uint64_t reasons[REASON_COUNT]; /* own answers and cut exchanges by reason */
+};
+
+/* Per worker and upstream, for /upstreams. */
+struct upstream_counters {
+	_Atomic uint64_t requests, failures, active, retries;
+};
+
+/* Per worker and endpoint, for /upstreams. */
+struct endpoint_counters {
+	_Atomic uint64_t attempts, failures, active, idle, connects;
+	_Atomic uint64_t last_error_at; /* wall µs, 0 = never */
+	_Atomic uint32_t last_reason;   /* enum reason of the last failure */
+	_Atomic uint32_t last_errno;
+};
+
+struct worker;
+
+struct worker_config {
+	unsigned index;      /* 0 .. */
+	size_t buffers_max;  /* bytes of blocks this worker may have out */
+	uint32_t max_sidecars, max_upstreams, max_endpoints; /* sizes of the slot tables: slots are below these */
+	/* Posted to this loop (control's) when a spec is no longer used by this worker. */
+	struct loop *control;
+	void (*released)(void *arg, unsigned worker, struct spec_sidecar *spec);
+	void *arg;
+};
+
+/* NULL and err when memory or descriptors are short. */
+struct worker *worker_new(const struct worker_config *cfg, struct err *err) MUST_CHECK;
+bool worker_start(struct worker *w, struct err *err) MUST_CHECK; /* its thread, all signals blocked */
+
+/* fds[i] is the listening descriptor of spec->listeners[i] for this worker, -1 = none (an optional address that this machine lacks). The array is copied,
+ * the descriptors stay control's. A listener whose descriptor was there in the former spec of the same slot goes on; others are closed
+ * for accepting. false: out of memory, nothing changed. */
+bool worker_set_sidecar(struct worker *w, struct spec_sidecar *spec, const int *fds) MUST_CHECK;
+/* Stops accepting and lets what is under way finish; then the spec is released. */
+bool worker_drop_sidecar(struct worker *w, uint32_t slot) MUST_CHECK;
+
+enum drain_step {
+	DRAIN_ANNOUNCE, /* go on accepting; answer with Connection: close (lame duck) */
+	DRAIN_INBOUND,  /* stop accepting on inbound, edge listeners; close their idle connections; outbound goes on */
+	DRAIN_ALL       /* the same for every listener */
+};
+bool worker_drain(struct worker *w, enum drain_step step) MUST_CHECK;
+
+/* Exchanges and tunnels under way on inbound and edge listeners / on all; relaxed, any thread. */
+uint64_t worker_busy_inbound(const struct worker *w);
+uint64_t worker_busy(const struct worker *w);
+
+void worker_stop(struct worker *w); /* any thread */
+void worker_join(struct worker *w); /* waits for the thread; closes every connection */
+void worker_free(struct worker *w); /* after join, or never started */
+
+struct loop *worker_loop(const struct worker *w);
+/* Any thread, relaxed reads; NULL when the worker never saw that slot. */
+const struct counters *worker_counters(const struct worker *w, uint32_t sidecar_slot);
+const struct upstream_counters *worker_upstream_counters(const struct worker *w, uint32_t upstream_slot);
+const struct endpoint_counters *worker_endpoint_counters(const struct worker *w, uint32_t endpoint_slot);
+
+/* Asks for the list of open client connections: `fn` is called on control's loop with a JSON array of objects (peer, listener, state, age_ms, idle_ms,
+ * requests, method, path without query, upstream, endpoint), at most `max` of them. Text is the callee's to text_release(). */
+bool worker_connections(struct worker *w, uint32_t sidecar_slot, uint32_t max,
+			void (*fn)(void *arg, unsigned worker, struct text *json), void *arg) MUST_CHECK;
+
+#endif

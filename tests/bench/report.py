@@ -1,0 +1,245 @@
+"""Tables and verdicts from the results of a run; JSON for machines, Markdown for docs/performance.md.
+
+A ratio is the median of the ratios within each round: what disturbs a round disturbs both sides of it."""
+
+import json
+import os
+import statistics
+
+import cases
+import tools
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+def median(rows, key):
+    return statistics.median(r[key] for r in rows)
+
+
+def spread(rows, key, form):
+    values = [r[key] for r in rows]
+    return f"{min(values):{form}} to {max(values):{form}}" if len(values) > 1 else ""
+
+
+def ratio(results, case, key, name, base):
+    """Median over the rounds of name's figure by base's; None when either is missing."""
+    rows, against = results.get(case, {}).get(name, []), results.get(case, {}).get(base, [])
+    pairs = [a[key] / b[key] for a, b in zip(rows, against) if b[key]]
+    return statistics.median(pairs) if pairs else None
+
+
+def table(head, rows):
+    """A Markdown table, its columns aligned for a terminal."""
+    widths = [max(len(str(r[i])) for r in [head, *rows]) for i in range(len(head))]
+
+    def line(cells):
+        first = str(cells[0]).ljust(widths[0])
+        return "| " + " | ".join([first] + [str(c).rjust(w) for c, w in zip(cells[1:], widths[1:])]) + " |"
+
+    rule = "|" + "|".join(["-" * (widths[0] + 2)] + ["-" * (w + 1) + ":" for w in widths[1:]]) + "|"
+    return "\n".join([line(head), rule, *map(line, rows)])
+
+
+def mib(value):
+    return f"{value / cases.MIB:.1f}"
+
+
+def times(value):
+    return "" if value is None else f"{value:.2f}"
+
+
+# --- one table per case: (heads, function of (bench, name, rows) that gives the cells) ---------------------------------
+
+def cells_cost(case):
+    def cells(bench, name, rows):
+        return [f"{median(rows, 'cpu_us'):.2f}", spread(rows, "cpu_us", ".2f"),
+                times(ratio(bench.results, case, "cpu_us", name, "nginx")), f"{median(rows, 'rps'):.0f}",
+                f"{median(rows, 'p50_us'):.0f}", f"{median(rows, 'p99_us'):.0f}", f"{median(rows, 'p999_us'):.0f}",
+                f"{100 * median(rows, 'busy'):.0f}"]
+    return cells
+
+
+COST = ["CPU µs/request", "range", "× nginx", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "core busy %"]
+
+
+def cells_latency(_bench, _name, rows):
+    return [f"{median(rows, k):.0f}" for k in ("p50_us", "p99_us", "p999_us", "max_us", "rps")] + \
+           [f"{median(rows, 'cpu_us'):.2f}"]
+
+
+def with_per_kib(rows):
+    return [{**r, "per_kib": r["cpu_ns"] / (r["bytes"] / cases.KIB)} for r in rows]
+
+
+def cells_large(bench, name, rows):
+    full = {"large": {n: with_per_kib(r) for n, r in bench.results["large"].items()}}
+    return [f"{median(full['large'][name], 'per_kib'):.1f}", times(ratio(full, "large", "per_kib", name, "nginx")),
+            f"{statistics.median(r['bytes'] / r['seconds'] for r in rows) / cases.MIB:.0f}"]
+
+
+def cells_stream(_bench, _name, rows):
+    return [mib(median(rows, "memory_max")), f"{median(rows, 'growth') / cases.KIB:.0f}",
+            f"{median(with_per_kib(rows), 'per_kib'):.1f}",
+            f"{statistics.median(r['bytes'] / r['seconds'] for r in rows) / cases.MIB:.0f}"]
+
+
+def cells_idle(_bench, _name, rows):
+    keys = ("rss_start", "private_start", "rss_loaded", "private_loaded", "rss_held", "private_held")
+    return [mib(median(rows, k)) for k in keys] + [f"{median(rows, 'per_connection'):.0f}"]
+
+
+def cells_memory(_bench, _name, rows):
+    return [mib(median(rows, "rss")), mib(median(rows, "private"))]
+
+
+def cells_start(_bench, _name, rows):
+    return [f"{median(rows, 'us') / 1000:.1f}", spread([{"ms": r["us"] / 1000} for r in rows], "ms", ".1f")]
+
+
+def cells_scale(bench, name, rows):
+    free = bench.notes["scale"] == "measured"
+    return [f"{median(rows, 'rps_1'):.0f}", f"{median(rows, 'rps_2'):.0f}",
+            f"{statistics.median(r['rps_2'] / r['rps_1'] for r in rows):.2f}" if free else "not measurable here",
+            f"{median(rows, 'cpu_us_1'):.2f}", f"{median(rows, 'cpu_us_2'):.2f}"]
+
+
+def cells_steady(_bench, _name, rows):
+    return [f"{median(rows, k):.4f}" for k in ("allocations", "frees", "locks", "waits")]
+
+
+TABLES = {
+    "keepalive": (COST, cells_cost("keepalive")),
+    "newconn": (COST, cells_cost("newconn")),
+    "latency": (["p50 µs", "p99 µs", "p99.9 µs", "max µs", "requests/s", "CPU µs/request"], cells_latency),
+    "large": (["CPU ns/KiB", "× nginx", "MiB/s"], cells_large),
+    "stream": (["private max MiB", "growth KiB", "CPU ns/KiB", "MiB/s"], cells_stream),
+    "idle": (["resident MiB: start", "private", "resident: loaded", "private", "resident: held", "private",
+              "bytes/connection"], cells_idle),
+    "memory": (["resident MiB", "private MiB"], cells_memory),
+    "start": (["ms", "range"], cells_start),
+    "scale": (["requests/s, 1 worker", "2 workers", "ratio", "CPU µs/request, 1 worker", "2 workers"], cells_scale),
+    "steady": (["allocations/request", "frees", "locks", "waits"], cells_steady),
+}
+
+
+def case_title(bench, case):
+    note = bench.notes.get(case)
+    return f"{case}: {cases.CASES[case].__doc__}" + (f" ({note})" if note else "")
+
+
+def case_table(bench, case):
+    heads, cells = TABLES[case]
+    rows = [[name, *cells(bench, name, rows)] for name, rows in bench.results.get(case, {}).items() if rows]
+    failed = [[name, "failed"] + [""] * (len(heads) - 1) for name in bench.failed.get(case, {})
+              if name not in bench.results.get(case, {})]
+    return table([case, *heads], rows + failed)
+
+
+# --- the bars ------------------------------------------------------------------------------------------------------------
+
+def bar_ratio(case, key, base, limit, convert=None):
+    def judge(bench):
+        results = bench.results
+        if convert:
+            results = {case: {n: convert(r) for n, r in results.get(case, {}).items()}}
+        value = ratio(results, case, key, "outrider", base)
+        return None if value is None else (value <= limit, f"{value:.2f}")
+    return judge
+
+
+def bar_value(case, key, limit, form):
+    def judge(bench):
+        rows = bench.results.get(case, {}).get("outrider")
+        return (median(rows, key) <= limit, form(median(rows, key))) if rows else None
+    return judge
+
+
+def bar_scale(bench):
+    rows = bench.results.get("scale", {}).get("outrider")
+    if not rows:
+        return None
+    if bench.notes["scale"] != "measured":
+        by = statistics.median(r["cpu_us_2"] / r["cpu_us_1"] for r in rows)
+        return "not measurable here", f"CPU per request with 2 workers {by:.2f} × with 1"
+    value = statistics.median(r["rps_2"] / r["rps_1"] for r in rows)
+    return value >= 1.7, f"{value:.2f}"
+
+
+def bar_steady(bench):
+    rows = bench.results.get("steady", {}).get("outrider")
+    if not rows:
+        return None
+    a, locks = median(rows, "allocations"), median(rows, "locks") + median(rows, "waits")
+    return a < 0.01 and locks < 0.01, f"{a:.4f} and {locks:.4f}"
+
+
+BARS = [
+    ("CPU per request ≤ 0.80 × nginx", "keepalive", bar_ratio("keepalive", "cpu_us", "nginx", 0.80)),
+    ("CPU per request ≤ 0.80 × HAProxy", "keepalive", bar_ratio("keepalive", "cpu_us", "haproxy", 0.80)),
+    ("CPU per request ≤ 1.25 × relay", "keepalive", bar_ratio("keepalive", "cpu_us", "relay", 1.25)),
+    ("new connection per request ≤ 0.90 × nginx", "newconn", bar_ratio("newconn", "cpu_us", "nginx", 0.90)),
+    ("1 MiB replies: CPU per byte ≤ nginx", "large", bar_ratio("large", "per_kib", "nginx", 1.0, with_per_kib)),
+    ("one long reply: memory does not grow (≤ 256 KiB)", "stream",
+     bar_value("stream", "growth", 256 * cases.KIB, lambda v: f"{v / cases.KIB:.0f} KiB")),
+    ("idle connection ≤ 1 KiB", "idle", bar_value("idle", "per_connection", 1024, lambda v: f"{v:.0f} B")),
+    ("private memory after start, 2 workers ≤ 6 MiB", "memory",
+     bar_value("memory", "private", 6 * cases.MIB, lambda v: f"{mib(v)} MiB")),
+    ("first answered byte ≤ 10 ms from exec", "start", bar_value("start", "us", 10000, lambda v: f"{v / 1000:.1f} ms")),
+    ("2 workers ≥ 1.7 × one", "scale", bar_scale),
+    ("steady state: no allocation, no lock per request (< 0.01)", "steady", bar_steady),
+]
+
+
+def judge(bench, chosen):
+    """[(bar, "met" | "missed" | "failed" | "skipped" | "not measurable here", figure)] for the chosen cases."""
+    rows = []
+    for text, case, function in BARS:
+        if case not in chosen:
+            continue
+        verdict = function(bench)
+        if verdict is None:
+            why = bench.failed.get(case, {}).get("outrider")
+            rows.append([text, "failed" if why else "skipped", why or "nothing to compare with"])
+        elif isinstance(verdict[0], str):
+            rows.append([text, *verdict])
+        else:
+            rows.append([text, "met" if verdict[0] else "missed", verdict[1]])
+    return rows
+
+
+# --- what is written ------------------------------------------------------------------------------------------------------
+
+def write_json(bench, machine_facts, versions, bars):
+    path = os.path.join(tools.OUT, "results.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump({"machine": machine_facts, "versions": versions, "rounds": bench.rounds, "quick": bench.quick,
+                   "notes": bench.notes, "failed": bench.failed, "results": bench.results,
+                   "bars": [dict(zip(("bar", "verdict", "figure"), b)) for b in bars]}, f, indent=1)
+        f.write("\n")
+    return os.path.relpath(path, tools.ROOT)
+
+
+def markdown(bench, facts, versions, bars, chosen, command):
+    m = facts
+    parts = [f"Taken with `{command}`: {bench.rounds} rounds, medians.",
+             f"Machine: {m['cpu']}{' (virtual)' if m['virtual'] else ''}, {m['cores']} cores, {m['memory_mib']} MiB, "
+             f"Linux {m['kernel']}, {m['system']}; load average at the start {m['load_at_start']}.",
+             "Compared: " + "; ".join(f"{n}: {v}" for n, v in versions.items()) + ".",
+             "### Bars", table(["bar", "verdict", "figure"], bars) if bars else "None judged."]
+    for case in chosen:
+        if case in bench.results or case in bench.failed:
+            parts += [f"### {case_title(bench, case)}", case_table(bench, case)]
+            parts += [f"{name} failed: {why}" for name, why in bench.failed.get(case, {}).items()]
+    return "\n\n".join(parts)
+
+
+def write_docs(text):
+    path = os.path.join(tools.ROOT, "docs", "performance.md")
+    with open(path, encoding="utf-8") as f:
+        page = f.read()
+    before, _, rest = page.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise SystemExit(f"docs/performance.md lacks the lines {BEGIN} and {END}")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")

@@ -1,0 +1,195 @@
+/* net/loop: turns, time, mail between threads, stop. */
+#include "net/loop.h"
+#include "net/timer.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define THREADS 4
+#define LETTERS 5000
+
+struct letter {
+	struct mail mail; /* first: a letter is its mail */
+	unsigned from, number;
+	struct box *box;
+};
+
+struct box {
+	struct loop *loop;
+	unsigned next[THREADS]; /* the number awaited of each */
+	unsigned total;
+	struct letter letters[THREADS][LETTERS];
+};
+
+static void on_letter(struct mail *m)
+{
+	struct letter *l = (struct letter *)(void *)m;
+	struct box *b = l->box;
+	ck_assert_uint_eq(l->number, b->next[l->from]);
+	b->next[l->from]++;
+	if (++b->total == THREADS * LETTERS)
+		loop_stop(b->loop);
+}
+
+struct sender {
+	struct box *box;
+	unsigned id;
+};
+
+static void *send_all(void *arg)
+{
+	struct sender *s = arg;
+	for (unsigned i = 0; i < LETTERS; i++) {
+		struct letter *l = &s->box->letters[s->id][i];
+		*l = (struct letter){ .mail.fn = on_letter, .from = s->id, .number = i, .box = s->box };
+		loop_post(s->box->loop, &l->mail);
+	}
+	return NULL;
+}
+
+START_TEST(mail_of_four_threads_arrives_in_order)
+{
+	struct box *b = calloc(1, sizeof(*b));
+	ck_assert_ptr_nonnull(b);
+	b->loop = loop_new(NULL);
+	ck_assert_ptr_nonnull(b->loop);
+	pthread_t threads[THREADS];
+	struct sender senders[THREADS];
+	for (unsigned i = 0; i < THREADS; i++) {
+		senders[i] = (struct sender){ b, i };
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, send_all, &senders[i]), 0);
+	}
+	loop_run(b->loop);
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_uint_eq(b->total, THREADS * LETTERS);
+	ck_assert(loop_turns(b->loop) > 0);
+	loop_free(b->loop);
+	free(b);
+}
+END_TEST
+
+static void *run(void *arg)
+{
+	loop_run(arg);
+	return NULL;
+}
+
+START_TEST(stops_from_another_thread)
+{
+	struct loop *l = loop_new(NULL);
+	pthread_t t;
+	ck_assert_int_eq(pthread_create(&t, NULL, run, l), 0);
+	loop_stop(l);
+	loop_stop(l);
+	pthread_join(t, NULL);
+	loop_free(l);
+	loop_free(NULL);
+}
+END_TEST
+
+static void count(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+START_TEST(a_turn_ends_with_its_hook)
+{
+	unsigned turns = 0;
+	struct loop *l = loop_new(NULL);
+	loop_on_turn(l, count, &turns);
+	loop_turn(l, false);
+	loop_turn(l, false);
+	ck_assert_uint_eq(turns, 2);
+	ck_assert_uint_eq(loop_turns(l), 2);
+	loop_free(l);
+}
+END_TEST
+
+START_TEST(time_stands_still_within_a_turn)
+{
+	struct loop *l = loop_new(NULL);
+	loop_turn(l, false);
+	usec first = loop_now(l);
+	while (clock_now() == first)
+		;
+	ck_assert(loop_now(l) == first);
+	ck_assert(loop_touch(l) > first);
+	usec second = loop_now(l);
+	loop_turn(l, false);
+	ck_assert(loop_now(l) >= second);
+	loop_free(l);
+}
+END_TEST
+
+static void count_event(void *arg, short what)
+{
+	ck_assert_int_eq(what & EV_READ, EV_READ);
+	++*(unsigned *)arg;
+}
+
+START_TEST(watches_go_on_and_off)
+{
+	struct watch w = { .on = false };
+	watch_off(&w); /* zeroed: harmless */
+	int fds[2];
+	unsigned n = 0;
+	ck_assert_int_eq(pipe(fds), 0);
+	struct loop *l = loop_new(NULL);
+	watch_init(&w, l, fds[0], EV_READ, count_event, &n);
+	ck_assert_int_eq(write(fds[1], "x", 1), 1);
+	loop_turn(l, false);
+	ck_assert_uint_eq(n, 0);
+	ck_assert(watch_on(&w) && watch_on(&w));
+	loop_turn(l, true);
+	loop_turn(l, true); /* level-triggered: nobody read */
+	ck_assert_uint_eq(n, 2);
+	watch_off(&w);
+	watch_off(&w);
+	loop_turn(l, false);
+	ck_assert_uint_eq(n, 2);
+	loop_free(l);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+static void on_signal(void *arg, int signo)
+{
+	*(int *)arg = signo;
+}
+
+START_TEST(signals_arrive)
+{
+	int got = 0;
+	struct sigwatch s = { .fn = NULL };
+	struct loop *l = loop_new(NULL);
+	ck_assert(sigwatch_on(&s, l, SIGUSR2, on_signal, &got));
+	raise(SIGUSR2);
+	while (!got)
+		loop_turn(l, true);
+	ck_assert_int_eq(got, SIGUSR2);
+	sigwatch_off(&s);
+	sigwatch_off(&s);
+	loop_free(l);
+}
+END_TEST
+
+Suite *suite_net_loop(void);
+Suite *suite_net_loop(void)
+{
+	Suite *s = suite_create("net/loop");
+	TCase *t = tcase_create("all");
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, mail_of_four_threads_arrives_in_order);
+	tcase_add_test(t, stops_from_another_thread);
+	tcase_add_test(t, a_turn_ends_with_its_hook);
+	tcase_add_test(t, time_stands_still_within_a_turn);
+	tcase_add_test(t, watches_go_on_and_off);
+	tcase_add_test(t, signals_arrive);
+	suite_add_tcase(s, t);
+	return s;
+}

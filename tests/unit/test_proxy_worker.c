@@ -1,0 +1,435 @@
+/* proxy/: fifty sidecars in one worker, each with its own handler; the router; specs that change under way.
+ * A real worker on its own thread, real sockets on loopback. */
+#include "proxy/client.h"
+#include "proxy/steps.h"
+#include "proxy/worker.h"
+
+#include "base/mem.h"
+
+#include <check.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SIDECARS 50
+
+struct side { /* one sidecar and what stands behind it */
+	struct spec_sidecar spec;
+	struct spec_upstream handler, local, external;
+	struct spec_listener listener;
+	int fd;          /* the agent's listener */
+	int handler_fd;  /* the handler's listener */
+	struct addr at;
+};
+
+static struct loop *control;
+static struct worker *worker;
+static unsigned n_released;
+
+static void released(void *arg, unsigned index, struct spec_sidecar *spec)
+{
+	(void)arg;
+	(void)index;
+	(void)spec;
+	n_released++;
+}
+
+static void setup(void)
+{
+	struct err err;
+	n_released = 0;
+	control = loop_new(&err);
+	ck_assert_ptr_nonnull(control);
+	struct worker_config cfg = { .buffers_max = 64u << 20, .max_sidecars = SIDECARS + 1, .max_upstreams = 4 * SIDECARS,
+				     .max_endpoints = 64, .control = control, .released = released };
+	worker = worker_new(&cfg, &err);
+	ck_assert_msg(worker != NULL, "%s", err.text);
+}
+
+static void start(void)
+{
+	struct err err;
+	ck_assert_msg(worker_start(worker, &err), "%s", err.text);
+}
+
+static void teardown(void)
+{
+	worker_stop(worker);
+	worker_join(worker);
+	worker_free(worker);
+	loop_turn(control, false);
+	loop_free(control);
+}
+
+static int listen_any(struct addr *ret)
+{
+	struct err err;
+	struct addr a;
+	ck_assert(addr_parse(STR("127.0.0.1:0"), &a, &err));
+	int fd = socket_listen(NULL, &a, &err);
+	ck_assert_msg(fd >= 0, "%s", err.text);
+	ck_assert(socket_local(fd, ret));
+	return fd;
+}
+
+static const struct spec_policy policy = { .connect_timeout = USEC_SEC, .idle_timeout = 60 * USEC_SEC, .max_idle = 8,
+					   .connect_tries = 3, .retry_safe = true };
+
+static void make_side(struct side *s, uint32_t slot)
+{
+	struct addr handler;
+	memset(s, 0, sizeof(*s));
+	s->handler_fd = listen_any(&handler);
+	s->fd = listen_any(&s->at);
+	struct spec_upstream *u[] = { &s->handler, &s->local, &s->external };
+	for (uint32_t i = 0; i < 3; i++) {
+		u[i]->slot = slot * 3 + i;
+		u[i]->kind = (uint8_t)(UPSTREAM_HANDLER + i);
+		u[i]->policy = policy;
+	}
+	s->handler.name = STR("handler");
+	s->handler.handler = handler;
+	s->listener = (struct spec_listener){ .kind = LISTEN_INBOUND, .addr = s->at, .upstream = &s->handler };
+	s->spec.slot = slot;
+	s->spec.service = STR("quotes-service");
+	s->spec.limits.h1 = (struct h1_limits){ 65536, 32768, 256 };
+	s->spec.times.head = s->spec.times.idle = 60 * USEC_SEC;
+	s->spec.forward.via = STR("outrider-test");
+	s->spec.listeners = &s->listener;
+	s->spec.n_listeners = 1;
+	s->spec.handler = &s->handler;
+	s->spec.local = &s->local;
+	s->spec.external = &s->external;
+}
+
+static void free_side(struct side *s)
+{
+	close(s->fd);
+	close(s->handler_fd);
+}
+
+static int dial(const struct addr *a)
+{
+	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct timeval limit = { .tv_sec = 5 };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	ck_assert_int_eq(connect(fd, &a->sa, a->len), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+/* Reads until `until` was seen; 5 s at most. */
+static void hear(int fd, const char *until, char *buf, size_t cap)
+{
+	size_t n = 0;
+	buf[0] = '\0';
+	while (!strstr(buf, until)) {
+		ssize_t r = read(fd, buf + n, cap - 1 - n);
+		ck_assert_msg(r > 0, "wanted '%s', got '%s'", until, buf);
+		n += (size_t)r;
+		buf[n] = '\0';
+	}
+}
+
+static int accept_soon(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ck_assert_int_eq(poll(&p, 1, 5000), 1);
+	int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	struct timeval limit = { .tv_sec = 5 };
+	setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	ck_assert_int_ge(c, 0);
+	return c;
+}
+
+START_TEST(fifty_sidecars_do_not_mix)
+{
+	static struct side sides[SIDECARS];
+	int clients[SIDECARS];
+	char buf[2048], name[64];
+	for (uint32_t i = 0; i < SIDECARS; i++) {
+		make_side(&sides[i], i);
+		ck_assert(worker_set_sidecar(worker, &sides[i].spec, &sides[i].fd));
+	}
+	start();
+	for (uint32_t i = 0; i < SIDECARS; i++) {
+		clients[i] = dial(&sides[i].at);
+		snprintf(name, sizeof(name), "GET /%u HTTP/1.1\r\nHost: q\r\n\r\n", i);
+		say(clients[i], name);
+	}
+	for (uint32_t i = 0; i < SIDECARS; i++) {
+		int h = accept_soon(sides[i].handler_fd);
+		hear(h, "\r\n\r\n", buf, sizeof(buf));
+		snprintf(name, sizeof(name), "GET /%u HTTP/1.1\r\n", i);
+		ck_assert_msg(strncmp(buf, name, strlen(name)) == 0, "%s", buf);
+		snprintf(buf, sizeof(buf), "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nside %03u", i);
+		say(h, buf);
+		snprintf(name, sizeof(name), "side %03u", i);
+		hear(clients[i], name, buf, sizeof(buf));
+		close(h);
+		close(clients[i]);
+		const struct counters *c = worker_counters(worker, i);
+		ck_assert_uint_eq(atomic_load(&c->v[COUNTER_REQUESTS]), 1);
+	}
+	for (uint32_t i = 0; i < SIDECARS; i++)
+		free_side(&sides[i]);
+}
+END_TEST
+
+/* An exchange finishes on the spec that it began with; then, and only then, the old one is released. */
+START_TEST(a_changed_spec_waits_for_its_exchanges)
+{
+	static struct side a;
+	struct spec_sidecar newer;
+	char buf[2048];
+	make_side(&a, 0);
+	ck_assert(worker_set_sidecar(worker, &a.spec, &a.fd));
+	start();
+	int c = dial(&a.at);
+	say(c, "GET / HTTP/1.1\r\nHost: q\r\n\r\n");
+	int h = accept_soon(a.handler_fd);
+	hear(h, "\r\n\r\n", buf, sizeof(buf));
+	newer = a.spec;
+	newer.version++;
+	ck_assert(worker_set_sidecar(worker, &newer, &a.fd));
+	int c2 = dial(&a.at); /* served by the new one: the change has arrived */
+	say(c2, "GET /2 HTTP/1.1\r\nHost: q\r\n\r\n");
+	int h2 = accept_soon(a.handler_fd);
+	hear(h2, "GET /2", buf, sizeof(buf));
+	loop_turn(control, false);
+	ck_assert_uint_eq(n_released, 0);
+	say(h, "HTTP/1.1 204 No Content\r\n\r\n");
+	hear(c, "204", buf, sizeof(buf));
+	usec limit = clock_now() + 5 * USEC_SEC;
+	while (n_released == 0 && clock_now() < limit)
+		loop_turn(control, true);
+	ck_assert_uint_eq(n_released, 1);
+	close(c);
+	close(c2);
+	close(h);
+	close(h2);
+	worker_stop(worker); /* before `newer` leaves this stack frame */
+	worker_join(worker);
+	free_side(&a);
+}
+END_TEST
+
+/* --- the router, without sockets --------------------------------------------------------------------------- */
+
+static struct spec_endpoint quote_endpoints[1];
+static struct spec_upstream quotes = { .name = { "quotes-service", 14 }, .kind = UPSTREAM_SERVICE, .slot = 10,
+				       .endpoints = quote_endpoints, .n_endpoints = 1 };
+static struct spec_upstream local_up = { .name = { "local", 5 }, .kind = UPSTREAM_LOCAL, .slot = 11 };
+static struct spec_upstream external_up = { .name = { "external", 8 }, .kind = UPSTREAM_EXTERNAL, .slot = 12 };
+static struct spec_upstream *const known[] = { &quotes };
+static const uint16_t agent_ports[] = { 4140, 4143, 4191 };
+static struct str allowed[] = { { "api.example.org", 15 }, { "*.partner.net", 13 } };
+
+static const struct {
+	const char *authority;
+	enum egress egress;
+	const char *upstream; /* NULL: refused */
+	enum reason why;
+} authority_rows[] = {
+	{ "quotes-service", EGRESS_DENY, "quotes-service", REASON_NONE },
+	{ "Quotes-Service:8080", EGRESS_DENY, "quotes-service", REASON_NONE },
+	{ "quotes-service.", EGRESS_DENY, "quotes-service", REASON_NONE },
+	{ "10.0.0.5:8080", EGRESS_DENY, "quotes-service", REASON_NONE },
+	{ "10.0.0.5:8081", EGRESS_ALLOW, "external", REASON_NONE },
+	{ "localhost:8080", EGRESS_DENY, "local", REASON_NONE },
+	{ "127.0.0.1:8080", EGRESS_DENY, "local", REASON_NONE },
+	{ "127.9.9.9:8080", EGRESS_DENY, "local", REASON_NONE },
+	{ "[::1]:8080", EGRESS_DENY, "local", REASON_NONE },
+	{ "0.0.0.0:8080", EGRESS_DENY, "local", REASON_NONE },
+	{ "localhost:4191", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
+	{ "127.0.0.1:4191", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
+	{ "[::1]:4191", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
+	{ "[::ffff:127.0.0.1]:4191", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
+	{ "0.0.0.0:4140", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
+	{ "127.0.0.1:4143", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
+	{ "example.com", EGRESS_ALLOW, "external", REASON_NONE },
+	{ "example.com", EGRESS_DENY, NULL, REASON_EGRESS_DENIED },
+	{ "api.example.org:443", EGRESS_LIST, "external", REASON_NONE },
+	{ "API.example.ORG", EGRESS_LIST, "external", REASON_NONE },
+	{ "a.partner.net", EGRESS_LIST, "external", REASON_NONE },
+	{ "partner.net", EGRESS_LIST, NULL, REASON_EGRESS_DENIED },
+	{ "evilpartner.net", EGRESS_LIST, NULL, REASON_EGRESS_DENIED },
+	{ "169.254.169.254", EGRESS_ALLOW, NULL, REASON_EGRESS_DENIED },
+	{ "[fe80::1]", EGRESS_ALLOW, NULL, REASON_EGRESS_DENIED },
+	{ "", EGRESS_ALLOW, NULL, REASON_BAD_HOST },
+	{ "a b", EGRESS_ALLOW, NULL, REASON_BAD_HOST },
+};
+
+static struct exchange *route(struct spec_sidecar *spec, enum listener_kind kind, const char *authority, const char *path)
+{
+	static struct exchange x;
+	static struct wspec ws;
+	static struct wlistener l;
+	static struct client c;
+	memset(&x, 0, sizeof(x));
+	ws.spec = spec;
+	l.kind = (uint8_t)kind;
+	x.w = worker;
+	x.wspec = &ws;
+	x.l = &l;
+	x.c = &c;
+	x.req.authority = str_of(authority);
+	x.req.path = str_of(path);
+	arena_init(&x.arena, 65536, x.arena_mem, sizeof(x.arena_mem));
+	x.reason = (uint16_t)route_find(&x);
+	return &x;
+}
+
+START_TEST(authority_rules)
+{
+	struct err err;
+	struct spec_sidecar spec = { .egress = (uint8_t)authority_rows[_i].egress, .local = &local_up, .external = &external_up,
+				     .upstreams = (struct spec_upstream **)(uintptr_t)known, .n_upstreams = 1,
+				     .agent_ports = (uint16_t *)(uintptr_t)agent_ports, .n_agent_ports = 3,
+				     .egress_list = allowed, .n_egress_list = 2 };
+	ck_assert(addr_parse(STR("10.0.0.5:8080"), &quote_endpoints[0].addr, &err));
+	struct exchange *x = route(&spec, LISTEN_OUTBOUND, authority_rows[_i].authority, "/");
+	ck_assert_msg(x->reason == authority_rows[_i].why, "%s: %s", authority_rows[_i].authority,
+		      reason_word((enum reason)x->reason));
+	if (authority_rows[_i].upstream)
+		ck_assert_msg(str_eq(x->upstream->name, str_of(authority_rows[_i].upstream)), "%s", authority_rows[_i].authority);
+}
+END_TEST
+
+static struct spec_route edge_routes[] = {
+	{ .host = { "*.shop.example", 14 }, .prefix = { "/", 1 }, .rewrite = { "/shop/", 6 }, .upstream = &external_up },
+	{ .prefix = { "/accounts/old", 13 }, .rewrite = { "/v1", 3 }, .upstream = &quotes },
+	{ .prefix = { "/accounts", 9 }, .strip = true, .upstream = &quotes },
+	{ .prefix = { "/quotes/", 8 }, .upstream = &quotes },
+};
+
+static const struct {
+	const char *host, *path, *forwarded; /* NULL: no route */
+	enum reason why;
+} edge_rows[] = {
+	{ "x", "/accounts", "/", REASON_NONE },
+	{ "x", "/accounts/7?a=b", "/7?a=b", REASON_NONE },
+	{ "x", "/accounts?a=b", "/?a=b", REASON_NONE },
+	{ "x", "/accountsx", NULL, REASON_NO_ROUTE },
+	{ "x", "/accounts/old", "/v1", REASON_NONE },
+	{ "x", "/accounts/old/7", "/v1/7", REASON_NONE },
+	{ "x", "/accounts/./old/7", "/v1/7", REASON_NONE },
+	{ "x", "/quotes/1", "/quotes/1", REASON_NONE },
+	{ "x", "/quotes", NULL, REASON_NO_ROUTE },
+	{ "x", "/quotes/../accounts/7", "/7", REASON_NONE },
+	{ "x", "/quotes/%2e%2e/accounts/7", "/7", REASON_NONE },
+	{ "x", "/quotes/..%2faccounts", NULL, REASON_BAD_PATH },
+	{ "x", "/../etc", NULL, REASON_BAD_PATH },
+	{ "a.shop.example", "/list", "/shop/list", REASON_NONE },
+	{ "shop.example", "/list", NULL, REASON_NO_ROUTE },
+};
+
+START_TEST(edge_routes_by_host_and_whole_segments)
+{
+	struct spec_sidecar spec = { .routes = edge_routes, .n_routes = 4 };
+	struct exchange *x = route(&spec, LISTEN_EDGE, edge_rows[_i].host, edge_rows[_i].path);
+	ck_assert_msg(x->reason == edge_rows[_i].why, "%s: %s", edge_rows[_i].path, reason_word((enum reason)x->reason));
+	if (edge_rows[_i].forwarded)
+		ck_assert_msg(str_eq(x->path, str_of(edge_rows[_i].forwarded)), "%s became %.*s", edge_rows[_i].path,
+			      STR_ARG(x->path));
+	arena_release(&x->arena);
+}
+END_TEST
+
+/* --- the balancer and the step table -------------------------------------------------------------------------- */
+
+START_TEST(round_robin_passes_over_what_was_tried)
+{
+	struct spec_endpoint e[3];
+	struct spec_upstream u = { .kind = UPSTREAM_SERVICE, .endpoints = e, .n_endpoints = 3, .slot = 1 };
+	static struct exchange x;
+	unsigned hits[3] = { 0 };
+	enum reason why = REASON_NONE;
+	for (uint32_t i = 0; i < 3; i++) {
+		e[i].slot = i;
+		ck_assert(addr_parse_ip(STR("10.0.0.1"), (uint16_t)(80 + i), &e[i].addr));
+	}
+	x.w = worker;
+	x.upstream = &u;
+	x.wup = part_upstream(worker, u.slot);
+	for (int i = 0; i < 30; i++) {
+		ck_assert_int_eq(pick_endpoint(&x, &why), PICK_OK);
+		hits[addr_port(&x.a.ep->addr) - 80]++;
+	}
+	ck_assert_uint_eq(hits[0], 10);
+	ck_assert_uint_eq(hits[1], 10);
+	x.tried[0] = part_endpoint(worker, x.wup, &e[0]);
+	x.tried[1] = part_endpoint(worker, x.wup, &e[1]);
+	x.n_tried = 2;
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(pick_endpoint(&x, &why), PICK_OK);
+		ck_assert_uint_eq(addr_port(&x.a.ep->addr), 82);
+	}
+	ck_assert(!pick_has_other(&x));
+	u.n_endpoints = 0;
+	ck_assert_int_eq(pick_endpoint(&x, &why), PICK_NONE);
+	ck_assert_int_eq(why, REASON_NO_ENDPOINT);
+}
+END_TEST
+
+/* Every allocation on the way of a request fails once: the agent answers or closes, and goes on. */
+START_TEST(no_allocation_failure_ends_the_worker)
+{
+	static struct side a;
+	char buf[4096];
+	make_side(&a, 0);
+	ck_assert(worker_set_sidecar(worker, &a.spec, &a.fd));
+	start();
+	for (unsigned long k = 1; k <= 12; k++) {
+		int c = dial(&a.at);
+		struct timeval limit = { .tv_sec = 1 };
+		setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+		mem_fail_at(k);
+		if (write(c, "GET / HTTP/1.1\r\nHost: q\r\n\r\n", 27) == 27) {
+			struct pollfd p[2] = { { .fd = a.handler_fd, .events = POLLIN }, { .fd = c, .events = POLLIN } };
+			poll(p, 2, 1000);
+			if (p[0].revents) {
+				int h = accept_soon(a.handler_fd);
+				p[0] = (struct pollfd){ .fd = h, .events = POLLIN };
+				if (poll(p, 2, 1000) > 0 && p[0].revents)
+					(void)!write(h, "HTTP/1.1 204 No Content\r\n\r\n", 27);
+				close(h);
+			}
+			(void)!read(c, buf, sizeof(buf));
+		}
+		mem_fail_at(0);
+		close(c);
+	}
+	int c = dial(&a.at);
+	say(c, "GET / HTTP/1.1\r\nHost: q\r\n\r\n");
+	int h = accept_soon(a.handler_fd);
+	hear(h, "\r\n\r\n", buf, sizeof(buf));
+	say(h, "HTTP/1.1 204 No Content\r\n\r\n");
+	hear(c, "204", buf, sizeof(buf));
+	close(h);
+	close(c);
+	free_side(&a);
+}
+END_TEST
+
+Suite *suite_proxy_worker(void);
+Suite *suite_proxy_worker(void)
+{
+	Suite *s = suite_create("proxy_worker");
+	TCase *t = tcase_create("worker");
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, fifty_sidecars_do_not_mix);
+	tcase_add_test(t, a_changed_spec_waits_for_its_exchanges);
+	tcase_add_loop_test(t, authority_rules, 0, sizeof(authority_rows) / sizeof(authority_rows[0]));
+	tcase_add_loop_test(t, edge_routes_by_host_and_whole_segments, 0, sizeof(edge_rows) / sizeof(edge_rows[0]));
+	tcase_add_test(t, round_robin_passes_over_what_was_tried);
+	tcase_add_test(t, no_allocation_failure_ends_the_worker);
+	suite_add_tcase(s, t);
+	return s;
+}
