@@ -17,7 +17,9 @@ static void drain_workers(struct process *p, enum drain_step step)
 {
 	struct agent *a = &p->agent;
 	for (unsigned w = 0; w < a->n_workers; w++) {
-		if (!worker_drain(a->workers[w], step))
+		bool told = worker_drain(a->workers[w], step);
+		p->deaf = p->deaf || !told;
+		if (!told)
 			log_write(&p->log, LEVEL_ERROR, "process",
 				"a worker could not be told to drain: memory is short",
 				LOG_FIELDS(log_u64("worker", w)));
@@ -51,6 +53,8 @@ static struct drain_input observe(struct process *p)
 	if (!workers_have_read(p)) { /* counts of a worker that has not stopped accepting say nothing yet */
 		in.busy++;
 		in.busy_inbound++;
+	} else if (p->drain.phase >= DRAIN_PHASE_INBOUND && !p->deaf) {
+		ports_close_inbound(&p->ports, p->sidecar.spec);
 	}
 	return in;
 }

@@ -80,6 +80,19 @@ bool ports_open(struct ports *p, const struct spec_sidecar *spec, unsigned n_wor
 	return true;
 }
 
+void ports_close_inbound(struct ports *p, const struct spec_sidecar *spec)
+{
+	for (uint32_t i = 0; i < p->n_listeners && i < spec->n_listeners; i++) {
+		if (spec->listeners[i].kind != LISTEN_INBOUND && spec->listeners[i].kind != LISTEN_EDGE)
+			continue;
+		for (unsigned w = 0; w < p->n_workers; w++) {
+			if (*slot(p, w, i) >= 0)
+				close(*slot(p, w, i));
+			*slot(p, w, i) = -1;
+		}
+	}
+}
+
 void ports_close(struct ports *p)
 {
 	for (size_t i = 0; p->fds && i < (size_t)p->n_workers * p->n_listeners; i++) {

@@ -23,6 +23,9 @@ struct ports {
 /* false: nothing is open; err names the address and the remedy. */
 bool ports_open(struct ports *p, const struct spec_sidecar *spec, unsigned n_workers, struct log *log,
 	struct err *err) MUST_CHECK;
+/* Closes those of inbound and edge listeners, so that late callers are refused at once instead of waiting in a queue
+ * that nobody serves. Only when every worker has stopped accepting there. Idempotent. */
+void ports_close_inbound(struct ports *p, const struct spec_sidecar *spec);
 void ports_close(struct ports *p); /* a zeroed one is fine */
 static inline const int *ports_of_worker(const struct ports *p, unsigned worker)
 {

@@ -52,6 +52,7 @@ struct process {
 	/* serving.c */
 	struct slots *slots;          /* owned */
 	struct agent_sidecar sidecar; /* its spec is owned through refs */
+	unsigned holds;               /* references that workers have and have not said to be released */
 	struct ports ports;
 	struct agent agent;
 	struct admin admin;
@@ -68,6 +69,7 @@ struct process {
 	unsigned stop_signals; /* received and not yet given to the drain */
 	int stop_signal;       /* what the child gets */
 	bool from_terminal;
+	bool deaf; /* a worker could not be told to drain: its listeners stay as they are */
 };
 
 /* The whole life. argv: what stands behind the command's word. Returns the exit status. */

@@ -14,8 +14,9 @@
 
 static void on_released(void *arg, unsigned worker, struct spec_sidecar *spec)
 {
-	(void)arg;
 	(void)worker;
+	struct process *p = arg;
+	p->holds--;
 	build_unref(spec);
 }
 
@@ -48,15 +49,14 @@ static bool start_worker(struct process *p, unsigned index, struct err *err)
 	if (!w)
 		return false;
 	struct spec_sidecar *spec = p->sidecar.spec;
-	spec->refs++; /* given back by on_released() */
+	spec->refs++; /* given back by on_released(), or when the worker is gone */
+	p->holds++;
 	if (!worker_set_sidecar(w, spec, ports_of_worker(&p->ports, index))) {
-		spec->refs--;
 		worker_free(w);
 		return err_set(err, "out of memory for worker %u", index);
 	}
 	if (!worker_start(w, err)) {
 		worker_free(w); /* with the mail that held the spec */
-		spec->refs--;
 		return false;
 	}
 	p->agent.workers[p->agent.n_workers++] = w;
@@ -199,8 +199,9 @@ void serving_stop(struct process *p)
 	mem_free(p->agent.workers);
 	mem_free(p->agent.beats);
 	ports_close(&p->ports);
-	if (p->sidecar.spec)
+	for (; p->holds > 0; p->holds--) /* a worker that ends says nothing of the spec it had */
 		build_unref(p->sidecar.spec);
+	build_unref(p->sidecar.spec);
 	p->sidecar.spec = NULL;
 	slots_free(p->slots);
 	text_release(&p->admin_text);

@@ -110,7 +110,7 @@ enum field_id field_lookup_token(const char *p, size_t n)
 
 enum field_id field_lookup(struct str name)
 {
-	if (octets_span(name.p, name.p + name.n, OCTET_TOKEN) != name.p + name.n)
+	if (name.n == 0 || octets_span(name.p, name.p + name.n, OCTET_TOKEN) != name.p + name.n)
 		return FIELD_OTHER;
 	return field_lookup_token(name.p, name.n);
 }

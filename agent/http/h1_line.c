@@ -202,6 +202,8 @@ enum h1_result h1_walk(struct h1_run *r, size_t n)
 
 	if (p->state == AT_START && p->at == 0 && p->scanned == 0)
 		head_init(r->h);
+	if (n == 0 && p->state == AT_START)
+		return H1_MORE; /* buf may be NULL */
 	r->end = r->buf + (n < r->lim->head ? n : r->lim->head);
 	r->fields = r->lim->fields < HEAD_FIELDS_MAX ? r->lim->fields : HEAD_FIELDS_MAX;
 	while (p->state == AT_START || p->state == AT_FIELDS) {

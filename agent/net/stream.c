@@ -103,9 +103,14 @@ static int fail_with(struct stream *s, int error)
 	return -1;
 }
 
-bool stream_open(struct stream *s, int fd)
+void stream_adopt(struct stream *s, int fd)
 {
 	attach(s, fd);
+}
+
+bool stream_open(struct stream *s, int fd)
+{
+	stream_adopt(s, fd);
 	return watch_on(&s->rd) || fail_with(s, ENOMEM) == 0;
 }
 

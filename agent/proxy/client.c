@@ -566,6 +566,16 @@ static void start_at_once(struct client *c, bool refuse)
 		exchange_start_tcp(x);
 }
 
+/* A client whose last request is complete has nothing to say any more, and its FIN means nothing (decision 0003): its
+ * connection ends without ever having been watched. */
+static void watch_when_needed(struct client *c)
+{
+	bool last = c->state == CLIENT_EXCHANGE && c->x && !c->x->tcp && c->x->request_done && !c->x->req.keep_alive;
+
+	if (c->state != CLIENT_CLOSED && !last)
+		go_on_reading(c);
+}
+
 void client_accept(struct wlistener *l, int fd, const struct addr *peer)
 {
 	struct worker *w = l->w;
@@ -589,20 +599,27 @@ void client_accept(struct wlistener *l, int fd, const struct addr *peer)
 	count(l->sc, COUNTER_CONNECTIONS);
 	count_n(l->sc, COUNTER_CONNECTIONS_OPEN, 1);
 	stream_init(&c->s, w->loop, on_readable, on_writable, c);
-	if (!stream_open(&c->s, fd)) {
-		shut(c, STREAM_CLOSE);
-		return;
-	}
+	stream_adopt(&c->s, fd);
+	c->read_off = true;
 	timer_set(w->loop, &c->timer, c->since + spec->times.idle);
 	if (refuse)
 		count(l->sc, COUNTER_CONNECTIONS_REFUSED);
 	if (refuse || l->kind == LISTEN_PINNED_TCP)
 		start_at_once(c, refuse);
+	else
+		read_head(c); /* its first request is likely there already */
+	watch_when_needed(c);
 }
 
 const struct addr *client_local(struct client *c)
 {
-	if (!c->local.len && !socket_local(c->s.fd, &c->local))
+	const struct spec_sidecar *spec = spec_of(c);
+
+	if (c->local.len)
+		return &c->local;
+	if (c->l->index < spec->n_listeners && !addr_is_any(&spec->listeners[c->l->index].addr))
+		c->local = spec->listeners[c->l->index].addr; /* it listens at one address only */
+	else if (!socket_local(c->s.fd, &c->local))
 		return NULL;
 	addr_unmap(&c->local);
 	return &c->local;

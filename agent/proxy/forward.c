@@ -35,14 +35,25 @@ static void put_fields(struct pen *w, const struct head *h)
 
 /* --- the request id --------------------------------------------------------------------------------------- */
 
+/* Eight hexadecimal digits of v at once: each nibble to a byte of its own, then to its letter. */
+static void put_hex8(char *dst, uint32_t v)
+{
+	uint64_t x = v;
+
+	x = (x | x << 16) & 0x0000ffff0000ffffu;
+	x = (x | x << 8) & 0x00ff00ff00ff00ffu;
+	x = (x | x << 4) & 0x0f0f0f0f0f0f0f0fu;
+	uint64_t letters = (x + 0x0606060606060606u) >> 4 & 0x0101010101010101u; /* 1 where the nibble is above 9 */
+	x += 0x3030303030303030u + letters * ('a' - '0' - 10);
+	memcpy(dst, &x, 8);
+}
+
 void forward_make_id(struct exchange *x)
 {
-	static const char hex[] = "0123456789abcdef";
-
-	for (int half = 0; half < 2; half++) {
+	for (int i = 0; i < 4; i += 2) {
 		uint64_t v = rng_next(&x->w->rng);
-		for (int i = 0; i < 16; i++, v >>= 4)
-			x->id[half * 16 + i] = hex[v & 15];
+		put_hex8(x->id + i * 8, (uint32_t)v);
+		put_hex8(x->id + i * 8 + 8, (uint32_t)(v >> 32));
 	}
 	x->id[32] = '\0';
 	x->request_id = str_make(x->id, 32);

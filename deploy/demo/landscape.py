@@ -135,7 +135,7 @@ class Landscape:
         host = self.block.address(last)
         agent_env = {
             "OUTRIDER_SERVICE": service,
-            "OUTRIDER_PORT": str(HANDLER_PORTS[service]),
+            "OUTRIDER_PORT": f"{host}:{HANDLER_PORTS[service]}",  # in a container the port alone would do
             "OUTRIDER_INBOUND": f"{host}:4143",
             "OUTRIDER_OUTBOUND": f"{host}:4140",
             "OUTRIDER_ADMIN": f"{host}:4191",

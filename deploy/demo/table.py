@@ -3,6 +3,8 @@ import shutil
 import sys
 import time
 
+from traffic import RECENT
+
 EVENTS_SHOWN = 6
 REDRAW = 0.5      # seconds, on a terminal
 LINE = 2.0        # seconds, elsewhere
@@ -75,7 +77,7 @@ class Screen:
         total = self.traffic.total
         statuses = "  ".join(f"{status}: {count}" for status, count in sorted(self.traffic.statuses.items(), key=str))
         lines = [f"{self.clock()}   {self.rate:.0f} requests/s   status {statuses}", "",
-                 f"{'':<18}{'requests':>10}{'failed':>9}{'p50':>12}{'p99':>12}",
+                 f"{'':<18}{'requests':>10}{'failed':>9}{'p50':>12}{'p99':>12}   (of the last {RECENT})",
                  row("all", total)]
         lines += [row(name + "/ID", self.traffic.rows[name]) for name in ("/accounts", "/images") if name in self.traffic.rows]
         lines.append("")

@@ -5,6 +5,7 @@ import collections
 import http.client
 import json
 import random
+import re
 import socket
 import threading
 import time
@@ -12,7 +13,6 @@ import time
 QUOTES = ["To be or not to be", "You, too, Brutus?", "Champagne should be cold, dry and free",
           "I think, therefore I am", "In vino veritas", "Less is more"]
 RECENT = 2000      # percentiles are those of so many last requests
-KEPT_FAILURES = 20
 TIMEOUT = 30       # seconds; far above what any request here may take
 
 
@@ -46,6 +46,12 @@ def check_image(number, status, headers, body):
     return None
 
 
+def kind(status, wrong):
+    """What failures have in common: the status, and the agents' reasons in header or body; else the first words."""
+    reasons = re.findall(r'"reason":"([a-z0-9-]+)"', wrong) or re.findall(r"x-outrider-reason: ([a-z0-9-]+)", wrong)
+    return f"status {status}, " + (f"x-outrider-reason: {', '.join(reasons)}" if reasons else wrong.split(":")[0][:60])
+
+
 class Numbers:
     """Counts and latencies of one row of the table."""
 
@@ -66,7 +72,7 @@ class Traffic:
         self.total = Numbers()
         self.rows = collections.defaultdict(Numbers)      # by route and by quotes instance
         self.statuses = collections.Counter()
-        self.failures = []
+        self.failures = {}                                # by kind: [count, the first of them in words]
         self.started = self.turn = 0.0
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(connections)]
@@ -123,9 +129,10 @@ class Traffic:
                 else:
                     numbers.right += 1
                 numbers.recent.append(seconds)
-            if wrong and len(self.failures) < KEPT_FAILURES:
-                at = time.monotonic() - self.started
-                self.failures.append(f"{at:6.2f} s  GET {path}  after {seconds * 1000:.0f} ms: {wrong}")
+            if wrong:
+                at = f"{time.monotonic() - self.started:.2f} s"
+                first = f"GET {path} at {at}, after {seconds * 1000:.0f} ms: {wrong}"
+                self.failures.setdefault(kind(status, wrong), [0, first])[0] += 1
 
     def elapsed(self):
         return time.monotonic() - self.started

@@ -226,14 +226,18 @@ def steady(bench):
             f.truncate(4096)
             with mmap.mmap(f.fileno(), 4096) as page:
                 bench.start(proxy, workers=2, env={"LD_PRELOAD": tools.program("counts.so"), "BENCH_COUNTS": f.name})
-                bench.load(proxy, bench.pick(1000, 400), connections=64)
-                before = struct.unpack_from("4Q", page)
-                result = bench.load(proxy, bench.pick(1500, 400), connections=64)
-                after = struct.unpack_from("4Q", page)
+                span = bench.pick(1500, 400) / 1000
+                with tools.Client(proxy.target, bench.load_core, milliseconds=int(span * 1000) + 1000,
+                                  connections=64) as client:
+                    time.sleep(0.6)  # past the opening of connections, which may allocate
+                    before, began = struct.unpack_from("4Q", page), time.monotonic()
+                    time.sleep(span)
+                    after, took = struct.unpack_from("4Q", page), time.monotonic() - began
+                    requests = client.end(15)["rps"] * took
                 proxy.stop()
         if not after[0]:
             raise tools.Failed("nothing was counted (a static program?)")
-        return {n: (b - a) / result["requests"] for n, a, b in zip(names, before, after)}
+        return {n: (b - a) / requests for n, a, b in zip(names, before, after)}
 
     bench.alternate("steady", measure, rounds=1, proxies=bench.only("outrider"))
 

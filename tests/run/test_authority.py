@@ -34,10 +34,10 @@ def test_absolute_form_wins_over_host(t):
     assert seen.get("host") == "first" and second.untouched()
 
 
-@rows({"with-underscore": ("my_quotes",), "with-dash": ("my-quotes",)})
+@rows({"with-underscore": ("my_quotes",), "with-dash": ("my-quotes",), "with-dot": ("my.quotes",)})
 def test_service_names_with_signs(t, name):
-    """Names with - and _ are found; in an option's name both are _."""
-    _, c, o = t.outbound(service="my-quotes" if "-" in name else "my_quotes")
+    """Names with -, _ and . are found; in an option's env name all are _ (the list of upstreams says which is meant)."""
+    _, c, o = t.outbound(service=name, env={"OUTRIDER_UPSTREAMS": "%s@%s" % (name, t.port().text)})
     seen, reply, _ = t.exchange(c, o, _absolute(name))
     assert reply.status == 200 and seen.get("host") == name
 
@@ -112,19 +112,12 @@ def test_own_ports_are_not_reached(t, spelling, port):
 
 def test_own_address_of_the_machine(t):
     """The machine's own address counts as own, with the agent listening on all addresses."""
-    probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        probe.connect(("192.0.2.1", 9))
-        own = probe.getsockname()[0]
-    except OSError:
-        raise Skip("no address but loopback") from None
-    finally:
-        probe.close()
-    agent = t.sidecar(listen="0.0.0.0", handler=t.origin("handler"))
-    admin = ("127.0.0.1", agent.admin[1])
+    own = t.own_address()
+    agent = t.sidecar(listen="0.0.0.0", handler=t.origin("handler"), ready=False)
     agent.addresses = {name: ("127.0.0.1", address[1]) for name, address in agent.addresses.items()}
+    agent.wait_ready()
     c = t.client(agent.outbound)
-    t.own_answer(_not_reached(t, agent, c, _absolute("%s:%d" % (own, admin[1]), "/ready")), "own-port")
+    t.own_answer(_not_reached(t, agent, c, _absolute("%s:%d" % (own, agent.admin[1]), "/ready")), "own-port")
 
 
 def test_own_name_of_the_machine(t):
@@ -236,8 +229,7 @@ def test_egress_is_not_repeated(t):
     first = o.accept()
     first.read_request()
     first.close()
-    t.own_answer(c.read_response(), "upstream-closed")
-    assert o.untouched()
+    t.own_answer(t.answered_once(c, o), "upstream-closed")
 
 
 @rows({"https": ("https://quotes/",), "ftp": ("ftp://quotes/",), "userinfo": ("http://user:pass@quotes/",),

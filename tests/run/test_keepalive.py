@@ -113,7 +113,7 @@ def test_half_close_of_the_client(t):
     c.ask()
     wire = o.accept()
     wire.read_request()
-    c.half_close().consumed()
+    c.half_close()
     wire.try_send(response(200, b"still here"))
     assert c.read_response().body == b"still here"
     c.expect_end(["eof"])

@@ -3,6 +3,7 @@
 #include "control/admin.h"
 #include "control/nearest.h"
 #include "control/plain.h"
+#include "control/slots.h"
 #include "net/sockets.h"
 
 #include <check.h>
@@ -227,6 +228,31 @@ START_TEST(nearest_names)
 }
 END_TEST
 
+START_TEST(slots_are_stable)
+{
+	struct err err;
+	struct addr a;
+	struct slots *s = slots_new(&err);
+	ck_assert_ptr_nonnull(s);
+	ck_assert_uint_eq(slots_sidecar(s, STR("one")), 0);
+	ck_assert_uint_eq(slots_sidecar(s, STR("two")), 1);
+	ck_assert_uint_eq(slots_sidecar(s, STR("one")), 0);
+	ck_assert_uint_eq(slots_upstream(s, 0, STR("db")), 0);
+	ck_assert_uint_eq(slots_upstream(s, 1, STR("db")), 1);
+	ck_assert_uint_eq(slots_upstream(s, 0, STR("db")), 0);
+	ck_assert(addr_parse(STR("10.0.0.5:80"), &a, &err));
+	ck_assert_uint_eq(slots_endpoint(s, 0, &a), 0);
+	ck_assert_uint_eq(slots_endpoint(s, 1, &a), 1);
+	ck_assert_uint_eq(slots_endpoint(s, SLOT_NONE, &a), SLOT_NONE);
+	for (unsigned i = 2; i < SLOTS_SIDECARS_MAX + 5; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "s%u", i);
+		ck_assert_uint_eq(slots_sidecar(s, str_of(name)), i < SLOTS_SIDECARS_MAX ? i : SLOT_NONE);
+	}
+	slots_free(s);
+}
+END_TEST
+
 START_TEST(log_lines)
 {
 	struct log l;
@@ -266,6 +292,7 @@ Suite *suite_admin(void)
 	t = tcase_create("text");
 	tcase_add_test(t, readable_text);
 	tcase_add_test(t, nearest_names);
+	tcase_add_test(t, slots_are_stable);
 	tcase_add_test(t, log_lines);
 	suite_add_tcase(s, t);
 	return s;

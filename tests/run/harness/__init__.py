@@ -2,6 +2,7 @@
 
     wire.py     one end of a connection: bytes out, bytes in, and the fault verbs
     message.py  a strict reader of HTTP/1 messages, so that a cut reply is never taken for a whole one
+    diag.py     what the kernel knows of a connection: bytes unread at the peer, its timer
     origin.py   a listening peer: accept, refuse, stall, reset
     agent.py    the process under test: options, readiness, exit status, sanitizer reports
     case.py     what a test function gets as `t`: makes all of these and ends them

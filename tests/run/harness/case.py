@@ -1,6 +1,7 @@
 """What a test gets as `t`: a workshop for peers and agents that cleans up after itself."""
 import json
 import os
+import select
 import shutil
 import socket
 import tempfile
@@ -72,8 +73,20 @@ class Case:
         if source:
             sock.bind((source, 0))
         sock.settimeout(DEADLINE)
-        sock.connect(address)
+        try:
+            sock.connect(address)
+        except ConnectionResetError:
+            pass  # made and reset before connect() returned: the reads will tell
         return self._keep(Wire(self.transcript, "c%d" % self.clients, sock))
+
+    def own_address(self):
+        """The machine's own address beside loopback; a machine without one skips the test."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("192.0.2.1", 9))
+                return probe.getsockname()[0]
+            except OSError:
+                raise Skip("no address but loopback") from None
 
     def tempdir(self):
         if not self.folder:
@@ -152,6 +165,14 @@ class Case:
         seen = wire.read_request()
         wire.send(reply if reply is not None else message.response(200, b"fine"))
         return seen, client.read_response(method), wire
+
+    def answered_once(self, client, origin, seconds=DEADLINE):
+        """The client's reply comes, and meanwhile nobody asks the origin once more."""
+        ready = select.select([client.sock, origin.sock], [], [], seconds)[0]
+        assert origin.sock not in ready, "the request was sent once more"
+        reply = client.read_response()
+        assert origin.untouched(), "the request was sent once more"
+        return reply
 
     def own_answer(self, reply, reason, method="GET"):
         """The reply is one of the agent's own, as the table of reasons says."""

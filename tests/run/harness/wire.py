@@ -6,7 +6,7 @@ import struct
 import termios
 import time
 
-from . import message
+from . import diag, message
 
 DEADLINE = 8.0  # seconds for one verb: generous, since sanitizer builds on a loaded machine are slow
 SHOWN = 600     # bytes of one transcript entry
@@ -122,15 +122,7 @@ class Wire:
         pending = struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, b"\0" * 4))[0]
         if pending:
             return pending
-        v6 = self.sock.family == socket.AF_INET6
-        here, there = self.sock.getsockname(), self.sock.getpeername()
-        want = (_proc_address(there, v6), _proc_address(here, v6))
-        with open("/proc/net/tcp6" if v6 else "/proc/net/tcp") as table:
-            for line in table:
-                part = line.split()
-                if (part[1], part[2]) == want:
-                    return int(part[4].split(":")[1], 16)
-        return None
+        return diag.unread(self.sock.family, self.sock.getpeername(), self.sock.getsockname())
 
     def _consumed(self, seconds):
         limit = time.monotonic() + seconds
@@ -275,10 +267,3 @@ class Wire:
 
     def answer(self, status=200, body=b"", fields=(), phrase="OK"):
         return self.send(message.response(status, body, fields, phrase))
-
-
-def _proc_address(name, v6):
-    """An address as /proc/net/tcp writes it."""
-    raw = socket.inet_pton(socket.AF_INET6 if v6 else socket.AF_INET, name[0])
-    words = struct.unpack("<%dI" % (len(raw) // 4), raw)
-    return "".join("%08X" % word for word in words) + ":%04X" % name[1]
