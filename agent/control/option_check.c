@@ -85,6 +85,14 @@ static bool exact_names(struct options *o, struct names *services, struct names 
 	return true;
 }
 
+static bool any_folded(const struct options *o, bool routes)
+{
+	for (const struct option_cell *c = o->first; c; c = c->next)
+		if (c->folded && (option_row(c->id)->scope == SCOPE_ROUTE) == routes)
+			return true;
+	return false;
+}
+
 /* The subject of an env name means the one name that folds to it; if there is none, itself. Two are a collision. */
 static bool resolve_env(struct options *o, struct names *set, bool routes)
 {
@@ -94,6 +102,8 @@ static bool resolve_env(struct options *o, struct names *set, bool routes)
 	bool ok = true;
 	static const char two = 0;
 
+	if (!any_folded(o, routes))
+		return true;
 	table_init(&folded, NAMED_MAX, set->seen.seed);
 	while (ok && table_next(&set->seen, &at, &name)) {
 		char *p = arena_bytes(&o->judged, name.n);
@@ -211,7 +221,7 @@ static bool note_clash(struct options *o, enum option_id id, const struct addr *
 	struct err why;
 
 	addr_text(a, text);
-	err_set(&why, "%s is also an address of outrider.%s (or of all addresses with that port); choose another port",
+	err_set(&why, "%s is also an address of outrider.%s (or of all addresses with that port); choose another",
 		text, with);
 	return note(o, id, why.text);
 }

@@ -476,6 +476,8 @@ bool options_put(struct options *o, const struct option_input *in, struct err *e
 
 	forget_judgement(o);
 	trimmed.value = str_trim(in->value);
+	if (!trimmed.value.p)
+		trimmed.value = STR("");
 	bool ok = put(o, &trimmed, err);
 	o->n_read = o->n_problems;
 	o->read_total = o->problems_total;

@@ -10,6 +10,7 @@
 #define LINGER_MAX (256u * 1024u)      /* bytes discarded after the last reply */
 #define LINGER_TIME (2 * USEC_SEC)
 #define SNIFF_BYTES 24
+#define HALF_CLOSE_TIME (2 * USEC_SEC) /* a reply may still come that long after a FIN that nothing announced */
 
 static void parse_head(struct client *c);
 
@@ -246,18 +247,21 @@ static bool feed_body(struct client *c, struct exchange *x)
 	return true;
 }
 
+/* The client sent FIN (docs/decisions/0003): it left, or it has only said its last word. */
 static void client_eof(struct client *c, ssize_t how)
 {
 	struct exchange *x = c->x;
-	bool waits = how == STREAM_EOF && (x->request_done || x->tcp) &&
-		     (x->tcp || (c->in && c->in->start < c->in->end) || x->req.minor == 0 || !x->req.keep_alive);
 
-	if (!waits) {
+	if (how != STREAM_EOF || !(x->request_done || x->tcp)) {
 		exchange_client_gone(x);
 		return;
 	}
-	c->half_closed = true; /* it said that this is its last request: it may still be reading */
+	c->half_closed = true;
 	stop_reading(c);
+	bool said_so = x->tcp || (c->in && c->in->start < c->in->end) || x->req.minor == 0 || !x->req.keep_alive;
+	c->gone_soon = !said_so;
+	if (!said_so)
+		timer_set(c->w->loop, &c->timer, loop_now(c->w->loop) + HALF_CLOSE_TIME);
 }
 
 static bool room_to_read(struct client *c, const struct exchange *x)
@@ -452,7 +456,10 @@ static void on_timer(void *arg)
 		exchange_reject(c->x, REASON_HEAD_TIMEOUT);
 		break;
 	case CLIENT_EXCHANGE:
-		check_stall(c, c->x);
+		if (c->gone_soon)
+			exchange_client_gone(c->x);
+		else
+			check_stall(c, c->x);
 		break;
 	case CLIENT_IDLE:
 	case CLIENT_LINGER:

@@ -34,6 +34,7 @@ struct client {
 	uint32_t linger;     /* bytes discarded */
 	uint8_t state;       /* enum client_state */
 	bool half_closed;    /* the client sent FIN but may still be reading */
+	bool gone_soon;      /* and is taken for gone when the timer fires */
 	bool read_off;       /* the read watch is stopped */
 };
 

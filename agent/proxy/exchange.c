@@ -362,6 +362,8 @@ static bool repeatable(const struct exchange *x, const struct spec_policy *p, bo
 {
 	if (x->retried_safe || !p->retry_safe || x->req.body != BODY_NONE)
 		return false;
+	if (x->upstream->kind == UPSTREAM_EXTERNAL && !reused)
+		return false; /* egress has no retries: a dead pooled connection is our own affair, though */
 	return x->req.method == METHOD_GET || x->req.method == METHOD_HEAD ||
 	       x->req.method == METHOD_OPTIONS || (reused && method_idempotent(x->req.method));
 }

@@ -243,9 +243,9 @@ bool forward_request_head(struct exchange *x)
 		put_str(&w, host);
 		PUT(&w, "\r\n");
 	}
-	put_request_framing(&w, x);
-	put_added(&w, x);
 	put_fields(&w, h);
+	put_request_framing(&w, x);
+	put_added(&w, x); /* behind what came: our Via is the last one */
 	PUT(&w, "\r\n");
 	if (w.full) {
 		block_unref(b);

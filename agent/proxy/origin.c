@@ -104,7 +104,6 @@ static bool head_complete(struct origin *o, struct exchange *x)
 	if (interim) {
 		head_init(&x->res);
 		h1_parser_init(&o->parser);
-		o->got_bytes = false;
 	}
 	return true;
 }

@@ -48,6 +48,14 @@ static const struct addr loopback4 = { .len = sizeof(struct sockaddr_in),
 static const struct addr loopback6 = { .len = sizeof(struct sockaddr_in6),
 				       .in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT } };
 
+/* 127.0.0.1 and ::1, which are tried anyway; 127.0.6.1 is an address of its own. */
+static bool is_plain_loopback(const struct addr *a)
+{
+	if (a->sa.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == loopback4.in.sin_addr.s_addr;
+	return addr_is_loopback(a);
+}
+
 /* Candidate k of the handler's addresses: false when there is none. */
 static bool handler_candidate(struct exchange *x, unsigned k, struct addr *ret)
 {
@@ -58,7 +66,7 @@ static bool handler_candidate(struct exchange *x, unsigned k, struct addr *ret)
 		return k == 0;
 	}
 	const struct addr *local = client_local(x->c);
-	bool own = local && local->sa.sa_family != AF_UNIX && !addr_is_loopback(local);
+	bool own = local && local->sa.sa_family != AF_UNIX && !is_plain_loopback(local);
 	if (own && x->wup->handler_own && k > 0)
 		return false; /* it does listen there: whatever listens on loopback is another page */
 	if (!own || (x->wup->handler_loop && !x->wup->handler_own))
@@ -189,7 +197,7 @@ void pick_connected(struct exchange *x)
 {
 	if (x->upstream->kind != UPSTREAM_HANDLER || x->upstream->handler.len)
 		return;
-	if (addr_is_loopback(&x->a.ep->addr))
+	if (is_plain_loopback(&x->a.ep->addr))
 		x->wup->handler_loop = true;
 	else
 		x->wup->handler_own = true;

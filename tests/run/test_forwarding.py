@@ -4,8 +4,7 @@ from harness.message import request, response
 
 HOP = {"connection-named": ["Connection: X-Secret, close-ish", "X-Secret: 1"],
        "keep-alive": ["Keep-Alive: timeout=9"], "proxy-connection": ["Proxy-Connection: keep-alive"],
-       "te": ["TE: gzip", "Connection: TE"], "trailer": ["Trailer: X-T"],
-       "proxy-authorization": ["Proxy-Authorization: Basic eA=="],
+       "te": ["TE: gzip", "Connection: TE"], "proxy-authorization": ["Proxy-Authorization: Basic eA=="],
        "proxy-authenticate": ["Proxy-Authenticate: Basic"],
        "upgrade": ["Upgrade: foo", "Connection: upgrade"]}
 

@@ -1,4 +1,5 @@
 """Client connections: keep-alive, pipelining, and when they end."""
+from harness.case import rows
 from harness.message import request, response
 
 
@@ -107,10 +108,11 @@ def test_empty_line_before_a_request(t):
     assert reply.status == 200
 
 
-def test_half_close_of_the_client(t):
-    """A client that shuts its sending side after the request still gets the reply."""
+@rows({"close": (["Connection: close"], "HTTP/1.1"), "http10": ([], "HTTP/1.0")})
+def test_half_close_of_the_client(t, fields, version):
+    """A client that said that this is its last request may shut its sending side, and still gets the reply."""
     _, c, o = t.inbound()
-    c.ask()
+    c.send(request(fields=fields, version=version))
     wire = o.accept()
     wire.read_request()
     c.half_close()

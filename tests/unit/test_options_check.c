@@ -4,7 +4,7 @@
 static const struct {
 	enum command cmd;
 	const char *flags;
-	const char *words[4]; /* of the only problem; none: all is well */
+	const char *words[5]; /* of the only problem; none: all is well */
 } cases[] = {
 	{ COMMAND_SIDECAR, "--service=a --port=6767", { NULL } },
 	{ COMMAND_SIDECAR, "--upstreams=q:9001", { NULL } },
@@ -35,7 +35,7 @@ static const struct {
 	{ COMMAND_SIDECAR, "--admin=127.0.0.1:4140", { "--admin=", "outrider.outbound" } },
 	{ COMMAND_SIDECAR, "--outbound=0.0.0.0:4191", { "--outbound=", "outrider.admin" } },
 	{ COMMAND_SIDECAR, "--outbound=127.0.0.1:0 --admin=127.0.0.1:0", { NULL } },
-	{ COMMAND_SIDECAR, "--outbound=unix:@a --admin=unix:@a", { "outrider.admin" } },
+	{ COMMAND_SIDECAR, "--outbound=unix:@a --admin=unix:@a", { "--admin=unix:@a", "outrider.outbound" } },
 	{ COMMAND_SIDECAR, "--outbound=[::]:4191", { NULL } },
 	{ COMMAND_SIDECAR, "--outbound=off --admin=off", { NULL } },
 	/* the edge */

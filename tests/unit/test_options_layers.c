@@ -190,7 +190,7 @@ END_TEST
 
 static const struct {
 	const char *env, *flags;
-	const char *words[4];
+	const char *words[5];
 } bad[] = {
 	{ "OUTRIDER_WORKRES=2", NULL, { "OUTRIDER_WORKRES=2 (env)", "did you mean OUTRIDER_WORKERS?" } },
 	{ "OUTRIDER_UPSTREAM_Q_TIMEOUT_CONECT=2s", NULL, { "did you mean OUTRIDER_UPSTREAM_Q_TIMEOUT_CONNECT?" } },
@@ -208,6 +208,7 @@ static const struct {
 	{ "OUTRIDER_UPSTREAM_TIMEOUT_CONNECT=1s", NULL, { "no such option" } },
 	{ "OUTRIDER_UPSTREAM__PORT=1", NULL, { "no such option" } },
 	{ NULL, "--upstream.localhost.port=1", { "\"localhost\" can be no service" } },
+	{ NULL, "--timeout.connect", { "--timeout.connect= (flag)", "a duration" } },
 	{ NULL, "--upstream.-x.port=1", { "can be no service", "begins and ends" } },
 	{ "OUTRIDER_WORKERS_FILE=/x", NULL, { "no such option" } },
 	{ "OUTRIDER_ADMIN_TOKEN_FILE=/nonexistent/token", NULL, { "/nonexistent/token", "cannot be read" } },
