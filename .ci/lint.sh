@@ -68,7 +68,7 @@ tidy() {
 	checks+=',-bugprone-branch-clone,-bugprone-implicit-widening-of-multiplication-result'
 	checks+=',-bugprone-sizeof-expression,-bugprone-suspicious-include,-bugprone-not-null-terminated-result'
 	printf '%s\n' "${sources[@]}" | xargs -r -P "$(nproc)" -I{} clang-tidy --quiet --warnings-as-errors='*' \
-		--checks="$checks" {} -- "${flags[@]}" 2>/dev/null
+		--checks="$checks" {} -- "${flags[@]}" 2>/dev/null | sed -n '/: \(error\|warning\):/p'
 }
 
 step "gcc, all warnings (${#sources[@]} files)" syntax gcc

@@ -147,7 +147,7 @@ static enum guard_verdict judge(const struct admin *a, struct httpd_request *r, 
 static void on_request(struct httpd_request *r, void *arg)
 {
 	struct admin *a = arg;
-	const struct admin_route *route;
+	const struct admin_route *route = NULL;
 	enum admin_match m = admin_match(httpd_method(r), httpd_path(r), &route);
 	/* Judged before anything is said, so that a foreign page learns nothing of the routes either. */
 	enum guard_verdict v = judge(a, r, route && route->changes_state);
@@ -158,7 +158,7 @@ static void on_request(struct httpd_request *r, void *arg)
 		admin_refuse(r, row->status, row->word, row->cause, row->remedy);
 	} else if (m == ADMIN_NO_PATH) {
 		reply_no_path(r);
-	} else if (m == ADMIN_NO_METHOD) {
+	} else if (m == ADMIN_NO_METHOD || !route) {
 		reply_no_method(r);
 	} else {
 		route->fn(a, r);

@@ -67,7 +67,9 @@ static bool ask_admin(const struct options *o, struct ask *q, struct text *body,
 		else if (addr_is_any(&a))
 			a.in6.sin6_addr = in6addr_loopback;
 		q->to = &a;
-		if ((*status = ask(q, body, err)) != 0)
+		*status = ask(q, body, err);
+		q->to = NULL;
+		if (*status != 0)
 			return true;
 	}
 	return false;
@@ -81,7 +83,9 @@ static bool ask_agent(const struct options *o, struct ask *q, struct text *body,
 	bool said = strcmp(options_origin(o, OPT_ADMIN), "flag") == 0;
 	if (!said && addr_parse(STR(ASK_SOCKET), &claim, &ignored)) {
 		q->to = &claim;
-		if ((*status = ask(q, body, &ignored)) != 0)
+		*status = ask(q, body, &ignored);
+		q->to = NULL;
+		if (*status != 0)
 			return true;
 		text_clear(body);
 	}

@@ -1,4 +1,4 @@
-/* What the files of the options share: private to options.c and option_*.c.
+/* What the files of the options share: private to options.c, option_*.c and build.c (which reads the pins).
  *
  *     options ──> cells (row × subject) ──> entry (strongest layer) ──> entry (weaker) ──> …
  *            ├──> index of rows             problems, in the order in which they were found
@@ -56,6 +56,9 @@ struct options {
 	size_t n_pins;
 };
 
+/* The key of a cell in the table: id, folded, subject. */
+#define OPTIONS_CELL_KEY_MAX (OPTIONS_KEY_MAX + 2)
+struct str options_cell_key(char buf[OPTIONS_CELL_KEY_MAX], enum option_id id, bool folded, struct str subject);
 /* The cell, or NULL. */
 struct option_cell *options_cell(const struct options *o, enum option_id id, bool folded, struct str subject);
 /* The strongest entry for a subject, its folded form included, without falling back; NULL: none. */

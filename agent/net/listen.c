@@ -50,11 +50,9 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 		pause_accepting(l);
 }
 
-static void on_readable(void *arg, short what)
+static void accept_up_to(struct listener *l, int most)
 {
-	(void)what;
-	struct listener *l = arg;
-	for (int i = 0; i < LISTEN_BATCH && l->rd.on; i++) {
+	for (int i = 0; i < most && l->rd.on; i++) {
 		struct addr peer = { .len = sizeof(struct sockaddr_un) };
 		int fd = accept4(l->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
@@ -66,6 +64,17 @@ static void on_readable(void *arg, short what)
 			pause_accepting(l);
 		}
 	}
+}
+
+static void on_readable(void *arg, short what)
+{
+	(void)what;
+	accept_up_to(arg, LISTEN_BATCH);
+}
+
+void listener_accept_waiting(struct listener *l)
+{
+	accept_up_to(l, LISTEN_QUEUE_MAX);
 }
 
 bool listener_start(struct listener *l, struct loop *loop, int fd,

@@ -6,6 +6,7 @@
 #include "net/addr.h"
 #include "net/loop.h"
 
+#define LISTEN_QUEUE_MAX 8192 /* at most that many at once when a listener ends */
 #define LISTEN_BATCH 64 /* connections accepted per turn and listener */
 
 struct listener {
@@ -22,6 +23,9 @@ struct listener {
 
 bool listener_start(struct listener *l, struct loop *loop, int fd,
 		    void (*on_accept)(void *, int, const struct addr *), void *arg);
+/* Accepts everything that waits in the queue now: called before the last listener_stop() of a descriptor that will be closed,
+ * for closing resets what is queued (HOTPATH: 159 of 7,000 connections). */
+void listener_accept_waiting(struct listener *l);
 void listener_stop(struct listener *l); /* stops accepting; does not close fd; idempotent */
 
 #endif

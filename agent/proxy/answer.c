@@ -50,6 +50,15 @@ static void body_of(struct text *t, const struct exchange *x, const struct reaso
 	text_char(t, '\n');
 }
 
+/* May the caller's agent send this request elsewhere, whatever its method? Only when no byte of it reached the handler. */
+static bool is_unsent(const struct exchange *x, enum reason why)
+{
+	bool before = why == REASON_HANDLER_DOWN || why == REASON_DRAINING || why == REASON_NO_MEMORY ||
+		      why == REASON_CONNECT_FAILED || why == REASON_CONNECT_TIMEOUT || why == REASON_TOO_MANY_CONNECTIONS;
+
+	return before && x->l->kind == LISTEN_INBOUND && x->up.q.sent == 0;
+}
+
 bool answer_write(struct exchange *x, enum reason why)
 {
 	const struct reason_row *row = reason_row(why);
@@ -65,6 +74,8 @@ bool answer_write(struct exchange *x, enum reason why)
 		 row->status, phrase_of(row->status), row->word, body.n);
 	if (why == REASON_UPGRADE_REFUSED)
 		text_addz(&all, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+	if (is_unsent(x, why))
+		text_addz(&all, "x-outrider-mark: unsent\r\n");
 	text_fmt(&all, "X-Request-Id: %.*s\r\n", STR_ARG(x->request_id));
 	if (!forward_keeps_open(x))
 		text_addz(&all, "Connection: close\r\n");

@@ -87,7 +87,7 @@ struct exchange *exchange_new(struct worker *w, struct wlistener *l, struct clie
 	return x;
 }
 
-static void drop_attempt(struct exchange *x, bool clean)
+void exchange_drop_attempt(struct exchange *x, bool clean)
 {
 	if (x->a.query) {
 		resolve_cancel(x->a.query);
@@ -106,7 +106,7 @@ void exchange_finish(struct exchange *x)
 	struct wspec *s = x->wspec;
 
 	x->step = STEP_FINISH;
-	drop_attempt(x, false);
+	exchange_drop_attempt(x, false);
 	if (x->admitted)
 		count_sub(&x->wup->c.active, 1);
 	if (x->counted) {
@@ -351,69 +351,6 @@ void exchange_connected(struct exchange *x)
 	exchange_run(x);
 }
 
-static void remember_tried(struct exchange *x)
-{
-	if (x->n_tried < TRIED_MAX)
-		x->tried[x->n_tried++] = x->a.ep;
-}
-
-/* May this request be sent again, though the origin may have seen it? */
-static bool repeatable(const struct exchange *x, const struct spec_policy *p, bool reused)
-{
-	if (x->retried_safe || !p->retry_safe || x->req.body != BODY_NONE)
-		return false;
-	if (x->upstream->kind == UPSTREAM_EXTERNAL && !reused)
-		return false; /* egress has no retries: a dead pooled connection is our own affair, though */
-	return x->req.method == METHOD_GET || x->req.method == METHOD_HEAD ||
-	       x->req.method == METHOD_OPTIONS || (reused && method_idempotent(x->req.method));
-}
-
-/* DESIGN section 9: nothing was sent, or the request is safe to repeat; never after response bytes. */
-static bool may_retry(struct exchange *x, bool connecting, enum reason why)
-{
-	const struct spec_policy *p = &x->upstream->policy;
-	bool unsent = x->up.q.sent == x->a.sent_before;
-
-	if (exchange_off(x) || x->n_attempts >= TRIED_MAX || x->a.got_bytes || why == REASON_RESPONSE_TIMEOUT)
-		return false;
-	if (connecting)
-		return x->n_connects < p->connect_tries && pick_has_other(x);
-	if (x->a.reused && unsent)
-		return true;
-	if (!repeatable(x, p, x->a.reused))
-		return false;
-	x->retried_safe = true;
-	return true;
-}
-
-void exchange_attempt_failed(struct exchange *x, enum reason why, int err)
-{
-	bool connecting = x->step == STEP_CONNECT;
-	bool head_queued = !connecting && !x->connect;
-	bool retry = may_retry(x, connecting, why);
-
-	count_sub(&x->a.ep->c.active, 1);
-	x->a.o = NULL;
-	record_attempt_failed(x, why, err);
-	pick_failed(x, connecting);
-	if (!retry) {
-		exchange_answer(x, connecting && x->upstream->kind == UPSTREAM_HANDLER ? REASON_HANDLER_DOWN : why);
-		return;
-	}
-	if (head_queued && x->up.q.sent == x->a.sent_before)
-		outq_drop_first(&x->up.q); /* the next attempt writes its own */
-	else if (head_queued)
-		outq_clear(&x->up.q); /* no body: only head bytes can be left */
-	if (x->a.reused)
-		pool_clear(x->a.ep); /* what rests beside a dead connection is likely dead, too */
-	else
-		remember_tried(x);
-	count(x->sc, COUNTER_RETRIES);
-	count_add(&x->wup->c.retries, 1);
-	x->step = STEP_PICK;
-	exchange_run(x);
-}
-
 /* How the client is told where the response's body ends. */
 static enum body_kind framing_down(struct exchange *x)
 {
@@ -443,7 +380,7 @@ static bool response_interim(struct exchange *x)
 static bool response_upgrade(struct exchange *x)
 {
 	if (!x->tunnel_wanted) {
-		drop_attempt(x, false);
+		exchange_drop_attempt(x, false);
 		exchange_answer(x, REASON_BAD_RESPONSE);
 		return false;
 	}
@@ -466,6 +403,8 @@ bool exchange_response_head(struct exchange *x)
 		return response_upgrade(x);
 	if (x->res.status < 200)
 		return response_interim(x);
+	if (x->res.first[FIELD_X_OUTRIDER_MARK] && exchange_retry_unsent(x))
+		return false;
 	x->status = x->res.status;
 	x->head_down = true;
 	if (!x->request_done)
@@ -484,7 +423,7 @@ void exchange_response_moved(struct exchange *x)
 	if (x->down_flow.ended && !x->response_done) {
 		x->response_done = true;
 		bool sent = x->request_done && x->up.q.bytes == 0 && !x->up.discard;
-		drop_attempt(x, x->res.keep_alive && sent && x->res.body != BODY_CLOSE);
+		exchange_drop_attempt(x, x->res.keep_alive && sent && x->res.body != BODY_CLOSE);
 		x->up.discard = true;
 	}
 	x->down->flush(x);
@@ -511,7 +450,7 @@ void exchange_answer(struct exchange *x, enum reason why)
 {
 	const struct reason_row *row = reason_row(why);
 
-	drop_attempt(x, false);
+	exchange_drop_attempt(x, false);
 	x->reason = (uint16_t)why;
 	if (x->tcp || x->head_down || row->status == 0) {
 		cut(x, why);

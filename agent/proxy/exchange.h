@@ -142,6 +142,10 @@ void exchange_origin_flushed(struct exchange *x);
 /* --- within proxy/ ------------------------------------------------------------------------------------------ */
 void exchange_run(struct exchange *x);          /* runs steps until one waits; may finish x */
 void exchange_answer(struct exchange *x, enum reason why); /* own answer; may finish x */
+/* Leaves the present attempt's connection (or stops resolving); `clean` as in session_ops.leave. */
+void exchange_drop_attempt(struct exchange *x, bool clean);
+/* retry.c: the reply is an agent's "unsent": true when the request went to another endpoint instead; x may be gone. */
+bool exchange_retry_unsent(struct exchange *x);
 void exchange_finish(struct exchange *x);       /* the end; x is gone */
 
 static inline const struct spec_sidecar *exchange_spec(const struct exchange *x)

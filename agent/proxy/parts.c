@@ -9,13 +9,14 @@
 #define SLOT_GET(table, slot) atomic_load_explicit(&(table)[slot], memory_order_relaxed)
 #define SLOT_SET(table, slot, part) atomic_store_explicit(&(table)[slot], part, memory_order_release)
 
-struct wsidecar *part_sidecar(struct worker *w, uint32_t slot)
+struct wsidecar *part_sidecar(struct worker *w, uint32_t slot, struct wsidecar **spare)
 {
-	if (slot >= w->cfg.max_sidecars)
-		return NULL;
 	struct wsidecar *sc = SLOT_GET(w->sidecars, slot);
-	if (sc || !(sc = mem_zalloc(sizeof(*sc))))
+
+	if (sc)
 		return sc;
+	sc = *spare;
+	*spare = NULL;
 	sc->w = w;
 	sc->slot = slot;
 	list_init(&sc->listeners);

@@ -32,7 +32,8 @@ static inline void count_sub(_Atomic uint64_t *c, uint64_t n)
 
 struct wspec { /* a spec as long as this worker uses it */
 	struct spec_sidecar *spec;
-	struct wsidecar *sc;
+	struct worker *w;
+	struct mail released; /* its way back to control */
 	uint64_t uses; /* exchanges that began with it */
 	bool retired;
 };
@@ -119,6 +120,10 @@ static inline void count_down(struct wsidecar *sc, enum counter_id id)
 	count_sub(&sc->counters.v[id], 1);
 }
 
+static inline bool wlistener_is_inbound(const struct wlistener *l)
+{
+	return l->kind == LISTEN_INBOUND || l->kind == LISTEN_EDGE;
+}
 /* Is a client of this listener to be told that we leave? */
 bool wlistener_leaving(const struct wlistener *l);
 /* One exchange or tunnel more or less is under way on that listener. */
@@ -131,7 +136,8 @@ void wspec_unuse(struct wspec *s);
 void wlistener_free_if_unused(struct wlistener *l);
 
 /* parts.c: making and finding parts; NULL when memory is short or the slot is out of range */
-struct wsidecar *part_sidecar(struct worker *w, uint32_t slot);
+/* The slot's sidecar; a new one is *spare, which is taken then. slot is in range. */
+struct wsidecar *part_sidecar(struct worker *w, uint32_t slot, struct wsidecar **spare);
 struct wupstream *part_upstream(struct worker *w, uint32_t slot);
 struct wendpoint *part_endpoint(struct worker *w, struct wupstream *up, const struct spec_endpoint *e);
 /* An endpoint that no spec lists (egress, localhost, handler): found or made, the least used idle one dropped beyond DYNAMIC_MAX. */

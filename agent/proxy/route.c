@@ -180,7 +180,7 @@ static bool rewrite_path(struct exchange *x, const struct spec_route *r)
 	while (head.n && head.p[head.n - 1] == '/')
 		head.n--;
 	bool slash = rest.n == 0 || rest.p[0] != '/';
-	if (rest.n == 0 && head.n)
+	if (head.n && (rest.n == 0 || rest.p[0] == '?'))
 		slash = false; /* "/new" stays "/new" */
 	size_t n = head.n + (slash ? 1 : 0) + rest.n;
 	char *p = arena_bytes(&x->arena, n);

@@ -36,7 +36,7 @@ def test_absolute_form_wins_over_host(t):
 
 @rows({"with-underscore": ("my_quotes",), "with-dash": ("my-quotes",), "with-dot": ("my.quotes",)})
 def test_service_names_with_signs(t, name):
-    """Names with -, _ and . are found; in an option's env name all are _ (the list of upstreams says which is meant)."""
+    """Names with -, _ and . are found; in an env name all are _ (the list of upstreams says which is meant)."""
     _, c, o = t.outbound(service=name, env={"OUTRIDER_UPSTREAMS": "%s@%s" % (name, t.port().text)})
     seen, reply, _ = t.exchange(c, o, _absolute(name))
     assert reply.status == 200 and seen.get("host") == name

@@ -87,11 +87,12 @@ def test_many_small_chunks(t):
     """Ten thousand chunks of a byte come out as ten thousand bytes."""
     _, c, o = t.inbound()
     data = b"".join(b"%d" % (n % 10) for n in range(10000))
-    job = t.background(c.send, request("POST", "/", fields=CHUNKED) + chunked(*[data[n:n + 1] for n in range(10000)]))
+    many = chunked(*[data[n:n + 1] for n in range(10000)])
+    job = t.background(c.send, request("POST", "/", fields=CHUNKED) + many)
     wire = o.accept()
     assert wire.read_request().body == data
     job.join()
-    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(*[data[n:n + 1] for n in range(10000)]))
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + many)
     assert c.read_response().body == data
 
 
@@ -123,7 +124,8 @@ def test_replies_without_a_body(t, status, fields):
 def test_head_reply_with_chunked(t):
     """A HEAD reply may say Transfer-Encoding: chunked; still no body follows."""
     _, c, o = t.inbound()
-    _, reply, wire = t.exchange(c, o, request("HEAD"), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HEAD")
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    _, reply, wire = t.exchange(c, o, request("HEAD"), raw, "HEAD")
     assert reply.status == 200
     _, reply, _ = t.exchange(c, wire)
     assert reply.body == b"fine"

@@ -87,7 +87,8 @@ def test_absolute_form_at_the_edge(t):
 @rows({"dots": ("/x/../accounts/7", "/accounts/7"), "dot": ("/./accounts/./7", "/accounts/7"),
        "encoded-letter": ("/%61ccounts/7", "/accounts/7"), "encoded-dot": ("/x/%2e%2e/accounts/7", "/accounts/7"),
        "encoded-dot-upper": ("/x/%2E%2e/accounts", "/accounts"), "hex-case": ("/accounts/%3a", "/accounts/%3A"),
-       "dots-at-end": ("/accounts/x/..", "/accounts/"), "query-untouched": ("/accounts?a=%2e%2e/../b", "/accounts?a=%2e%2e/../b")})
+       "dots-at-end": ("/accounts/x/..", "/accounts/"),
+       "query-untouched": ("/accounts?a=%2e%2e/../b", "/accounts?a=%2e%2e/../b")})
 def test_path_is_normalised(t, path, seen_path):
     """Routes judge one normalised path, and that same path is forwarded."""
     c, o = _edge(t, ACCOUNTS)

@@ -36,7 +36,8 @@ def test_hop_by_hop_of_replies(t, lines):
 def test_connection_cannot_name_what_frames(t):
     """A Connection field that names Host, Content-Length or the like does not delete those."""
     _, c, o = t.inbound()
-    seen, _, _ = t.exchange(c, o, request("POST", fields=["Connection: Host, Content-Length, X-Request-Id"], body=b"abc"))
+    seen, _, _ = t.exchange(c, o, request(
+        "POST", fields=["Connection: Host, Content-Length, X-Request-Id"], body=b"abc"))
     assert seen.get("host") == "handler" and seen.body == b"abc"
 
 
@@ -51,7 +52,8 @@ def test_fields_keep_order_and_spelling(t):
     """End-to-end fields keep order, spelling and repetition, both ways."""
     lines = ["X-B: 1", "x-a: 2", "Cookie: a=b; c=d", "X-B: 3", "X-Empty:", "X-Long: " + "v" * 3000]
     _, c, o = t.inbound()
-    seen, reply, _ = t.exchange(c, o, request(fields=lines), response(200, b"", lines + ["Set-Cookie: a", "Set-Cookie: b"]))
+    answer = response(200, b"", lines + ["Set-Cookie: a", "Set-Cookie: b"])
+    seen, reply, _ = t.exchange(c, o, request(fields=lines), answer)
     wanted = [(line.split(":", 1)[0], line.split(":", 1)[1].strip()) for line in lines]
     assert [field for field in seen.fields if field[0] in dict(wanted)] == wanted
     assert [field for field in reply.fields if field[0] in dict(wanted)] == wanted

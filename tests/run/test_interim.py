@@ -62,7 +62,8 @@ def test_expect_is_passed_through(t):
 
 @rows({"417": (417,), "401": (401,), "200": (200,)})
 def test_expect_answered_finally(t, status):
-    """An origin may answer finally without asking for the body; the reply reaches the client, the body is never waited for."""
+    """An origin may answer finally without asking for the body; the reply reaches the client, nothing waits for
+    the body."""
     _, c, o = t.inbound()
     c.send(request("POST", fields=EXPECT))
     wire = o.accept()
@@ -84,7 +85,7 @@ def test_early_reply_while_the_body_is_sent(t):
 
 
 def test_early_reply_and_the_rest_of_the_body(t):
-    """The client may finish its body after an early reply; the connection is then either ended or in step, never astray."""
+    """The client may finish its body after an early reply; the connection is then ended or in step, never astray."""
     _, c, o = t.inbound()
     c.send(request("POST", fields=["Content-Length: 10"]) + b"01234")
     wire = o.accept()
@@ -121,6 +122,49 @@ def test_early_streaming_reply(t):
     wire.read_until(b"0\r\n\r\n")
     wire.send(b"0\r\n\r\n")
     c.expect(b"0\r\n\r\n")
+
+
+def test_a_closed_client_cancels_its_request_soon(t):
+    """A client that closed without a word while it waits cancels its request within seconds (docs/decisions/0003)."""
+    _, c, o = t.inbound()
+    c.ask()
+    wire = o.accept()
+    wire.read_request()
+    c.close()
+    wire.expect_cut()
+
+
+@rows({"client": ("client",), "handler": ("handler",)})
+def test_a_reset_of_a_stalled_upload_is_seen(t, who):
+    """An upload that stands still because the handler does not read ends at once when either side resets: waiting for the
+    one must not make the agent blind for the other."""
+    handler = t.origin("handler", rcvbuf=8192)
+    agent = t.sidecar(handler)
+    c = t.client(agent.inbound)
+    c.send(request("POST", fields=["Content-Length: 500000000"]))
+    wire = handler.accept()
+    c.fill(500000000)
+    (c if who == "client" else wire).reset()
+    agent.until("the exchange is over",
+                lambda: agent.get("/stats")["counters"]["outrider_requests_active"] == 0)
+
+
+@rows({"client": ("client",), "handler": ("handler",)})
+def test_a_reset_of_a_stalled_download_is_seen(t, who):
+    """The same for a reply that stands still because the client does not read."""
+    agent, _, o = t.inbound()
+    c = t.client(agent.inbound, rcvbuf=8192)
+    c.ask()
+    wire = o.accept()
+    wire.read_request()
+    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 500000000\r\n\r\n")
+    wire.fill(500000000)
+    (c if who == "client" else wire).reset()
+    if who == "client":
+        agent.until("the exchange is over",
+                    lambda: agent.get("/stats")["counters"]["outrider_requests_active"] == 0)
+    else:
+        c.expect_cut()
 
 
 @rows({"while-waiting-reset": ("waiting", "reset"), "in-the-body-reset": ("body", "reset"),

@@ -108,9 +108,9 @@ def test_empty_line_before_a_request(t):
     assert reply.status == 200
 
 
-@rows({"close": (["Connection: close"], "HTTP/1.1"), "http10": ([], "HTTP/1.0")})
+@rows({"keep-alive": ([], "HTTP/1.1"), "close": (["Connection: close"], "HTTP/1.1"), "http10": ([], "HTTP/1.0")})
 def test_half_close_of_the_client(t, fields, version):
-    """A client that said that this is its last request may shut its sending side, and still gets the reply."""
+    """A client may shut its sending side behind its request, and still gets the reply when that comes soon."""
     _, c, o = t.inbound()
     c.send(request(fields=fields, version=version))
     wire = o.accept()

@@ -126,9 +126,10 @@ def test_bad_head(t, raw, reason):
 
 
 @rows({name: (raw, reason) for name, (raw, reason) in HEADS.items()
-       if name in ("length-and-chunked", "field-fold", "host-twice", "length-twice-equal", "coding-chunked-gzip")})
+       if name in ("length-and-chunked", "field-fold", "host-twice", "length-twice-equal",
+                   "coding-chunked-gzip")})
 def test_bad_head_behind_a_good_request(t, raw, reason):
-    """In a pipeline the good request is answered first, then the bad one refused; the service sees only the good one."""
+    """In a pipeline the good request is answered, then the bad one refused; the service sees only the good one."""
     _, c, o = t.inbound()
     c.send(request("GET", "/good") + raw)
     wire = o.accept()
@@ -197,7 +198,7 @@ def test_bad_chunk(t, raw):
 
 
 def test_chunk_extensions_in_every_chunk_are_bounded(t):
-    """Many chunks, each with legal extensions, are not a way to send without end for little: they are dropped, the data passes."""
+    """Many chunks, each with a legal extension: the extensions are dropped, the data passes."""
     _, c, o = t.inbound()
     c.send(post(TE) + b"1;ext=value\r\na\r\n" * 500 + b"0\r\n\r\n")
     wire = o.accept()

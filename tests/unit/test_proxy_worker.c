@@ -385,6 +385,13 @@ START_TEST(no_allocation_failure_ends_the_worker)
 	make_side(&a, 0);
 	ck_assert(worker_set_sidecar(worker, &a.spec, &a.fd));
 	start();
+	int first = dial(&a.at); /* served once: the sidecar has arrived at the worker */
+	say(first, "GET / HTTP/1.0\r\n\r\n");
+	int served = accept_soon(a.handler_fd);
+	say(served, "HTTP/1.0 204 No Content\r\n\r\n");
+	hear(first, "204", buf, sizeof(buf));
+	close(served);
+	close(first);
 	for (unsigned long k = 1; k <= 12; k++) {
 		int c = dial(&a.at);
 		struct timeval limit = { .tv_sec = 1 };

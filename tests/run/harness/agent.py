@@ -188,5 +188,3 @@ def _die_with_parent():
 def _slurp(file):
     file.flush()
     return os.pread(file.fileno(), 1 << 20, 0).decode("utf-8", "replace")
-
-

@@ -93,8 +93,8 @@ class Wire:
                 if not select.select([], [self.sock], [], quiet)[1]:
                     break
                 sent += self.sock.send(piece[:limit - sent])
-        except BlockingIOError:
-            pass
+        except OSError as why:  # full, or the peer ended it
+            self.note("fill: " + type(why).__name__)
         finally:
             self.sock.settimeout(DEADLINE)
         self.note("fills %d" % sent)

@@ -1,0 +1,292 @@
+/* Publish: how specs, listeners and orders to drain come from control to a worker, and how specs go back. */
+#include "base/mem.h"
+#include "proxy/client.h"
+#include "proxy/origin.h"
+
+#include <stdio.h>
+
+/* --- listeners -------------------------------------------------------------------------------------------- */
+
+bool wlistener_leaving(const struct wlistener *l)
+{
+	return l->index == UINT32_MAX || l->w->drain > DRAIN_INBOUND + 1 || (l->w->drain && wlistener_is_inbound(l));
+}
+
+static void stop_accepting(struct wlistener *l)
+{
+	if (l->accepting) {
+		listener_accept_waiting(&l->l);
+		listener_stop(&l->l);
+	}
+	l->accepting = false;
+	LIST_EACH(it, tmp, &l->clients)
+		client_close_idle(LIST_OWNER(it, struct client, link));
+}
+
+void wlistener_free_if_unused(struct wlistener *l)
+{
+	if (l->index != UINT32_MAX || l->n_clients)
+		return;
+	list_remove(&l->link);
+	mem_free(l);
+}
+
+static void on_accept(void *arg, int fd, const struct addr *peer)
+{
+	client_accept(arg, fd, peer);
+}
+
+/* Fills and starts the blank listener l. */
+static void begin_listener(struct wlistener *l, struct wsidecar *sc, const struct spec_sidecar *spec, uint32_t i, int fd)
+{
+	static const char suffix[] = { [LISTEN_INBOUND] = 'i', [LISTEN_OUTBOUND] = 'o', [LISTEN_PINNED] = 'o',
+				       [LISTEN_PINNED_TCP] = 'o', [LISTEN_EDGE] = 'e' };
+
+	l->w = sc->w;
+	l->sc = sc;
+	l->fd = fd;
+	l->kind = spec->listeners[i].kind;
+	l->index = i;
+	list_init(&l->clients);
+	/* in and out have marks of their own: a handler that copies Via from its request into its calls is no loop */
+	snprintf(l->via, sizeof(l->via), "%.*s-%c", (int)(spec->forward.via.n > 48 ? 48 : spec->forward.via.n),
+		 spec->forward.via.p ? spec->forward.via.p : "outrider", suffix[l->kind]);
+	list_append(&sc->listeners, &l->link);
+	l->accepting = listener_start(&l->l, sc->w->loop, fd, on_accept, l);
+}
+
+static struct wlistener *find_listener(struct wsidecar *sc, int fd)
+{
+	LIST_EACH(it, tmp, &sc->listeners) {
+		struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
+		if (l->fd == fd && l->index != UINT32_MAX)
+			return l;
+	}
+	return NULL;
+}
+
+/* --- specs ---------------------------------------------------------------------------------------------------- */
+
+static void on_released(struct mail *m)
+{
+	struct wspec *s = LIST_OWNER(m, struct wspec, released);
+
+	s->w->cfg.released(s->w->cfg.arg, s->w->cfg.index, s->spec);
+	mem_free(s);
+}
+
+/* Back to control, which owns it: the mail is part of the wspec, so that this cannot fail. */
+static void release_spec(struct wspec *s)
+{
+	s->released.fn = on_released;
+	loop_post(s->w->cfg.control, &s->released);
+}
+
+struct wspec *wspec_use(struct wsidecar *sc)
+{
+	sc->cur->uses++;
+	return sc->cur;
+}
+
+static void release_if_done(struct wspec *s)
+{
+	if (s->retired && !s->uses)
+		release_spec(s);
+}
+
+void wspec_unuse(struct wspec *s)
+{
+	s->uses--;
+	release_if_done(s);
+}
+
+static bool spec_has_endpoint(const struct spec_sidecar *s, uint32_t slot)
+{
+	for (uint32_t i = 0; i < s->n_upstreams; i++)
+		for (uint32_t k = 0; k < s->upstreams[i]->n_endpoints; k++)
+			if (s->upstreams[i]->endpoints[k].slot == slot)
+				return true;
+	return false;
+}
+
+/* Endpoints that are no longer listed finish what they do and pool nothing. */
+static void drop_endpoints(struct worker *w, const struct spec_sidecar *old, const struct spec_sidecar *now)
+{
+	for (uint32_t i = 0; i < old->n_upstreams; i++) {
+		const struct spec_upstream *u = old->upstreams[i];
+		for (uint32_t k = 0; k < u->n_endpoints; k++) {
+			uint32_t slot = u->endpoints[k].slot;
+			struct wendpoint *e = slot < w->cfg.max_endpoints ? w->endpoints[slot] : NULL;
+			if (!e || spec_has_endpoint(now, slot))
+				continue;
+			e->gone = true;
+			pool_clear(e);
+		}
+	}
+}
+
+/* Everything that a change needs is allocated by control before it is posted, so that a worker cannot fail at it. */
+struct set_mail {
+	struct mail m;
+	struct worker *w;
+	struct spec_sidecar *spec;
+	struct wspec *ws;
+	struct wsidecar *spare; /* used when the slot is new */
+	uint32_t n;
+	struct {
+		int fd;
+		struct wlistener *spare; /* used when the descriptor is new */
+	} l[];
+};
+
+static void free_set(struct set_mail *s)
+{
+	if (!s)
+		return;
+	for (uint32_t i = 0; i < s->n; i++)
+		mem_free(s->l[i].spare);
+	mem_free(s->spare);
+	mem_free(s->ws);
+	mem_free(s);
+}
+
+static void retire_listeners(struct wsidecar *sc, const struct set_mail *s)
+{
+	LIST_EACH(it, tmp, &sc->listeners) {
+		struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
+		bool stays = false;
+		for (uint32_t i = 0; i < s->n && !stays; i++)
+			stays = s->l[i].fd == l->fd;
+		if (stays)
+			continue;
+		stop_accepting(l);
+		l->index = UINT32_MAX;
+		wlistener_free_if_unused(l);
+	}
+}
+
+static void update_listeners(struct wsidecar *sc, struct set_mail *s)
+{
+	retire_listeners(sc, s);
+	for (uint32_t i = 0; i < s->n; i++) {
+		struct wlistener *l = s->l[i].fd < 0 ? NULL : find_listener(sc, s->l[i].fd);
+		if (l) {
+			l->index = i;
+			l->kind = s->spec->listeners[i].kind;
+		} else if (s->l[i].fd >= 0) {
+			begin_listener(s->l[i].spare, sc, s->spec, i, s->l[i].fd);
+			s->l[i].spare = NULL;
+		}
+	}
+}
+
+static void on_set(struct mail *m)
+{
+	struct set_mail *s = LIST_OWNER(m, struct set_mail, m);
+	struct wsidecar *sc = part_sidecar(s->w, s->spec->slot, &s->spare);
+	struct wspec *old = sc->cur;
+
+	s->ws->w = s->w;
+	s->ws->spec = s->spec;
+	sc->cur = s->ws;
+	s->ws = NULL;
+	update_listeners(sc, s);
+	if (old) {
+		drop_endpoints(s->w, old->spec, s->spec);
+		old->retired = true;
+		release_if_done(old);
+	}
+	free_set(s);
+}
+
+bool worker_set_sidecar(struct worker *w, struct spec_sidecar *spec, const int *fds)
+{
+	struct set_mail *s = mem_zalloc(sizeof(*s) + spec->n_listeners * sizeof(s->l[0]));
+	bool ok = s != NULL && spec->slot < w->cfg.max_sidecars;
+
+	if (ok) {
+		s->n = spec->n_listeners;
+		s->ws = mem_zalloc(sizeof(*s->ws));
+		s->spare = mem_zalloc(sizeof(*s->spare));
+		ok = s->ws && s->spare;
+	}
+	for (uint32_t i = 0; ok && i < s->n; i++) {
+		s->l[i].fd = fds[i];
+		s->l[i].spare = mem_zalloc(sizeof(*s->l[i].spare));
+		ok = s->l[i].spare != NULL;
+	}
+	if (!ok) {
+		free_set(s);
+		return false;
+	}
+	s->m.fn = on_set;
+	s->w = w;
+	s->spec = spec;
+	loop_post(w->loop, &s->m);
+	return true;
+}
+
+struct order_mail { /* drop and drain */
+	struct mail m;
+	struct worker *w;
+	uint32_t value;
+};
+
+static bool post_order(struct worker *w, void (*fn)(struct mail *), uint32_t value)
+{
+	struct order_mail *o = mem_zalloc(sizeof(*o));
+
+	if (!o)
+		return false;
+	o->m.fn = fn;
+	o->w = w;
+	o->value = value;
+	loop_post(w->loop, &o->m);
+	return true;
+}
+
+static void on_drop(struct mail *m)
+{
+	struct order_mail *o = LIST_OWNER(m, struct order_mail, m);
+	struct wsidecar *sc = o->value < o->w->cfg.max_sidecars ? o->w->sidecars[o->value] : NULL;
+
+	if (sc) {
+		LIST_EACH(it, tmp, &sc->listeners) {
+			struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
+			l->index = UINT32_MAX;
+			stop_accepting(l);
+		}
+	}
+	mem_free(o);
+}
+
+bool worker_drop_sidecar(struct worker *w, uint32_t slot)
+{
+	return post_order(w, on_drop, slot);
+}
+
+/* --- draining ------------------------------------------------------------------------------------------------ */
+
+static void on_drain(struct mail *m)
+{
+	struct order_mail *o = LIST_OWNER(m, struct order_mail, m);
+	struct worker *w = o->w;
+
+	w->drain = (uint8_t)(o->value + 1);
+	for (uint32_t i = 0; i < w->cfg.max_sidecars && o->value != DRAIN_ANNOUNCE; i++) {
+		struct wsidecar *sc = w->sidecars[i];
+		if (!sc)
+			continue;
+		LIST_EACH(it, tmp, &sc->listeners) {
+			struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
+			if (o->value == DRAIN_ALL || wlistener_is_inbound(l))
+				stop_accepting(l);
+		}
+	}
+	mem_free(o);
+}
+
+bool worker_drain(struct worker *w, enum drain_step step)
+{
+	return post_order(w, on_drain, step);
+}
