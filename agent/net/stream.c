@@ -1,6 +1,7 @@
 #include "net/stream.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #define PIECES_MAX 1024 /* the kernel takes no more at a time */
@@ -173,6 +174,13 @@ void stream_want_read(struct stream *s, bool on)
 		(void)watch_on(&s->rd);
 	else
 		watch_off(&s->rd);
+}
+
+bool stream_broken(const struct stream *s)
+{
+	struct pollfd p = { .fd = s->fd };
+
+	return s->fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
 void stream_shutdown(struct stream *s)

@@ -70,6 +70,8 @@ static inline ssize_t stream_writev(struct stream *s, const struct iovec *iov, i
 }
 void stream_want_write(struct stream *s, bool on);
 void stream_want_read(struct stream *s, bool on); /* back-pressure: off stops the read watch */
+/* Has the peer reset the connection? For a stream whose watches are off (a loop says nothing of it then): one poll(2). */
+bool stream_broken(const struct stream *s);
 void stream_shutdown(struct stream *s);
 void stream_close(struct stream *s, enum stream_close how); /* idempotent */
 static inline bool stream_is_open(const struct stream *s)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define LINGER_TIME (2 * USEC_SEC)
+#define LOOK_TIME USEC_SEC
 
 static const struct spec_sidecar *spec_of(const struct client *c)
 {
@@ -114,6 +115,12 @@ static void on_writable(void *arg)
 		stream_want_write(&c->s, false);
 }
 
+void client_look_after(struct client *c)
+{
+	if (c->state == CLIENT_EXCHANGE)
+		timer_set(c->w->loop, &c->timer, loop_now(c->w->loop) + LOOK_TIME);
+}
+
 /* Nothing moved for the time that outrider.stall-timeout allows: whose fault is it? */
 static void check_stall(struct client *c, struct exchange *x)
 {
@@ -123,7 +130,9 @@ static void check_stall(struct client *c, struct exchange *x)
 		return;
 	bool waits = x->step == STEP_RELAY && (x->head_down || !x->request_done);
 	if (!waits || now - x->moved < stall) {
-		timer_set(c->w->loop, &c->timer, (waits ? x->moved : now) + stall);
+		usec due = (waits ? x->moved : now) + stall;
+		if (!c->read_off || due < c->timer.deadline)
+			timer_set(c->w->loop, &c->timer, due);
 		return;
 	}
 	exchange_request_failed(x, x->head_down || x->up.q.bytes ? REASON_RELAY_STALL : REASON_BODY_TIMEOUT);
@@ -139,10 +148,13 @@ static void on_timer(void *arg)
 		exchange_reject(c->x, REASON_HEAD_TIMEOUT);
 		break;
 	case CLIENT_EXCHANGE:
-		if (c->gone_soon)
+		if (c->gone_soon || (c->read_off && stream_broken(&c->s))) {
 			exchange_client_gone(c->x);
-		else
-			check_stall(c, c->x);
+			break;
+		}
+		if (c->read_off)
+			client_look_after(c);
+		check_stall(c, c->x);
 		break;
 	case CLIENT_IDLE:
 	case CLIENT_LINGER:
@@ -262,7 +274,9 @@ static void watch_when_needed(struct client *c)
 {
 	bool last = c->state == CLIENT_EXCHANGE && c->x && !c->x->tcp && c->x->request_done && !c->x->req.keep_alive;
 
-	if (c->state != CLIENT_CLOSED && !last)
+	if (last)
+		client_look_after(c);
+	else if (c->state != CLIENT_CLOSED)
 		client_go_on_reading(c);
 }
 

@@ -15,6 +15,7 @@ void client_stop_reading(struct client *c)
 {
 	c->read_off = true;
 	stream_want_read(&c->s, false);
+	client_look_after(c);
 }
 
 void client_go_on_reading(struct client *c)

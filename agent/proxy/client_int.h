@@ -8,6 +8,8 @@
 /* Closes and buries; c->x must be gone. Idempotent. */
 void client_shut(struct client *c, enum stream_close how);
 void client_drop_input(struct client *c);
+/* The loop does not watch c now: its timer looks for a reset once a second. */
+void client_look_after(struct client *c);
 
 /* --- client_input.c ---------------------------------------------------------------------------------------- */
 void client_stop_reading(struct client *c);
