@@ -29,8 +29,10 @@ static bool set_int(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
-void socket_tune(int fd)
+void socket_tune(int fd, const struct addr *a)
 {
+	if (addr_is_loopback(a)) /* nothing to be paced or measured there; a machine may run everything else on BBR */
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
 	/* A connection without one of these still works: failures are ignored. */
 	(void)set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	(void)set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -139,7 +141,7 @@ int socket_listen(struct netspace *ns, const struct addr *a, struct err *err)
 	if (!(is_unix ? bind_unix(ns, fd, a) : bind_ip(fd, a, true)))
 		return refuse(fd, a, errno, err);
 	if (!is_unix)
-		socket_tune(fd); /* accepted connections inherit these: five calls less for each */
+		socket_tune(fd, a); /* accepted connections inherit these: five calls less for each */
 	if (listen(fd, BACKLOG) != 0)
 		return refuse(fd, a, errno, err);
 	return fd;

@@ -16,7 +16,9 @@ int socket_listen(struct netspace *ns, const struct addr *a, struct err *err);
  * ask before the first of a set of listeners is made. false and err (errno kept) as socket_listen(). */
 bool socket_listen_check(struct netspace *ns, const struct addr *a, struct err *err);
 /* Options of every TCP connection (accepted ones inherit them from socket_listen()): NODELAY, keepalive after 300 s idle, 30 s apart, 5 probes (below swarm's 900 s). */
-void socket_tune(int fd);
+/* a is the peer, or what a listener is bound to (accepted connections inherit all of it). On loopback the congestion control is
+ * reno, which is always there and cheapest: BBR's pacing and rate samples cost 10 % of a small exchange. */
+void socket_tune(int fd, const struct addr *a);
 bool socket_local(int fd, struct addr *ret);
 bool socket_peer(int fd, struct addr *ret);
 

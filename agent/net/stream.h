@@ -1,4 +1,4 @@
-/* A stream: bytes both ways over a connected descriptor, plain now, TLS behind the same calls later.
+/* A stream: bytes both ways over a connected descriptor, plain, or TLS behind the same calls (net/tls.h).
  *
  * Embedded by value in its connection object (no allocation). One persistent read watch for its whole life; a
  * write watch only after a short write. Results: > 0 bytes, 0 = nothing now (EAGAIN), or one of the negatives.
@@ -26,12 +26,17 @@ enum stream_close {
 };
 
 struct stream;
+struct tls;
 
 struct stream_ops { /* the variation point: plain, TLS */
 	ssize_t (*read)(struct stream *s, void *buf, size_t n);
 	ssize_t (*writev)(struct stream *s, const struct iovec *iov, int n);
 	void (*shutdown)(struct stream *s); /* no more bytes from us */
 	size_t (*pending)(const struct stream *s); /* received bytes that no poll will announce */
+	/* NULL for the plain kind: the owner's wish alone decides the watches, and nothing is to be released. */
+	void (*want_read)(struct stream *s, bool on);
+	void (*want_write)(struct stream *s, bool on);
+	void (*release)(struct stream *s, enum stream_close how); /* before the descriptor goes; s->tls is NULL after it */
 };
 
 struct stream {
@@ -41,6 +46,7 @@ struct stream {
 	void (*on_readable)(void *arg);
 	void (*on_writable)(void *arg);
 	void *arg;
+	struct tls *tls; /* the session above the descriptor; NULL: plain */
 	int fd; /* -1: closed */
 	int error; /* errno of the last STREAM_ERROR */
 	bool connecting;
@@ -70,6 +76,11 @@ static inline ssize_t stream_writev(struct stream *s, const struct iovec *iov, i
 }
 void stream_want_write(struct stream *s, bool on);
 void stream_want_read(struct stream *s, bool on); /* back-pressure: off stops the read watch */
+/* Received bytes that no readiness will announce (TLS): who stops reading before a 0 asks this and reads on by himself. */
+static inline size_t stream_pending(const struct stream *s)
+{
+	return s->ops->pending(s);
+}
 /* Has the peer reset the connection? For a stream whose watches are off (a loop says nothing of it then): one poll(2). */
 bool stream_broken(const struct stream *s);
 void stream_shutdown(struct stream *s);
@@ -78,7 +89,8 @@ static inline bool stream_is_open(const struct stream *s)
 {
 	return s->fd >= 0;
 }
-/* Gives the descriptor away and forgets it (tunnels by other means, hand-over). */
+/* Gives the descriptor away and forgets it (tunnels by other means, hand-over). Of a TLS stream the session ends without
+ * a word to the peer. */
 int stream_take_fd(struct stream *s);
 
 #endif

@@ -28,6 +28,7 @@ struct client {
 	char *connect_authority; /* after CONNECT with HTTP inside: what every request goes to; owned */
 	struct origin *sniff;    /* CLIENT_SNIFF: the granted connection */
 	struct addr peer;
+	char peer_ip[46];    /* the peer's address as text, "" until it was asked for */
 	struct addr local;   /* len 0 until client_local() was asked */
 	usec since, active;  /* accepted; last request began or ended */
 	uint32_t requests;

@@ -154,9 +154,13 @@ bool forward_looped(const struct exchange *x)
 /* "X-Forwarded-For: what came, the peer". */
 static void put_forwarded_for(struct pen *w, const struct exchange *x)
 {
-	char ip[ADDR_TEXT_MAX];
+	char *ip = x->c->peer_ip;
 
-	addr_ip_text(&x->c->peer, ip);
+	if (!*ip) {
+		char text[ADDR_TEXT_MAX];
+		addr_ip_text(&x->c->peer, text);
+		(void)str_copy(str_of(text), ip, sizeof(x->c->peer_ip));
+	}
 	PUT(w, "X-Forwarded-For: ");
 	if (x->forwarded_for.n) {
 		put_str(w, x->forwarded_for);
