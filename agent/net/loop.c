@@ -135,7 +135,7 @@ usec loop_now(const struct loop *l)
 
 usec loop_touch(struct loop *l)
 {
-	l->now = clock_now();
+	l->now = clock_now() + l->skew;
 	l->now_is_fresh = true;
 	return l->now;
 }

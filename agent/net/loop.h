@@ -27,6 +27,8 @@ void loop_turn(struct loop *l, bool block); /* one turn, for tests and for drain
 void loop_stop(struct loop *l);   /* any thread, also a signal handler's loop; idempotent */
 usec loop_now(const struct loop *l);
 usec loop_touch(struct loop *l);  /* reads the clock now */
+/* Tests only, on the loop's thread: time jumps by d, and all deadlines that it passes fire. */
+void loop_skip(struct loop *l, usec d);
 uint64_t loop_turns(const struct loop *l); /* relaxed, any thread: proof that the loop beats */
 /* Called once at the end of every turn. One hook per loop. */
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);

@@ -9,6 +9,7 @@ struct loop {
 	struct event_base *base;
 	/* loop_now(): read at most once per turn, by the first who asks after the poll. */
 	usec now;
+	usec skew; /* loop_skip() */
 	bool now_is_fresh;
 	void (*on_turn)(void *arg);
 	void *on_turn_arg;

@@ -30,6 +30,13 @@ static void on_wheel(evutil_socket_t fd, short what, void *arg)
 		arm(l, next);
 }
 
+void loop_skip(struct loop *l, usec d)
+{
+	l->skew += d;
+	l->now_is_fresh = false;
+	on_wheel(-1, 0, l);
+}
+
 void loop_timers_init(struct loop *l)
 {
 	wheel_init(&l->wheel, loop_now(l));
