@@ -92,7 +92,8 @@ static void arm(struct stream *s)
 {
 	struct tls *t = s->tls;
 	bool read = (!t->established && !t->failure) || (t->owner_read && !t->read_wants_write) || t->write_wants_read;
-	bool write = (t->established && t->owner_write && !t->write_wants_read) || t->read_wants_write;
+	bool write = (t->established && t->owner_write && !t->write_wants_read) || t->read_wants_write ||
+		     ((t->established || t->failure) && !t->told);
 
 	if (read)
 		(void)watch_on(&s->rd);
@@ -312,11 +313,14 @@ static bool tell(struct tls *t, void (*fn)(void *arg))
 static void go_on_shaking(struct stream *s)
 {
 	struct tls *t = s->tls;
-	ssize_t what = shake(s);
 
-	if (what < 0)
+	if (!t->established && !t->failure && shake(s) == 0)
+		return;
+	t->told = true;
+	arm(s);
+	if (t->failure)
 		(void)tell(t, t->on_readable);
-	else if (what > 0 && tell(t, t->on_writable) && t->owner_read && SSL_has_pending(t->ssl))
+	else if (tell(t, t->on_writable) && t->owner_read && SSL_has_pending(t->ssl))
 		(void)tell(t, t->on_readable); /* the peer's first words came in the same read */
 }
 
@@ -325,7 +329,7 @@ static void on_readable(void *arg)
 	struct stream *s = arg;
 	struct tls *t = s->tls;
 
-	if (!t->established && !t->failure) {
+	if (!t->told) {
 		go_on_shaking(s);
 		return;
 	}
@@ -344,7 +348,7 @@ static void on_writable(void *arg)
 	struct stream *s = arg;
 	struct tls *t = s->tls;
 
-	if (!t->established && !t->failure) {
+	if (!t->told) {
 		go_on_shaking(s);
 		return;
 	}
@@ -474,7 +478,7 @@ bool tls_start(struct stream *s, struct tls_client *c, struct str host, uint16_t
 	s->on_readable = on_readable;
 	s->on_writable = on_writable;
 	s->arg = s;
-	(void)shake(s); /* a peer that is gone already is told as every failure, by an event */
+	(void)shake(s); /* over already, well or not? an event tells, as always */
 	return true;
 }
 

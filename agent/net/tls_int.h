@@ -23,6 +23,7 @@ struct tls {
 	void (*on_writable)(void *arg);
 	void *arg;
 	bool established;
+	bool told; /* the owner knows how the handshake ended */
 	bool owner_read, owner_write; /* what the owner wishes to be told */
 	bool read_wants_write, write_wants_read;
 	bool ended;  /* the connection's end was read */

@@ -50,13 +50,19 @@ static void body_of(struct text *t, const struct exchange *x, const struct reaso
 	text_char(t, '\n');
 }
 
-/* May the caller's agent send this request elsewhere, whatever its method? Only when no byte of it reached the handler. */
+/* May the caller's agent send this request elsewhere (docs/decisions/0009)? When no byte of it reached the handler, whatever its
+ * method; and when the handler ended without a byte of an answer to a request that is safe to repeat. */
 static bool is_unsent(const struct exchange *x, enum reason why)
 {
+	bool safe = x->req.body == BODY_NONE && (x->req.method == METHOD_GET || x->req.method == METHOD_HEAD ||
+						 x->req.method == METHOD_OPTIONS);
+	bool silent = why == REASON_UPSTREAM_CLOSED || why == REASON_UPSTREAM_RESET;
 	bool before = why == REASON_HANDLER_DOWN || why == REASON_DRAINING || why == REASON_NO_MEMORY ||
 		      why == REASON_CONNECT_FAILED || why == REASON_CONNECT_TIMEOUT || why == REASON_TOO_MANY_CONNECTIONS;
 
-	return before && x->l->kind == LISTEN_INBOUND && x->up.q.sent == 0;
+	if (x->l->kind != LISTEN_INBOUND || x->a.got_bytes)
+		return false;
+	return (before && x->up.q.sent == 0) || (safe && (before || silent));
 }
 
 bool answer_write(struct exchange *x, enum reason why)

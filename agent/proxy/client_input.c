@@ -213,7 +213,8 @@ static bool room_to_read(struct client *c, const struct exchange *x)
 	if (c->in && c->in->start < c->in->end)
 		return false; /* full of bytes that cannot be used yet */
 	client_drop_input(c);
-	c->in = block_get(&c->w->blocks, x->up.left > BLOCK_SMALL_BYTES || x->up.bytes > BLOCK_SMALL_BYTES
+	c->in = block_get(&c->w->blocks, (x->up.left > BLOCK_SMALL_BYTES || x->up.bytes > BLOCK_SMALL_BYTES) &&
+							 !outq_is_short(&c->w->blocks)
 						 ? BLOCK_LARGE
 						 : BLOCK_SMALL);
 	return c->in != NULL;

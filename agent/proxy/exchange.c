@@ -336,7 +336,7 @@ void exchange_client_flushed(struct exchange *x)
 			exchange_finish(x);
 		return;
 	}
-	if (f->paused && f->q.bytes < OUTQ_LOW && x->a.o) {
+	if (f->paused && f->q.bytes <= outq_low(&x->w->blocks) && x->a.o) {
 		f->paused = false;
 		x->up_ops->pull(x);
 	}
@@ -438,7 +438,7 @@ void exchange_response_failed(struct exchange *x, enum reason why)
 void exchange_origin_flushed(struct exchange *x)
 {
 	x->moved = loop_now(x->w->loop);
-	if (x->up.paused && x->up.q.bytes < OUTQ_LOW) {
+	if (x->up.paused && x->up.q.bytes <= outq_low(&x->w->blocks)) {
 		x->up.paused = false;
 		x->down->pull(x);
 	}

@@ -85,7 +85,7 @@ static enum flow_result feed_plain(struct flow *f, struct block_pool *pool, stru
 	b->start += (uint32_t)n;
 	if (f->in == BODY_LENGTH && (f->left -= n) == 0)
 		return queue_end(f, pool);
-	return f->q.bytes > OUTQ_HIGH ? FLOW_FULL : FLOW_MORE;
+	return f->q.bytes > outq_high(pool) ? FLOW_FULL : FLOW_MORE;
 }
 
 static enum flow_result feed_chunked(struct flow *f, struct block_pool *pool, struct block *b)
@@ -104,7 +104,7 @@ static enum flow_result feed_chunked(struct flow *f, struct block_pool *pool, st
 				return FLOW_NOMEM;
 			if (f->max && f->bytes > f->max)
 				return FLOW_LARGE;
-			if (f->q.bytes > OUTQ_HIGH)
+			if (f->q.bytes > outq_high(pool))
 				return FLOW_FULL;
 			break;
 		case CHUNK_TRAILER:

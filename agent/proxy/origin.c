@@ -202,7 +202,8 @@ static bool room_to_read(struct origin *o, const struct exchange *x)
 	if (o->in && o->in->start < o->in->end)
 		return false;
 	drop_input(o);
-	bool large = o->head_done && (f->left > BLOCK_SMALL_BYTES || f->bytes > BLOCK_SMALL_BYTES);
+	bool large = o->head_done && (f->left > BLOCK_SMALL_BYTES || f->bytes > BLOCK_SMALL_BYTES) &&
+		     !outq_is_short(&o->w->blocks);
 	o->in = block_get(&o->w->blocks, large ? BLOCK_LARGE : BLOCK_SMALL);
 	return o->in != NULL;
 }

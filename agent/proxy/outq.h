@@ -14,6 +14,8 @@
 #define OUTQ_COPY 2048u            /* pieces up to that many bytes are copied */
 #define OUTQ_HIGH (128u * 1024u)   /* bytes: stop the source */
 #define OUTQ_LOW (48u * 1024u)     /* bytes: let it go on */
+#define OUTQ_HIGH_SHORT (12u * 1024u) /* the same when more than half of the pool's memory is out: */
+#define OUTQ_LOW_SHORT (4u * 1024u)   /* many slow readers get little each, so that nobody gets nothing */
 
 struct span {
 	struct block *b; /* one reference */
@@ -28,6 +30,19 @@ struct outq {
 	size_t bytes;
 	uint64_t sent;         /* bytes written since init */
 };
+
+static inline bool outq_is_short(const struct block_pool *pool)
+{
+	return pool->out > pool->max_bytes / 2;
+}
+static inline size_t outq_high(const struct block_pool *pool)
+{
+	return outq_is_short(pool) ? OUTQ_HIGH_SHORT : OUTQ_HIGH;
+}
+static inline size_t outq_low(const struct block_pool *pool)
+{
+	return outq_is_short(pool) ? OUTQ_LOW_SHORT : OUTQ_LOW;
+}
 
 void outq_init(struct outq *q);
 void outq_clear(struct outq *q); /* drops everything */

@@ -70,7 +70,7 @@ static bool push(struct side *s)
 		close_tunnel(t, STREAM_CLOSE);
 		return false;
 	}
-	if (s->stopped && !s->ended && s->q.bytes < OUTQ_LOW) {
+	if (s->stopped && !s->ended && s->q.bytes <= outq_low(&t->w->blocks)) {
 		s->stopped = false;
 		stream_want_read(s->from, true);
 	}
@@ -88,12 +88,13 @@ static void pump(struct side *s)
 	struct tunnel *t = s->t;
 
 	for (int i = 0; i < READS_PER_TURN; i++) {
-		struct block *b = block_get(&t->w->blocks, BLOCK_LARGE);
+		struct block *b = block_get(&t->w->blocks, outq_is_short(&t->w->blocks) ? BLOCK_SMALL : BLOCK_LARGE);
 		if (!b) {
 			close_tunnel(t, STREAM_CLOSE_RESET);
 			return;
 		}
-		ssize_t n = stream_read(s->from, b->data, b->cap);
+		uint32_t room = b->cap;
+		ssize_t n = stream_read(s->from, b->data, room);
 		bool queued = n <= 0 || outq_add(&s->q, &t->w->blocks, b, b->data, (size_t)n);
 		block_unref(b);
 		if (n == 0)
@@ -110,9 +111,9 @@ static void pump(struct side *s)
 			return;
 		}
 		count_n(t->l->sc, s == &t->up ? COUNTER_BYTES_IN : COUNTER_BYTES_OUT, (uint64_t)n);
-		if (s->q.bytes > OUTQ_HIGH)
+		if (s->q.bytes > outq_high(&t->w->blocks))
 			stop(s);
-		if (!push(s) || s->stopped || n < (ssize_t)BLOCK_LARGE_BYTES)
+		if (!push(s) || s->stopped || n < (ssize_t)room)
 			return;
 	}
 }

@@ -1,4 +1,6 @@
 """The agent's own answers: a reason of the closed list in field and body, stage, blame and request id."""
+import select
+
 from harness.case import REASONS, rows
 from harness.message import request
 
@@ -83,9 +85,8 @@ def test_counted_by_reason(t, host, reason):
     c = t.client(agent.outbound)
     c.ask(host=host)
     t.own_answer(c.read_response(), reason)
-    stats = agent.get("/stats")
-    assert stats["reasons"][reason] == 1, stats["reasons"]
-    assert stats["counters"]["outrider_own_answers_total"] == 1
+    agent.until("counted", lambda: agent.get("/stats")["reasons"][reason] == 1)  # a turn after the answer left
+    assert agent.get("/stats")["counters"]["outrider_own_answers_total"] == 1
 
 
 def test_reasons_have_legal_words(t):
@@ -96,3 +97,38 @@ def test_reasons_have_legal_words(t):
     for word, (status, stage, blame) in REASONS.items():
         assert word == word.lower() and " " not in word and stage and blame
         assert status == 0 or 400 <= status <= 599
+
+
+def test_unsent_mark_when_the_handler_is_down(t):
+    """No byte reached the handler: the caller's agent may go elsewhere, whatever the method."""
+    agent = t.sidecar(t.port())
+    for method in ("GET", "POST"):
+        c = t.client(agent.inbound)
+        c.ask(method)
+        assert c.read_response(method).get("x-outrider-mark") == "unsent", method
+
+
+@rows({"get": ("GET", "unsent"), "post": ("POST", None)})
+def test_unsent_mark_when_the_handler_dies(t, method, mark):
+    """A handler that ends without an answer: only what is safe to repeat may go elsewhere (decision 0009)."""
+    _, c, o = t.inbound()
+    c.ask(method)
+    while True:
+        wire = o.accept()
+        wire.read_request()
+        wire.close()
+        if select.select([c.sock, o.sock], [], [], 8)[0] == [c.sock]:
+            break
+    reply = c.read_response(method)
+    assert reply.status == 502 and reply.get("x-outrider-mark") == mark
+
+
+def test_unsent_mark_stays_between_agents(t):
+    """A service never sees the mark of another agent."""
+    _, c, o = t.outbound()
+    c.ask(host="quotes")
+    wire = o.accept()
+    wire.read_request()
+    wire.send(b"HTTP/1.1 503 No\r\nx-outrider-mark: unsent\r\nContent-Length: 0\r\n\r\n")
+    reply = c.read_response()
+    assert reply.status == 503 and reply.get("x-outrider-mark") is None

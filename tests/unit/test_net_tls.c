@@ -3,7 +3,7 @@
 #include "net/tls.h"
 #include "tls_server.h"
 
-#define PATIENCE (20 * USEC_SEC)
+#define PATIENCE (8 * USEC_SEC)
 #define BULK (3u << 20)
 
 struct end {
