@@ -202,7 +202,7 @@ static bool each_item(struct str list, size_t max, item_fn fn, struct err *why)
 
 static bool listen_item(struct str item, struct err *why)
 {
-	struct addr a;
+	struct addr a = { .len = 0 };
 	return option_address(item, &a, why);
 }
 
@@ -227,7 +227,7 @@ static bool parse_handler(const struct option_row *row, struct str s, uint64_t *
 
 static bool endpoint_item(struct str item, struct err *why)
 {
-	struct addr a;
+	struct addr a = { .len = 0 };
 
 	if (!option_address(item, &a, why))
 		return false;
