@@ -29,10 +29,19 @@ static void put_str(struct json *j, const char *key, struct str s)
 
 /* --- /upstreams -------------------------------------------------------------------------------------------- */
 
+static void put_last_error(struct json *j, const struct last_error_sum *l)
+{
+	char at[25];
+	if (l->at)
+		clock_iso(l->at, at);
+	put_text(j, "last_error", l->at ? reason_word((enum reason)l->reason) : NULL);
+	put_text(j, "last_errno", l->at && l->error ? strerror((int)l->error) : NULL);
+	put_text(j, "last_error_at", l->at ? at : NULL);
+}
+
 static void put_endpoint(struct json *j, const struct agent *a, const struct spec_endpoint *e)
 {
 	struct endpoint_sum s;
-	char at[25];
 	agent_sum_endpoint(a, e->slot, &s);
 	json_object(j);
 	put_text(j, "address", e->text);
@@ -41,11 +50,7 @@ static void put_endpoint(struct json *j, const struct agent *a, const struct spe
 	put_u64(j, "attempts", s.attempts);
 	put_u64(j, "failures", s.failures);
 	put_u64(j, "connects", s.connects);
-	if (s.last_error_at)
-		clock_iso(s.last_error_at, at);
-	put_text(j, "last_error", s.last_error_at ? reason_word((enum reason)s.last_reason) : NULL);
-	put_text(j, "last_errno", s.last_error_at && s.last_errno ? strerror((int)s.last_errno) : NULL);
-	put_text(j, "last_error_at", s.last_error_at ? at : NULL);
+	put_last_error(j, &s.last);
 	json_end(j);
 }
 
@@ -74,6 +79,7 @@ static void put_upstream(
 	put_u64(j, "failures", sum.failures);
 	put_u64(j, "active", sum.active);
 	put_u64(j, "retries", sum.retries);
+	put_last_error(j, &sum.last);
 	json_key(j, "endpoints");
 	json_array(j);
 	for (uint32_t i = 0; i < u->n_endpoints; i++)

@@ -31,6 +31,16 @@ void agent_sum_counters(const struct agent *a, uint32_t sidecar_slot, uint64_t v
 	}
 }
 
+static void newest(struct last_error_sum *ret, const struct last_error *l)
+{
+	uint64_t at = load(&l->at);
+	if (at <= ret->at)
+		return;
+	ret->at = at;
+	ret->reason = atomic_load_explicit(&l->reason, memory_order_relaxed);
+	ret->error = atomic_load_explicit(&l->error, memory_order_relaxed);
+}
+
 void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_sum *ret)
 {
 	*ret = (struct upstream_sum){ 0 };
@@ -42,6 +52,7 @@ void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_su
 		ret->failures += load(&c->failures);
 		ret->active += load(&c->active);
 		ret->retries += load(&c->retries);
+		newest(&ret->last, &c->last);
 	}
 }
 
@@ -57,11 +68,6 @@ void agent_sum_endpoint(const struct agent *a, uint32_t slot, struct endpoint_su
 		ret->active += load(&c->active);
 		ret->idle += load(&c->idle);
 		ret->connects += load(&c->connects);
-		uint64_t at = load(&c->last_error_at);
-		if (at <= ret->last_error_at)
-			continue;
-		ret->last_error_at = at;
-		ret->last_reason = atomic_load_explicit(&c->last_reason, memory_order_relaxed);
-		ret->last_errno = atomic_load_explicit(&c->last_errno, memory_order_relaxed);
+		newest(&ret->last, &c->last);
 	}
 }

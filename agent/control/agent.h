@@ -37,16 +37,20 @@ const char *agent_phase_word(enum agent_phase p); /* "starting", "ready", "drain
 void agent_sum_counters(const struct agent *a, uint32_t sidecar_slot, uint64_t v[COUNTER_COUNT],
 	uint64_t reasons[REASON_COUNT]);
 
+struct last_error_sum { /* of the worker that failed last; at: wall µs, 0 = never */
+	uint64_t at;
+	uint32_t reason, error;
+};
+
 struct upstream_sum {
 	uint64_t requests, failures, active, retries;
+	struct last_error_sum last;
 };
 void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_sum *ret);
 
 struct endpoint_sum {
 	uint64_t attempts, failures, active, idle, connects;
-	uint64_t
-		last_error_at; /* wall µs of the newest failure over all workers, 0 = never; the two below are of it */
-	uint32_t last_reason, last_errno;
+	struct last_error_sum last;
 };
 void agent_sum_endpoint(const struct agent *a, uint32_t slot, struct endpoint_sum *ret);
 

@@ -8,82 +8,6 @@
 #include <sys/socket.h>
 
 #define RECORD_MAX 16384 /* RFC 8446 section 5.1 */
-#define ALPN_MAX 64
-
-/* --- the bottom: a descriptor that never blocks and never signals -------------------------------------------- */
-
-static struct stream *stream_of(BIO *b)
-{
-	return BIO_get_data(b);
-}
-
-static int bio_result(BIO *b, ssize_t n, void (*retry)(BIO *))
-{
-	BIO_clear_retry_flags(b);
-	if (n > 0)
-		return (int)n;
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		retry(b);
-	else if (n < 0)
-		stream_of(b)->error = errno;
-	return n < 0 ? -1 : 0;
-}
-
-static void retry_read(BIO *b)
-{
-	BIO_set_retry_read(b);
-}
-
-static void retry_write(BIO *b)
-{
-	BIO_set_retry_write(b);
-}
-
-static int bio_read(BIO *b, char *buf, int n)
-{
-	ssize_t got;
-	do {
-		got = recv(stream_of(b)->fd, buf, (size_t)n, 0);
-	} while (got < 0 && errno == EINTR);
-	if (got == 0)
-		stream_of(b)->tls->ended = true;
-	return bio_result(b, got, retry_read);
-}
-
-static int bio_write(BIO *b, const char *buf, int n)
-{
-	ssize_t put;
-	do {
-		put = send(stream_of(b)->fd, buf, (size_t)n, MSG_NOSIGNAL);
-	} while (put < 0 && errno == EINTR);
-	return bio_result(b, put, retry_write);
-}
-
-static long bio_ctrl(BIO *b, int command, long n, void *p)
-{
-	(void)n;
-	(void)p;
-	if (command == BIO_CTRL_EOF)
-		return stream_of(b)->tls->ended;
-	return command == BIO_CTRL_FLUSH;
-}
-
-static int bio_create(BIO *b)
-{
-	BIO_set_init(b, 1);
-	return 1;
-}
-
-static BIO_METHOD *bio_method(void)
-{
-	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "stream");
-
-	if (m && BIO_meth_set_read(m, bio_read) && BIO_meth_set_write(m, bio_write) && BIO_meth_set_ctrl(m, bio_ctrl) &&
-	    BIO_meth_set_create(m, bio_create))
-		return m;
-	BIO_meth_free(m);
-	return NULL;
-}
 
 /* --- what the poll is asked for --------------------------------------------------------------------------------- */
 
@@ -91,7 +15,8 @@ static BIO_METHOD *bio_method(void)
 static void arm(struct stream *s)
 {
 	struct tls *t = s->tls;
-	bool read = (!t->established && !t->failure) || (t->owner_read && !t->read_wants_write) || t->write_wants_read;
+	bool read = (!t->established && !t->failure && list_empty(&t->link)) ||
+		    (t->owner_read && !t->read_wants_write) || t->write_wants_read;
 	bool write = (t->established && t->owner_write && !t->write_wants_read) || t->read_wants_write ||
 		     ((t->established || t->failure) && !t->told);
 
@@ -155,6 +80,8 @@ static ssize_t shake(struct stream *s)
 {
 	struct tls *t = s->tls;
 
+	if (!list_empty(&t->link)) /* whom to trust is being read; what the peer does meanwhile can wait */
+		return 0;
 	ERR_clear_error();
 	s->error = 0;
 	int r = SSL_do_handshake(t->ssl);
@@ -264,6 +191,7 @@ static void secure_want_write(struct stream *s, bool on)
 
 static void dispose(struct tls *t)
 {
+	list_remove(&t->link);
 	SSL_free(t->ssl);
 	mem_free(t);
 }
@@ -279,6 +207,7 @@ static void secure_release(struct stream *s, enum stream_close how)
 	s->on_writable = t->on_writable;
 	s->arg = t->arg;
 	s->tls = NULL;
+	list_remove(&t->link); /* it waits for nothing any more */
 	if (t->busy)
 		t->dead = true; /* a callback of ours stands above: it frees */
 	else
@@ -324,6 +253,19 @@ static void go_on_shaking(struct stream *s)
 		(void)tell(t, t->on_readable); /* the peer's first words came in the same read */
 }
 
+void tls_trust_known(struct stream *s, const char *why)
+{
+	struct tls *t = s->tls;
+
+	list_remove(&t->link);
+	if (why) {
+		err_set(&t->why, "%s", why);
+		s->error = EIO;
+		t->failure = STREAM_ERROR;
+	}
+	go_on_shaking(s);
+}
+
 static void on_readable(void *arg)
 {
 	struct stream *s = arg;
@@ -362,64 +304,7 @@ static void on_writable(void *arg)
 		(void)tell(t, t->on_writable);
 }
 
-/* --- the client ----------------------------------------------------------------------------------------------------------- */
-
-/* "h2,http/1.1" in the form of RFC 7301: each name behind its length. */
-static bool set_alpn(SSL_CTX *ctx, const char *list)
-{
-	unsigned char wire[ALPN_MAX];
-	struct str rest = str_of(list), name;
-	unsigned n = 0;
-
-	while (str_next(&rest, ',', &name)) {
-		if (name.n == 0 || n + 1 + name.n > sizeof(wire))
-			return false;
-		wire[n++] = (unsigned char)name.n;
-		memcpy(wire + n, name.p, name.n);
-		n += (unsigned)name.n;
-	}
-	return n > 0 && SSL_CTX_set_alpn_protos(ctx, wire, n) == 0;
-}
-
-static bool copied(const char *from, char **to)
-{
-	*to = from ? mem_dup(from, strlen(from)) : NULL;
-	return !from || *to;
-}
-
-struct tls_client *tls_client_new(const struct tls_client_config *config, struct err *err)
-{
-	struct tls_client *c = mem_zalloc(sizeof(*c));
-
-	if (!c || !copied(config->ca, &c->ca) || !copied(config->ca_option, &c->ca_option) ||
-	    !(c->ctx = SSL_CTX_new(TLS_client_method())) || !(c->bio = bio_method())) {
-		err_set(err, "no memory for TLS");
-		tls_client_free(c);
-		return NULL;
-	}
-	SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION);
-	SSL_CTX_set_mode(c->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-					 SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_options(c->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-	SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, tls_verified);
-	if (config->alpn && !set_alpn(c->ctx, config->alpn)) {
-		err_set(err, "'%s' is no list of protocols for ALPN", config->alpn);
-		tls_client_free(c);
-		return NULL;
-	}
-	return c;
-}
-
-void tls_client_free(struct tls_client *c)
-{
-	if (!c)
-		return;
-	SSL_CTX_free(c->ctx);
-	BIO_meth_free(c->bio);
-	mem_free(c->ca);
-	mem_free(c->ca_option);
-	mem_free(c);
-}
+/* --- a session */
 
 /* The certificate must be for this host; a name is also told to the peer (RFC 6066: never an address). */
 static bool expect_host(SSL *ssl, const char *host)
@@ -450,6 +335,8 @@ static struct tls *session_new(struct stream *s, struct tls_client *c)
 	SSL_set_app_data(t->ssl, t);
 	SSL_set_connect_state(t->ssl);
 	t->client = c;
+	t->stream = s;
+	list_init(&t->link);
 	t->on_readable = s->on_readable;
 	t->on_writable = s->on_writable;
 	t->arg = s->arg;
@@ -463,7 +350,7 @@ bool tls_start(struct stream *s, struct tls_client *c, struct str host, uint16_t
 		host.n--;
 	if (host.n == 0 || host.n >= TLS_NAME_MAX)
 		return err_set(err, "a host name of %zu bytes cannot be checked by TLS", host.n);
-	if (!tls_trust_load(c, err))
+	if (!tls_trust_begin(c, s->loop, err))
 		return false;
 	struct tls *t = session_new(s, c);
 	if (!t || !str_copy(host, t->host, sizeof(t->host)) || !expect_host(t->ssl, t->host)) {
@@ -478,7 +365,10 @@ bool tls_start(struct stream *s, struct tls_client *c, struct str host, uint16_t
 	s->on_readable = on_readable;
 	s->on_writable = on_writable;
 	s->arg = s;
-	(void)shake(s); /* over already, well or not? an event tells, as always */
+	if (c->state == TLS_TRUST_LOADING)
+		list_append(&c->waiting, &t->link);
+	else
+		(void)shake(s); /* over already, well or not? an event tells, as always */
 	return true;
 }
 

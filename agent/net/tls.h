@@ -27,14 +27,16 @@ struct tls_client_config {
 	const char *alpn;      /* protocols offered, strongest first, comma list; NULL: none */
 };
 
-/* Reads nothing: CA certificates are loaded when the first stream starts (the system's from its folder of hashed names,
- * one file for each CA that is met; else its one bundle, as a `ca` at once). NULL and err: no memory, bad alpn. */
+/* Reads nothing: CA certificates are read when the first stream starts: the system's from its folder of hashed names (one
+ * file for each CA that is met), else its one bundle, as a `ca`; large files on a thread, while streams wait.
+ * NULL and err: no memory, bad alpn. */
 struct tls_client *tls_client_new(const struct tls_client_config *config, struct err *err) MUST_CHECK;
 void tls_client_free(struct tls_client *c); /* NULL is fine */
 
 /* s: connected. host: name (sent as SNI) or IP that the certificate must be for. port: for messages. false and err: the CA file
  * cannot be used, or no memory; the stream is as before then, and the owner closes it. Errors of the handshake come by read. */
-bool tls_start(struct stream *s, struct tls_client *c, struct str host, uint16_t port, struct err *err) MUST_CHECK;
+bool tls_start(
+	struct stream *s, struct tls_client *c, struct str host, uint16_t port, struct err *err) MUST_CHECK;
 bool tls_ready(const struct stream *s); /* the handshake is over, and well; also true of a plain stream */
 /* Why read or write said STREAM_ERROR or STREAM_CUT, as a sentence; asked before stream_close(). Of a plain stream: errno's words. */
 void tls_why(const struct stream *s, struct err *err);

@@ -1,17 +1,28 @@
-/* Whom a client trusts, and how a certificate that was refused is told to a person. */
+/* Whom a client trusts: the system's folder of hashed names, or a file. A file with many certificates takes longer than the
+ * loop may wait (144 of them: 31 ms), so it is read on a thread that lives for that alone; sessions wait for it. */
 #include "base/mem.h"
-#include "base/text.h"
 #include "net/tls_int.h"
 
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define NAMES_SHOWN 4 /* of a certificate that is for another host */
+#define AT_ONCE_MAX 16384 /* bytes of a file that is read without a thread: some 2 ms */
+#define ALPN_MAX 64
 
-/* --- loading --------------------------------------------------------------------------------------------- */
+/* One file being read. The thread owns it, then the mail, which frees it. */
+struct tls_load {
+	struct mail mail;
+	struct loop *loop;
+	struct tls_client *client; /* NULL: it is gone; the loop's thread alone looks at it */
+	X509_STORE *store;
+	bool ok;
+	pthread_t thread;
+	char file[];
+};
 
 /* Bundles of the usual systems, where there is no folder of hashed names (a `FROM scratch` image with one file). */
 static const char *const bundles[] = {
@@ -20,204 +31,188 @@ static const char *const bundles[] = {
 	"/etc/ssl/cert.pem",
 };
 
-static bool load_system(struct tls_client *c, struct err *err)
+/* The file to read, or NULL: the folder needs no reading, or (err) there is nothing. */
+static const char *file_of(struct tls_client *c, struct err *err)
 {
 	const char *file = getenv(X509_get_default_cert_file_env());
 	struct stat st;
 
-	if (file)
-		return SSL_CTX_load_verify_file(c->ctx, file) == 1 ||
-		       err_set(err, "cannot read CA certificates from %s (%s)", file, X509_get_default_cert_file_env());
-	/* Opened when a certificate names its CA, one small file each: nothing to wait for now. */
-	bool folder = SSL_CTX_set_default_verify_dir(c->ctx) == 1 && stat(X509_get_default_cert_dir(), &st) == 0;
-	for (size_t i = 0; i < sizeof(bundles) / sizeof(bundles[0]) && !folder; i++)
+	if (c->ca || file)
+		return c->ca ? c->ca : file;
+	/* Opened when a certificate names its CA, one small file each. */
+	if (SSL_CTX_set_default_verify_dir(c->ctx) == 1 && stat(X509_get_default_cert_dir(), &st) == 0)
+		return NULL;
+	for (size_t i = 0; i < sizeof(bundles) / sizeof(bundles[0]); i++)
 		if (stat(bundles[i], &st) == 0)
-			folder = SSL_CTX_load_verify_file(c->ctx, bundles[i]) == 1;
-	return folder || err_set(err, "there are no CA certificates on this system%s%s", c->ca_option ? ": name a CA file by " : "",
-				 c->ca_option ? c->ca_option : "");
+			return bundles[i];
+	err_set(err, "there are no CA certificates on this system%s%s",
+		c->ca_option ? ": name a CA file by " : "", c->ca_option ? c->ca_option : "");
+	return NULL;
 }
 
-static bool load_file(struct tls_client *c, struct err *err)
+/* --- reading ------------------------------------------------------------------------------------------------ */
+
+static void loaded(struct tls_client *c, struct tls_load *l, struct err *err)
 {
+	if (l->ok) {
+		SSL_CTX_set1_cert_store(c->ctx, l->store);
+		c->state = TLS_TRUST_KNOWN;
+	} else {
+		err_set(err, "the CA file %s holds no certificate in PEM form", l->file);
+		c->state = TLS_TRUST_UNKNOWN; /* the next stream reads it again */
+	}
+}
+
+static void load_free(struct tls_load *l)
+{
+	X509_STORE_free(l->store);
+	mem_free(l);
+}
+
+static void *read_file(void *arg)
+{
+	struct tls_load *l = arg;
+
+	l->ok = X509_STORE_load_file(l->store, l->file) == 1;
+	ERR_clear_error();
+	return NULL;
+}
+
+static void *read_aside(void *arg)
+{
+	struct tls_load *l = arg;
+
+	read_file(l);
+	loop_post(l->loop, &l->mail);
+	return NULL;
+}
+
+static void on_loaded(struct mail *m)
+{
+	struct tls_load *l = LIST_OWNER(m, struct tls_load, mail);
+	struct tls_client *c = l->client;
+	struct err why = { .text = "" };
+
+	if (c) {
+		pthread_join(l->thread, NULL);
+		c->load = NULL;
+		loaded(c, l, &why);
+	}
+	load_free(l);
+	/* A callback may close any of the others: from the front, one by one. */
+	while (c && !list_empty(&c->waiting))
+		tls_trust_known(LIST_OWNER(c->waiting.next, struct tls, link)->stream,
+			why.text[0] != '\0' ? why.text : NULL);
+}
+
+static struct tls_load *load_new(struct tls_client *c, struct loop *loop, const char *file)
+{
+	size_t n = strlen(file) + 1;
+	struct tls_load *l = mem_zalloc(sizeof(*l) + n);
+
+	if (!l || !(l->store = X509_STORE_new())) {
+		mem_free(l);
+		return NULL;
+	}
+	memcpy(l->file, file, n);
+	l->loop = loop;
+	l->client = c;
+	l->mail.fn = on_loaded;
+	return l;
+}
+
+bool tls_trust_begin(struct tls_client *c, struct loop *loop, struct err *err)
+{
+	struct err none = { .text = "" };
 	struct stat st;
 
-	if (stat(c->ca, &st) != 0)
-		return err_set(err, "cannot read the CA file %s: %s", c->ca, strerror(errno));
-	if (SSL_CTX_load_verify_file(c->ctx, c->ca) != 1)
-		return err_set(err, "the CA file %s holds no certificate in PEM form", c->ca);
-	/* Whatever the operator names is trusted, be it a root, one in between, or the peer's own certificate. */
-	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c->ctx), X509_V_FLAG_PARTIAL_CHAIN);
-	return true;
-}
-
-bool tls_trust_load(struct tls_client *c, struct err *err)
-{
-	if (c->loaded)
+	if (c->state != TLS_TRUST_UNKNOWN)
 		return true;
-	c->loaded = c->ca ? load_file(c, err) : load_system(c, err);
-	ERR_clear_error();
-	return c->loaded;
-}
-
-/* --- saying why not ---------------------------------------------------------------------------------------- */
-
-/* Bytes of a certificate are the peer's: only what can be shown goes into a message. */
-static void add_shown(struct text *t, const unsigned char *p, int n)
-{
-	for (int i = 0; i < n && t->n < t->max; i++)
-		text_char(t, p[i] > 0x20 && p[i] < 0x7f ? (char)p[i] : '?');
-}
-
-static void add_alternative(struct text *t, const GENERAL_NAME *name)
-{
-	const unsigned char *p;
-
-	if (name->type == GEN_DNS) {
-		add_shown(t, ASN1_STRING_get0_data(name->d.dNSName), ASN1_STRING_length(name->d.dNSName));
-	} else if (name->type == GEN_IPADD) {
-		struct addr a = { .len = 0 };
-		char ip[ADDR_TEXT_MAX];
-		p = ASN1_STRING_get0_data(name->d.iPAddress);
-		if (ASN1_STRING_length(name->d.iPAddress) == 4) {
-			a.len = sizeof(a.in);
-			a.in.sin_family = AF_INET;
-			memcpy(&a.in.sin_addr, p, 4);
-		} else if (ASN1_STRING_length(name->d.iPAddress) == 16) {
-			a.len = sizeof(a.in6);
-			a.in6.sin6_family = AF_INET6;
-			memcpy(&a.in6.sin6_addr, p, 16);
-		}
-		addr_ip_text(&a, ip);
-		text_addz(t, a.len ? ip : "?");
+	const char *file = file_of(c, &none);
+	if (!file) {
+		c->state = none.text[0] == '\0' ? TLS_TRUST_KNOWN : TLS_TRUST_UNKNOWN;
+		return none.text[0] == '\0' || err_set(err, "%s", none.text);
 	}
-}
-
-static void add_common_name(struct text *t, const X509_NAME *name)
-{
-	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-	const ASN1_STRING *s = at < 0 ? NULL : X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
-
-	if (s)
-		add_shown(t, ASN1_STRING_get0_data(s), ASN1_STRING_length(s));
-	else
-		text_addz(t, "nobody");
-}
-
-/* "a.example, b.example": whom a certificate is for. */
-static void add_names(struct text *t, X509 *cert)
-{
-	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-	int shown = 0, n = names ? sk_GENERAL_NAME_num(names) : 0;
-
-	for (int i = 0; i < n && shown < NAMES_SHOWN; i++) {
-		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-		if (name->type != GEN_DNS && name->type != GEN_IPADD)
-			continue;
-		text_addz(t, shown++ ? ", " : "");
-		add_alternative(t, name);
+	if (stat(file, &st) != 0)
+		return err_set(err, "cannot read the CA file %s: %s", file, strerror(errno));
+	struct tls_load *l = load_new(c, loop, file);
+	if (!l)
+		return err_set(err, "no memory for TLS");
+	if (st.st_size > AT_ONCE_MAX && pthread_create(&l->thread, NULL, read_aside, l) == 0) {
+		c->load = l;
+		c->state = TLS_TRUST_LOADING;
+		return true;
 	}
-	if (n > NAMES_SHOWN)
-		text_addz(t, " …");
-	if (shown == 0)
-		add_common_name(t, X509_get_subject_name(cert));
-	GENERAL_NAMES_free(names);
+	read_file(l);
+	loaded(c, l, err);
+	load_free(l);
+	return c->state == TLS_TRUST_KNOWN;
 }
 
-/* "2026-11-22". */
-static void add_day(struct text *t, const ASN1_TIME *when)
-{
-	struct tm tm;
+/* --- the client ----------------------------------------------------------------------------------------------------------- */
 
-	if (ASN1_TIME_to_tm(when, &tm) == 1)
-		text_fmt(t, "%04d-%02d-%02d", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
-	else
-		text_addz(t, "a day that cannot be read");
-}
-
-static void add_remedy(struct text *t, const struct tls *s, const char *what)
+/* "h2,http/1.1" in the form of RFC 7301: each name behind its length. */
+static bool set_alpn(SSL_CTX *ctx, const char *list)
 {
-	if (s->client->ca_option)
-		text_fmt(t, ": name %s by %s", what, s->client->ca_option);
-}
+	unsigned char wire[ALPN_MAX];
+	struct str rest = str_of(list), name;
+	unsigned n = 0;
 
-static void add_reason(struct text *t, const struct tls *s, int error, X509 *cert)
-{
-	switch (error) {
-	case X509_V_ERR_HOSTNAME_MISMATCH:
-	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		text_addz(t, "is for ");
-		add_names(t, cert);
-		text_fmt(t, ", not for %s", s->host);
-		break;
-	case X509_V_ERR_CERT_HAS_EXPIRED:
-		text_addz(t, "expired on ");
-		add_day(t, X509_get0_notAfter(cert));
-		break;
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-		text_addz(t, "is valid only from ");
-		add_day(t, X509_get0_notBefore(cert));
-		break;
-	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-		text_addz(t, "is self-signed");
-		add_remedy(t, s, "its CA");
-		break;
-	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-		text_addz(t, "is signed by ");
-		add_common_name(t, X509_get_issuer_name(cert));
-		text_addz(t, ", which is not trusted here");
-		add_remedy(t, s, "that CA");
-		break;
-	default:
-		text_fmt(t, "is refused: %s", X509_verify_cert_error_string(error));
+	while (str_next(&rest, ',', &name)) {
+		if (name.n == 0 || n + 1 + name.n > sizeof(wire))
+			return false;
+		wire[n++] = (unsigned char)name.n;
+		memcpy(wire + n, name.p, name.n);
+		n += (unsigned)name.n;
 	}
+	return n > 0 && SSL_CTX_set_alpn_protos(ctx, wire, n) == 0;
 }
 
-int tls_verified(int ok, X509_STORE_CTX *store)
+static bool copied(const char *from, char **to)
 {
-	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-	struct tls *s = ssl ? SSL_get_app_data(ssl) : NULL;
-	X509 *cert = X509_STORE_CTX_get_current_cert(store);
-	struct text t;
-
-	if (ok || !s || !cert)
-		return ok;
-	int depth = X509_STORE_CTX_get_error_depth(store);
-	text_init(&t, ERR_MAX - 1);
-	text_fmt(&t, "%scertificate of %s:%u ", depth > 0 ? "a CA in the " : "", s->host, s->port);
-	add_reason(&t, s, X509_STORE_CTX_get_error(store), cert);
-	err_set(&s->why, "%s", text_z(&t));
-	text_release(&t);
-	return 0;
+	*to = from ? mem_dup(from, strlen(from)) : NULL;
+	return !from || *to;
 }
 
-/* --- the library's own errors -------------------------------------------------------------------------------- */
-
-static const struct {
-	int reason;
-	const char *what; /* behind "host:port " */
-} known[] = {
-	{ SSL_R_WRONG_VERSION_NUMBER, "does not speak TLS at this port" },
-	{ SSL_R_UNSUPPORTED_PROTOCOL, "speaks only versions of TLS that are not safe (1.2 is the oldest accepted)" },
-	{ SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "does not speak TLS 1.2 or 1.3" },
-	{ SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "refused the handshake: no cipher in common, or it wants a client certificate" },
-	{ SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "wants a client certificate, which is not supported yet" },
-	{ SSL_R_TLSV1_UNRECOGNIZED_NAME, "does not know that host name" },
-	{ SSL_R_NO_APPLICATION_PROTOCOL, "speaks none of the protocols offered" },
-};
-
-void tls_library_error(struct tls *t)
+struct tls_client *tls_client_new(const struct tls_client_config *config, struct err *err)
 {
-	unsigned long e = ERR_peek_last_error();
-	int reason = ERR_GET_REASON(e);
-	const char *words = e ? ERR_reason_error_string(e) : NULL;
+	struct tls_client *c = mem_zalloc(sizeof(*c));
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && t->why.text[0] == '\0' && e; i++)
-		if (known[i].reason == reason)
-			err_set(&t->why, "%s:%u %s", t->host, t->port, known[i].what);
-	if (t->why.text[0] == '\0')
-		err_set(&t->why, "TLS with %s:%u failed: %s", t->host, t->port, words ? words : "for no stated reason");
-	ERR_clear_error();
+	if (c)
+		list_init(&c->waiting);
+	if (!c || !copied(config->ca, &c->ca) || !copied(config->ca_option, &c->ca_option) ||
+		!(c->ctx = SSL_CTX_new(TLS_client_method())) || !(c->bio = tls_bio_method())) {
+		err_set(err, "no memory for TLS");
+		tls_client_free(c);
+		return NULL;
+	}
+	/* Whatever the operator names is trusted, be it a root, one in between, or the peer's own certificate. */
+	if (config->ca)
+		X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c->ctx), X509_V_FLAG_PARTIAL_CHAIN);
+	SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION);
+	SSL_CTX_set_mode(c->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+					 SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_options(c->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, tls_verified);
+	if (config->alpn && !set_alpn(c->ctx, config->alpn)) {
+		err_set(err, "'%s' is no list of protocols for ALPN", config->alpn);
+		tls_client_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void tls_client_free(struct tls_client *c)
+{
+	if (!c)
+		return;
+	if (c->load) { /* it reads a file: not long; its mail finds nobody */
+		pthread_join(c->load->thread, NULL);
+		c->load->client = NULL;
+	}
+	SSL_CTX_free(c->ctx);
+	BIO_meth_free(c->bio);
+	mem_free(c->ca);
+	mem_free(c->ca_option);
+	mem_free(c);
 }

@@ -31,12 +31,18 @@ void record_exchange(struct exchange *x)
 		count_add(&x->wup->c.failures, 1);
 }
 
+static void set_last(struct last_error *l, enum reason why, int err, usec at)
+{
+	atomic_store_explicit(&l->reason, (uint32_t)why, memory_order_relaxed);
+	atomic_store_explicit(&l->error, (uint32_t)err, memory_order_relaxed);
+	atomic_store_explicit(&l->at, at, memory_order_relaxed);
+}
+
 void record_attempt_failed(struct exchange *x, enum reason why, int err)
 {
-	struct endpoint_counters *c = &x->a.ep->c;
+	usec at = clock_wall();
 
-	count_add(&c->failures, 1);
-	atomic_store_explicit(&c->last_reason, (uint32_t)why, memory_order_relaxed);
-	atomic_store_explicit(&c->last_errno, (uint32_t)err, memory_order_relaxed);
-	atomic_store_explicit(&c->last_error_at, clock_wall(), memory_order_relaxed);
+	count_add(&x->a.ep->c.failures, 1);
+	set_last(&x->a.ep->c.last, why, err, at);
+	set_last(&x->wup->c.last, why, err, at);
 }

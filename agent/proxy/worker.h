@@ -30,17 +30,24 @@ struct counters {
 	_Atomic uint64_t reasons[REASON_COUNT]; /* own answers and cut exchanges by reason */
 };
 
-/* Per worker and upstream, for /upstreams. */
+/* The last failure of an attempt. */
+struct last_error {
+	_Atomic uint64_t at;     /* wall µs, 0 = never */
+	_Atomic uint32_t reason; /* enum reason */
+	_Atomic uint32_t error;  /* errno, 0 = none */
+};
+
+/* Per worker and upstream, for /upstreams. Its last error is the only one shown of endpoints that no spec lists (the
+ * handler's, localhost's and egress'). */
 struct upstream_counters {
 	_Atomic uint64_t requests, failures, active, retries;
+	struct last_error last;
 };
 
 /* Per worker and endpoint, for /upstreams. */
 struct endpoint_counters {
 	_Atomic uint64_t attempts, failures, active, idle, connects;
-	_Atomic uint64_t last_error_at; /* wall µs, 0 = never */
-	_Atomic uint32_t last_reason;   /* enum reason of the last failure */
-	_Atomic uint32_t last_errno;
+	struct last_error last;
 };
 
 struct worker;

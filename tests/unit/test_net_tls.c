@@ -12,7 +12,7 @@ struct end {
 	struct loop *loop;
 	struct err why, start;
 	char alpn[16];
-	char text[64]; /* the first bytes received */
+	char text[64];         /* the first bytes received */
 	size_t got, put, want; /* bytes; want: to be sent */
 	uint32_t sum;
 	ssize_t last;
@@ -25,7 +25,8 @@ static void pump(struct end *e)
 	static unsigned char bulk[50000];
 	while (e->put < e->want) {
 		size_t n = e->want - e->put < sizeof(bulk) ? e->want - e->put : sizeof(bulk);
-		struct iovec v[3] = { { bulk, n / 3 }, { bulk + n / 3, n / 3 }, { bulk + 2 * (n / 3), n - 2 * (n / 3) } };
+		struct iovec v[3] = { { bulk, n / 3 }, { bulk + n / 3, n / 3 },
+			{ bulk + 2 * (n / 3), n - 2 * (n / 3) } };
 		ssize_t done = stream_writev(&e->stream, v, 3);
 		ck_assert_int_ge(done, 0);
 		e->put += (size_t)done;
@@ -60,7 +61,7 @@ static void on_writable(void *arg)
 
 	if (e->stream.connecting) {
 		if (stream_connect_result(&e->stream) == 1 &&
-		    !tls_start(&e->stream, e->client, str_of(e->text), 6380, &e->start))
+			!tls_start(&e->stream, e->client, str_of(e->text), 6380, &e->start))
 			e->over = true;
 		memset(e->text, 0, sizeof(e->text));
 		return;
@@ -87,7 +88,8 @@ static void dial(struct end *e, struct tls_server *s, const char *host, const ch
 	ck_assert(addr_parse(str_of(where), &a, &err));
 	e->loop = loop_new(&err);
 	if (!e->client)
-		e->client = tls_client_new(&(struct tls_client_config){ .ca = ca, .ca_option = "outrider.redis.ca" }, &err);
+		e->client = tls_client_new(
+			&(struct tls_client_config){ .ca = ca, .ca_option = "outrider.redis.ca" }, &err);
 	ck_assert_ptr_nonnull(e->client);
 	snprintf(e->text, sizeof(e->text), "%s", host); /* until the connection stands */
 	stream_init(&e->stream, e->loop, on_readable, on_writable, e);
@@ -121,7 +123,8 @@ START_TEST(hello_and_goodbye)
 	struct err err;
 
 	tls_server_start(&s, PLAY_BYE, "DNS:redis", false, 5);
-	e.client = tls_client_new(&(struct tls_client_config){ .ca = s.ca_file, .alpn = "http/1.1, h2" }, &err);
+	e.client = tls_client_new(
+		&(struct tls_client_config){ .ca = s.ca_file, .alpn = "http/1.1, h2" }, &err);
 	dial(&e, &s, "redis.", s.ca_file);
 	until(&e, 0);
 	ck_assert_msg(e.last == STREAM_EOF, "%zd %s", e.last, e.why.text);
@@ -194,13 +197,15 @@ static const struct {
 	const char *says;
 } refused[] = {
 	{ "redis", "DNS:other.example,IP:10.0.0.1", PLAY_BYE, false, 5,
-	  "certificate of redis:6380 is for other.example, 10.0.0.1, not for redis" },
-	{ "127.0.0.1", "DNS:redis", PLAY_BYE, false, 5, "certificate of 127.0.0.1:6380 is for redis, not for 127.0.0.1" },
+		"certificate of redis:6380 is for other.example, 10.0.0.1, not for redis" },
+	{ "127.0.0.1", "DNS:redis", PLAY_BYE, false, 5,
+		"certificate of 127.0.0.1:6380 is for redis, not for 127.0.0.1" },
 	{ "redis", "DNS:redis", PLAY_BYE, false, -2, "certificate of redis:6380 expired on 20" },
 	{ "redis", "DNS:redis", PLAY_BYE, true, 5,
-	  "certificate of redis:6380 is self-signed: name its CA by outrider.redis.ca" },
+		"certificate of redis:6380 is self-signed: name its CA by outrider.redis.ca" },
 	{ "redis", "DNS:redis", PLAY_PLAIN, false, 5, "redis:6380 does not speak TLS at this port" },
-	{ "redis", "DNS:redis", PLAY_MUTE, false, 5, "redis:6380 closed the connection in the TLS handshake" },
+	{ "redis", "DNS:redis", PLAY_MUTE, false, 5,
+		"redis:6380 closed the connection in the TLS handshake" },
 };
 
 START_TEST(refused_with_a_sentence)
@@ -231,7 +236,8 @@ START_TEST(system_trust_does_not_know_our_ca)
 		SAYS(e.start.text, "name a CA file by outrider.redis.ca");
 		stream_close(&e.stream, STREAM_CLOSE);
 	} else {
-		SAYS(e.why.text, "is signed by Test-CA, which is not trusted here: name that CA by outrider.redis.ca");
+		SAYS(e.why.text,
+			"is signed by Test-CA, which is not trusted here: name that CA by outrider.redis.ca");
 	}
 	hang_up(&e, &s);
 }
@@ -251,6 +257,68 @@ START_TEST(ca_file_that_is_none)
 }
 END_TEST
 
+static void pad(const char *file, const char *mode)
+{
+	FILE *f = fopen(file, mode);
+	for (int i = 0; i < 1000; i++)
+		fprintf(f, "# a line of words between certificates\n");
+	fclose(f);
+}
+
+/* A large file is read on a thread: the stream waits, and nothing is lost or sent early. */
+START_TEST(large_ca_file)
+{
+	struct tls_server s = { .alpn = NULL };
+	struct end e = { .got = 0 };
+
+	tls_server_start(&s, PLAY_BYE, "DNS:redis", false, 5);
+	pad(s.ca_file, "a");
+	dial(&e, &s, "redis", s.ca_file);
+	until(&e, 0);
+	ck_assert_msg(e.last == STREAM_EOF, "%zd %s", e.last, e.why.text);
+	ck_assert_str_eq(e.text, "hello");
+	hang_up(&e, &s);
+}
+END_TEST
+
+START_TEST(large_file_of_nothing)
+{
+	struct tls_server s = { .alpn = NULL };
+	struct end e = { .want = 100 };
+
+	tls_server_start(&s, PLAY_MUTE, "DNS:redis", false, 5);
+	pad(s.ca_file, "w");
+	dial(&e, &s, "redis", s.ca_file);
+	until(&e, 0);
+	ck_assert_int_eq(e.last, STREAM_ERROR);
+	ck_assert_uint_eq(e.put, 0);
+	SAYS(e.why.text, "holds no certificate in PEM form");
+	hang_up(&e, &s);
+}
+END_TEST
+
+/* The owner gives up while the file is being read: the stream, the client and the mail go in any order. */
+START_TEST(gives_up_while_reading)
+{
+	struct tls_server s = { .alpn = NULL };
+	struct end e = { .got = 0 };
+	usec limit = clock_now() + PATIENCE;
+
+	tls_server_start(&s, PLAY_MUTE, "DNS:redis", false, 5);
+	pad(s.ca_file, "a");
+	dial(&e, &s, "redis", s.ca_file);
+	while (!e.stream.tls && clock_now() < limit)
+		loop_turn(e.loop, false);
+	ck_assert_ptr_nonnull(e.stream.tls);
+	stream_close(&e.stream, STREAM_CLOSE);
+	tls_client_free(e.client);
+	e.client = NULL;
+	for (int i = 0; i < 20; i++)
+		loop_turn(e.loop, false);
+	hang_up(&e, &s);
+}
+END_TEST
+
 START_TEST(config_is_checked)
 {
 	struct err err;
@@ -259,7 +327,8 @@ START_TEST(config_is_checked)
 	SAYS(err.text, "ALPN");
 	for (unsigned long k = 1; k <= 3; k++) {
 		mem_fail_at(k);
-		struct tls_client *c = tls_client_new(&(struct tls_client_config){ .ca = "a", .ca_option = "b" }, &err);
+		struct tls_client *c = tls_client_new(
+			&(struct tls_client_config){ .ca = "a", .ca_option = "b" }, &err);
 		mem_fail_at(0);
 		ck_assert_ptr_null(c);
 	}
@@ -280,6 +349,9 @@ Suite *suite_net_tls(void)
 	tcase_add_loop_test(c, refused_with_a_sentence, 0, (int)(sizeof(refused) / sizeof(refused[0])));
 	tcase_add_test(c, system_trust_does_not_know_our_ca);
 	tcase_add_test(c, ca_file_that_is_none);
+	tcase_add_test(c, large_ca_file);
+	tcase_add_test(c, large_file_of_nothing);
+	tcase_add_test(c, gives_up_while_reading);
 	tcase_add_test(c, config_is_checked);
 	suite_add_tcase(s, c);
 	return s;

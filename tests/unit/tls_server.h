@@ -36,8 +36,8 @@ struct tls_server {
 	pthread_t thread;
 };
 
-static X509 *tls_certificate(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key, const char *san, int from,
-			     int to)
+static X509 *tls_certificate(EVP_PKEY *key, const char *name, X509 *issuer, EVP_PKEY *issuer_key,
+	const char *san, int from, int to)
 {
 	X509 *c = X509_new();
 	X509_NAME *n = X509_get_subject_name(c);
@@ -51,8 +51,8 @@ static X509 *tls_certificate(EVP_PKEY *key, const char *name, X509 *issuer, EVP_
 	X509_set_issuer_name(c, issuer ? X509_get_subject_name(issuer) : n);
 	X509_set_pubkey(c, key);
 	X509V3_set_ctx(&ctx, issuer ? issuer : c, c, NULL, NULL, 0);
-	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &ctx, san ? NID_subject_alt_name : NID_basic_constraints,
-						san ? san : "critical,CA:TRUE");
+	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &ctx,
+		san ? NID_subject_alt_name : NID_basic_constraints, san ? san : "critical,CA:TRUE");
 	X509_add_ext(c, e, -1);
 	X509_EXTENSION_free(e);
 	ck_assert_int_gt(X509_sign(c, issuer_key, EVP_sha256()), 0);
@@ -69,8 +69,8 @@ static int tls_server_sni(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_OK;
 }
 
-static int tls_server_alpn(SSL *ssl, const unsigned char **out, unsigned char *n, const unsigned char *in, unsigned in_n,
-			   void *arg)
+static int tls_server_alpn(SSL *ssl, const unsigned char **out, unsigned char *n, const unsigned char *in,
+	unsigned in_n, void *arg)
 {
 	const struct tls_server *s = arg;
 
@@ -106,9 +106,10 @@ static void *tls_server_run(void *arg)
 	struct tls_server *s = arg;
 	int fd = accept(s->fd, NULL, NULL);
 
+	if (fd < 0)
+		return NULL;
 	if (s->play == PLAY_PLAIN) {
-		if (write(fd, "-ERR what?\r\n", 12) != 12)
-			perror("write");
+		(void)!write(fd, "-ERR what?\r\n", 12);
 		char buf[1024];
 		while (read(fd, buf, sizeof(buf)) > 0)
 			;
@@ -126,9 +127,8 @@ static void *tls_server_run(void *arg)
 		SSL_free(ssl);
 		SSL_CTX_free(ctx);
 	} else {
-		char buf[1024]; /* the greeting is taken, so that the end is no reset */
-		if (read(fd, buf, sizeof(buf)) <= 0)
-			perror("read");
+		char buf[1024];
+		(void)!read(fd, buf, sizeof(buf)); /* the greeting is taken, so that the end is no reset */
 	}
 	close(fd);
 	return NULL;
@@ -145,7 +145,8 @@ static void tls_server_start(struct tls_server *s, enum tls_play play, const cha
 	s->ca_key = EVP_EC_gen("P-256");
 	s->key = EVP_EC_gen("P-256");
 	s->ca = tls_certificate(s->ca_key, "Test-CA", NULL, s->ca_key, NULL, -864000, 864000);
-	s->cert = tls_certificate(s->key, "subject", own ? NULL : s->ca, own ? s->key : s->ca_key, san, -400000, days * 86400);
+	s->cert = tls_certificate(
+		s->key, "subject", own ? NULL : s->ca, own ? s->key : s->ca_key, san, -400000, days * 86400);
 	snprintf(s->ca_file, sizeof(s->ca_file), "/tmp/outrider-ca-XXXXXX");
 	FILE *f = fdopen(mkstemp(s->ca_file), "w");
 	PEM_write_X509(f, s->ca);
