@@ -56,6 +56,12 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	exit 0
 fi
 
+# A parallel make asks for several groups at once: one after the other, and each looks again at what is missing.
+if command -v flock >/dev/null; then
+	exec 9>"${TMPDIR:-/tmp}/outrider-deps.$(id -u).lock"
+	flock -w 900 9
+fi
+
 missing=()
 for group in "$@"; do
 	for package in $(packages "$group"); do

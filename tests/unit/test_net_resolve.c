@@ -403,6 +403,8 @@ END_TEST
 
 START_TEST(the_hosts_file_is_read)
 {
+	if (access("/etc/hosts", R_OK) != 0)
+		return; /* a bare tree has none */
 	struct resolver *r = resolver_new(loop, NULL, NULL);
 	struct result res = { .calls = 0 };
 	ck_assert_ptr_nonnull(r);
