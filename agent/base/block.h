@@ -64,6 +64,20 @@ static inline void block_unref(struct block *b)
 		block_free_(b);
 }
 
+/* A received block whose bytes are all consumed is used again, or, when others still refer to it, left to them (*b is NULL then).
+ * NULL, or bytes left: nothing happens. */
+static inline void block_recycle(struct block **b)
+{
+	if (!*b || (*b)->start < (*b)->end)
+		return;
+	if ((*b)->refs == 1) {
+		(*b)->start = (*b)->end = 0;
+	} else {
+		block_unref(*b);
+		*b = NULL;
+	}
+}
+
 static inline uint32_t block_room(const struct block *b)
 {
 	return b->cap - b->end;

@@ -26,19 +26,6 @@ void client_go_on_reading(struct client *c)
 	stream_want_read(&c->s, true);
 }
 
-/* A consumed block is used again, or left to those who still refer to it. */
-static void recycle_input(struct client *c)
-{
-	struct block *b = c->in;
-
-	if (!b || b->start < b->end)
-		return;
-	if (b->refs == 1)
-		b->start = b->end = 0;
-	else
-		client_drop_input(c);
-}
-
 /* Moves an incomplete head into a block that can hold the largest one. */
 static bool grow_for_head(struct client *c)
 {
@@ -90,7 +77,7 @@ static void head_complete(struct client *c, struct exchange *x)
 {
 	c->in->start += c->parser.used;
 	x->req_block = block_ref(c->in);
-	recycle_input(c);
+	block_recycle(&c->in);
 	c->state = CLIENT_EXCHANGE;
 	c->active = loop_now(c->w->loop);
 	c->requests++;
@@ -185,7 +172,7 @@ bool client_feed_body(struct client *c, struct exchange *x)
 			return false;
 		}
 	}
-	recycle_input(c);
+	block_recycle(&c->in);
 	return true;
 }
 

@@ -79,18 +79,6 @@ static bool grow_for_head(struct origin *o)
 	return true;
 }
 
-static void recycle_input(struct origin *o)
-{
-	struct block *b = o->in;
-
-	if (!b || b->start < b->end)
-		return;
-	if (b->refs == 1)
-		b->start = b->end = 0;
-	else
-		drop_input(o);
-}
-
 static bool head_complete(struct origin *o, struct exchange *x)
 {
 	bool interim = x->res.status < 200 && x->res.status != 101;
@@ -162,7 +150,7 @@ static bool feed_body(struct origin *o, struct exchange *x)
 			return false;
 		}
 	}
-	recycle_input(o);
+	block_recycle(&o->in);
 	if (f->paused && !o->read_off)
 		stop_reading(o);
 	exchange_response_moved(x);
