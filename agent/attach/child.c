@@ -40,6 +40,15 @@ static const char *env_get(char *const *env, const char *name)
 	return NULL;
 }
 
+static bool has_var(char *const *env, struct str name)
+{
+	for (; env && *env; env++) {
+		if (strncmp(*env, name.p, name.n) == 0 && (*env)[name.n] == '=')
+			return true;
+	}
+	return false;
+}
+
 static bool is_replaced(const char *entry, const struct child_env *env)
 {
 	static const char *const proxy_names[] = { "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY" };
@@ -79,10 +88,12 @@ static bool add_proxy(struct arena *a, char *const *base, const char *proxy, cha
 
 char **child_environment(struct arena *a, char *const *base, const struct child_env *env)
 {
-	size_t count = 0, n = 0;
+	size_t count = 0, more = 0, n = 0;
 	while (base && base[count])
 		count++;
-	char **out = arena_alloc(a, (count + 5) * sizeof(*out));
+	while (env->add && env->add[more])
+		more++;
+	char **out = arena_alloc(a, (count + more + 5) * sizeof(*out));
 	if (!out)
 		return NULL;
 	for (size_t i = 0; i < count; i++) {
@@ -91,6 +102,11 @@ char **child_environment(struct arena *a, char *const *base, const struct child_
 	}
 	if (env->proxy && !add_proxy(a, base, env->proxy, out, &n))
 		return NULL;
+	for (size_t i = 0; i < more; i++) {
+		const char *equals = strchr(env->add[i], '=');
+		if (equals && !has_var(base, str_make(env->add[i], (size_t)(equals - env->add[i]))))
+			out[n++] = env->add[i];
+	}
 	out[n] = NULL;
 	return out;
 }

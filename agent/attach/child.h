@@ -33,6 +33,7 @@ struct child_limits {
 struct child_env {
 	const char *proxy;    /* "127.0.0.1:4140": set http_proxy and no_proxy; NULL: leave them */
 	const char *unset[4]; /* names that the child shall not see, NULL-terminated */
+	char *const *add;     /* "NAME=value", NULL-terminated or NULL; what `base` has already stays */
 };
 
 struct child {

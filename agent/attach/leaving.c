@@ -8,7 +8,7 @@
 
 extern char **environ;
 
-#define CHILD_ENV_MAX (4u << 20)
+#define CHILD_ENV_MAX (8u << 20)
 
 /* --- carrying out the steps ------------------------------------------------------------------------------------ */
 
@@ -127,6 +127,8 @@ static void on_child(void *arg, int signo)
 	struct process *p = arg;
 	if (!child_reap(&p->child))
 		return;
+	if (child_config_again(p))
+		return;
 	log_write(&p->log, p->child.status ? LEVEL_WARN : LEVEL_INFO, "process", "the child ended",
 		LOG_FIELDS(log_i64("status", p->child.status), log_i64("signal", p->child.signal)));
 	advance(p);
@@ -171,6 +173,7 @@ bool leaving_prepare(struct process *p, struct err *err)
 	bool exec = p->kind == PROCESS_EXEC;
 	drain_init(&p->drain, &(struct drain_config){ p->set.lame_duck, p->set.stop_timeout, exec });
 	timer_init(&p->drain_timer, advance, p);
+	child_config_init(p);
 	size_t n = (size_t)p->set.workers * PROCESS_DRAIN_STEPS;
 	p->acks = mem_zarray(n, sizeof(*p->acks));
 	if (!p->acks)
@@ -194,6 +197,7 @@ void leaving_release(struct process *p)
 		sigwatch_off(&p->signals[i]);
 	if (p->drain_timer.fn)
 		timer_clear(&p->drain_timer);
+	child_config_release(p);
 	mem_free(p->acks);
 	p->acks = NULL;
 }
@@ -209,9 +213,11 @@ bool leaving_start_child(struct process *p, struct err *err)
 		change.proxy = proxy;
 	struct arena a;
 	arena_init(&a, CHILD_ENV_MAX, NULL, 0);
-	char **env = child_environment(&a, environ, &change);
-	bool ok = env ? child_start(&p->child, p->command, env, &p->limits, err)
-		      : err_set(err, "out of memory");
+	change.add = child_config_prepare(p, &a, err);
+	char **env = change.add ? child_environment(&a, environ, &change) : NULL;
+	bool ok = env && child_start(&p->child, p->command, env, &p->limits, err);
+	if (change.add && !env)
+		err_set(err, "out of memory");
 	if (!env)
 		p->child.status = EXIT_FAILED;
 	arena_release(&a);

@@ -53,8 +53,40 @@ static bool open_listener(struct ports *p, const struct spec_listener *l, uint32
 	return true;
 }
 
-bool ports_open(struct ports *p, const struct spec_sidecar *spec, unsigned n_workers, struct log *log,
-	struct err *err)
+static bool has_fd(const struct ports *p, int fd)
+{
+	for (size_t i = 0; p->fds && i < (size_t)p->n_workers * p->n_listeners; i++) {
+		if (p->fds[i] == fd)
+			return true;
+	}
+	return false;
+}
+
+/* Takes over the descriptors of the same address, once. */
+static bool take_over(struct ports *p, uint32_t at, const struct spec_listener *l, const struct ports *had,
+	const struct spec_sidecar *had_spec)
+{
+	for (uint32_t i = 0; i < had->n_listeners && i < had_spec->n_listeners; i++) {
+		int fd = had->fds[i];
+		if (fd < 0 || !addr_eq(&had_spec->listeners[i].addr, &l->addr) || has_fd(p, fd))
+			continue;
+		p->bound[at] = had->bound[i];
+		for (unsigned w = 0; w < p->n_workers; w++)
+			*slot(p, w, at) = had->fds[(size_t)w * had->n_listeners + i];
+		return true;
+	}
+	return false;
+}
+
+void ports_forget(struct ports *p, const struct ports *heir)
+{
+	for (size_t i = 0; p->fds && i < (size_t)p->n_workers * p->n_listeners; i++) {
+		if (p->fds[i] >= 0 && has_fd(heir, p->fds[i]))
+			p->fds[i] = -1;
+	}
+}
+
+static bool ports_alloc(struct ports *p, const struct spec_sidecar *spec, unsigned n_workers, struct err *err)
 {
 	size_t n = (size_t)n_workers * spec->n_listeners;
 	*p = (struct ports){ .n_workers = n_workers, .n_listeners = spec->n_listeners };
@@ -62,14 +94,31 @@ bool ports_open(struct ports *p, const struct spec_sidecar *spec, unsigned n_wor
 	p->bound = mem_zarray(spec->n_listeners + 1u, sizeof(*p->bound));
 	for (size_t i = 0; p->fds && i < n; i++)
 		p->fds[i] = -1;
-	if (!p->fds || !p->bound) {
-		ports_close(p);
-		return err_set(err, "out of memory");
-	}
+	if (p->fds && p->bound)
+		return true;
+	ports_close(p);
+	return err_set(err, "out of memory");
+}
+
+bool ports_open(struct ports *p, const struct spec_sidecar *spec, unsigned n_workers, struct log *log,
+	struct err *err)
+{
+	struct ports had = { .n_workers = n_workers };
+	return ports_follow(p, spec, &had, spec, log, err);
+}
+
+bool ports_follow(struct ports *p, const struct spec_sidecar *spec, const struct ports *had,
+	const struct spec_sidecar *had_spec, struct log *log, struct err *err)
+{
+	if (!ports_alloc(p, spec, had->n_workers, err))
+		return false;
 	for (uint32_t i = 0; i < spec->n_listeners; i++) {
+		if (take_over(p, i, &spec->listeners[i], had, had_spec))
+			continue;
 		if (open_listener(p, &spec->listeners[i], i, err))
 			continue;
 		if (!ports_error_is_absence(errno) || !has_stand_in(spec, i)) {
+			ports_forget(p, had);
 			ports_close(p);
 			return false;
 		}

@@ -23,6 +23,12 @@ struct ports {
 /* false: nothing is open; err names the address and the remedy. */
 bool ports_open(struct ports *p, const struct spec_sidecar *spec, unsigned n_workers, struct log *log,
 	struct err *err) MUST_CHECK;
+/* The ports of `spec`, which follows `had_spec`: addresses that both have keep their descriptors, others are opened. false: err,
+ * nothing has changed. Afterwards both hold the common ones: ports_forget() one of them before it is closed. */
+bool ports_follow(struct ports *p, const struct spec_sidecar *spec, const struct ports *had,
+	const struct spec_sidecar *had_spec, struct log *log, struct err *err) MUST_CHECK;
+/* Takes out of `p` what `heir` has too. */
+void ports_forget(struct ports *p, const struct ports *heir);
 /* Closes those of inbound and edge listeners, so that late callers are refused at once instead of waiting in a queue
  * that nobody serves. Only when every worker has stopped accepting there. Idempotent. */
 void ports_close_inbound(struct ports *p, const struct spec_sidecar *spec);

@@ -67,7 +67,11 @@ static int read_options(struct process *p, int argc, char **argv)
 	p->options = commands_read_options(argc, argv, &rest);
 	if (!p->options)
 		return EXIT_FAILED;
-	bool good = commands_check_options(p->options, kinds[p->kind].options_for);
+	/* What is missing here may stand in a source; the whole is judged when those have been read. */
+	bool sources = options_text(p->options, OPT_CONFIG).n > 0;
+	bool good = commands_check_options(p->options, sources ? COMMAND_ANY : kinds[p->kind].options_for);
+	p->argc = argc;
+	p->argv = argv;
 	if (!take_command(p, argc, argv, rest) || !good)
 		return EXIT_USAGE;
 	read_settings(p);
@@ -99,15 +103,19 @@ static int serve(struct process *p)
 	struct err err = { "" };
 	child_limits_raise(&p->limits);
 	p->loop = loop_new(&err);
-	if (!p->loop || !leaving_prepare(p, &err) || !claim(p, &err) || !serving_start(p, &err))
-		return fail(p, EXIT_FAILED, &err);
+	int status = EXIT_FAILED;
+	if (!p->loop || !leaving_prepare(p, &err) || !claim(p, &err) || !reloading_first(p, &status, &err) ||
+		!serving_start(p, &err))
+		return fail(p, status, &err);
 	if (p->kind == PROCESS_EXEC && !leaving_start_child(p, &err))
 		return fail(p, p->child.status, &err);
+	if (p->kind == PROCESS_EXEC)
+		child_config_watch(p);
 	if (p->drain.phase == DRAIN_PHASE_SERVING)
 		p->agent.phase = AGENT_READY;
 	serving_announce(p);
 	loop_run(p->loop);
-	int status = leaving_status(p);
+	status = leaving_status(p);
 	log_write(&p->log, LEVEL_INFO, "process", "left",
 		LOG_FIELDS(log_text("why", p->drain.why), log_i64("status", status)));
 	return status;
@@ -116,6 +124,8 @@ static int serve(struct process *p)
 int process_main(enum process_kind kind, const char *version, int argc, char **argv)
 {
 	struct process p = { .kind = kind, .claim = -1 };
+	list_init(&p.specs);
+	list_init(&p.changes);
 	log_init(&p.log, STDERR_FILENO, LEVEL_INFO);
 	p.agent.command = kinds[kind].word;
 	p.agent.version = version;
@@ -124,6 +134,7 @@ int process_main(enum process_kind kind, const char *version, int argc, char **a
 		status = serve(&p);
 	serving_stop(&p);
 	leaving_release(&p);
+	reloading_release(&p);
 	loop_free(p.loop);
 	options_free(p.options);
 	return status;

@@ -6,7 +6,8 @@
  * the reverse order; a step that fails takes down what stands, prints one line with the remedy, and leaves.
  *     process.c   the life            serving.c   ports, workers, admin port
  *     leaving.c   signals, child, drain            drain.h   which step comes after which
- * The three files share `struct process`; nobody outside attach/ sees into it. */
+ *     reloading.c a change of options while serving
+ * These files share `struct process`; nobody outside attach/ sees into it. */
 #ifndef OUTRIDER_ATTACH_PROCESS_H
 #define OUTRIDER_ATTACH_PROCESS_H
 
@@ -17,6 +18,7 @@
 #include "control/agent.h"
 #include "control/build.h"
 #include "control/options.h"
+#include "control/reload.h"
 #include "control/slots.h"
 #include "net/timer.h"
 
@@ -44,7 +46,10 @@ struct process {
 	enum process_kind kind;
 	char **command; /* exec: the child's argv, NULL-terminated */
 	struct process_settings set;
-	struct options *options; /* owned */
+	int argc; /* flags, for reading them again */
+	char **argv;
+	struct options *options; /* owned: flags and env; reload has what is in force */
+	struct reload *reload;   /* owned */
 	struct log log;
 	struct loop *loop; /* owned: control's */
 	struct child_limits limits;
@@ -52,7 +57,8 @@ struct process {
 	/* serving.c */
 	struct slots *slots;          /* owned */
 	struct agent_sidecar sidecar; /* its spec is owned through refs */
-	unsigned holds;               /* references that workers have and have not said to be released */
+	struct list specs;            /* of spec_hold: what workers have and have not said to be released */
+	struct list changes;          /* of spec_change: changes that a worker has not read yet */
 	struct ports ports;
 	struct agent agent;
 	struct admin admin;
@@ -69,6 +75,11 @@ struct process {
 	unsigned stop_signals; /* received and not yet given to the drain */
 	int stop_signal;       /* what the child gets */
 	bool from_terminal;
+	/* child_config.c */
+	struct reload_watch child_watch;
+	struct timer child_kill;
+	uint64_t child_hash;   /* of the service's own properties that the child was given */
+	bool child_restarts;   /* it was told to end, and is started again */
 	bool deaf; /* a worker could not be told to drain: its listeners stay as they are */
 };
 
@@ -84,10 +95,29 @@ void serving_stop(struct process *p);     /* also of what is half made */
 /* The address that the child's http_proxy names; false: outbound is off. */
 bool serving_proxy_address(const struct process *p, char dst[ADDR_TEXT_MAX]);
 
+/* --- reloading.c ------------------------------------------------------------------------------------------- */
+/* Reads the sources of outrider.config for the first time. false: the exit status is *status. */
+bool reloading_first(struct process *p, int *status, struct err *err) MUST_CHECK;
+/* Counts a reference that a worker gets; false: no memory. */
+bool spec_hold(struct process *p, struct spec_sidecar *spec) MUST_CHECK;
+/* A worker gave it back, or never got it. */
+void spec_drop(struct process *p, struct spec_sidecar *spec);
+void spec_drop_all(struct process *p); /* when the workers are gone: they say nothing of the spec they had */
+void reloading_release(struct process *p);
+
 /* --- leaving.c --------------------------------------------------------------------------------------------- */
 bool leaving_prepare(struct process *p, struct err *err) MUST_CHECK; /* signals, before anything is open */
 /* Starts the child. false: p->child.status is the exit status. */
 bool leaving_start_child(struct process *p, struct err *err) MUST_CHECK;
+/* --- child_config.c ---------------------------------------------------------------------------------------- */
+void child_config_init(struct process *p);
+/* Variables for the child, in the arena, by outrider.app-env; writes the file of outrider.app-template. NULL and err. */
+char **child_config_prepare(struct process *p, struct arena *a, struct err *err) MUST_CHECK;
+void child_config_watch(struct process *p); /* from now on a change does what outrider.on-change says */
+/* The child ended: true when that was wanted and it runs again. */
+bool child_config_again(struct process *p);
+void child_config_release(struct process *p);
+
 int leaving_status(const struct process *p);
 void leaving_release(struct process *p);
 

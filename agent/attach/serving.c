@@ -15,9 +15,7 @@
 static void on_released(void *arg, unsigned worker, struct spec_sidecar *spec)
 {
 	(void)worker;
-	struct process *p = arg;
-	p->holds--;
-	build_unref(spec);
+	spec_drop(arg, spec);
 }
 
 static bool make_spec(struct process *p, struct err *err)
@@ -25,7 +23,7 @@ static bool make_spec(struct process *p, struct err *err)
 	p->slots = slots_new(err);
 	if (!p->slots)
 		return false;
-	p->sidecar.spec = build_sidecar(p->options, process_options_for(p->kind), p->slots, err);
+	p->sidecar.spec = build_sidecar(reload_options(p->reload), process_options_for(p->kind), p->slots, err);
 	p->agent.sidecars = &p->sidecar;
 	p->agent.n_sidecars = p->sidecar.spec != NULL;
 	return p->sidecar.spec != NULL;
@@ -49,9 +47,7 @@ static bool start_worker(struct process *p, unsigned index, struct err *err)
 	if (!w)
 		return false;
 	struct spec_sidecar *spec = p->sidecar.spec;
-	spec->refs++; /* given back by on_released(), or when the worker is gone */
-	p->holds++;
-	if (!worker_set_sidecar(w, spec, ports_of_worker(&p->ports, index))) {
+	if (!spec_hold(p, spec) || !worker_set_sidecar(w, spec, ports_of_worker(&p->ports, index))) {
 		worker_free(w);
 		return err_set(err, "out of memory for worker %u", index);
 	}
@@ -134,7 +130,7 @@ bool serving_start(struct process *p, struct err *err)
 {
 	p->agent.loop = p->loop;
 	p->agent.log = &p->log;
-	p->agent.options = p->options;
+	p->agent.reload = p->reload;
 	p->agent.phase = AGENT_STARTING;
 	p->agent.started = clock_wall();
 	/* The admin port first: whoever asks while the rest starts is told so, and a second agent with the same
@@ -199,8 +195,7 @@ void serving_stop(struct process *p)
 	mem_free(p->agent.workers);
 	mem_free(p->agent.beats);
 	ports_close(&p->ports);
-	for (; p->holds > 0; p->holds--) /* a worker that ends says nothing of the spec it had */
-		build_unref(p->sidecar.spec);
+	spec_drop_all(p);
 	build_unref(p->sidecar.spec);
 	p->sidecar.spec = NULL;
 	slots_free(p->slots);

@@ -67,6 +67,14 @@ static bool same_method(const char *asked, const char *row)
 	return strcmp(asked, "HEAD") == 0 && strcmp(row, "GET") == 0;
 }
 
+static bool same_path(struct str asked, const char *row)
+{
+	struct str s = str_of(row);
+	if (s.n && s.p[s.n - 1] == '*')
+		return str_starts(asked, str_make(s.p, s.n - 1));
+	return str_eq(asked, s);
+}
+
 enum admin_match admin_match(const char *method, struct str path, const struct admin_route **ret)
 {
 	size_t n;
@@ -74,7 +82,7 @@ enum admin_match admin_match(const char *method, struct str path, const struct a
 	bool path_known = false;
 	*ret = NULL;
 	for (size_t i = 0; i < n; i++) {
-		if (!str_eq(path, str_of(rows[i].path)))
+		if (!same_path(path, rows[i].path))
 			continue;
 		path_known = true;
 		if (!same_method(method, rows[i].method))
@@ -118,7 +126,7 @@ static void reply_no_method(struct httpd_request *r)
 	struct text allow;
 	text_init(&allow, 256);
 	for (size_t i = 0; i < n; i++) {
-		if (!str_eq(httpd_path(r), str_of(rows[i].path)))
+		if (!same_path(httpd_path(r), rows[i].path))
 			continue;
 		bool get = strcmp(rows[i].method, "GET") == 0;
 		text_fmt(&allow, "%s%s", allow.n ? ", " : "", get ? "GET, HEAD" : rows[i].method);
@@ -127,6 +135,12 @@ static void reply_no_method(struct httpd_request *r)
 	admin_refuse(r, 405, "wrong-method", "This page is not served by that method.",
 		"The field Allow names those it has.");
 	text_release(&allow);
+}
+
+/* Pages that show what may be secret are guarded like those that change state. */
+static bool reveals(const struct admin_route *route)
+{
+	return route->fn == admin_page_app_config;
 }
 
 static enum guard_verdict judge(const struct admin *a, struct httpd_request *r, bool changes_state)
@@ -150,7 +164,7 @@ static void on_request(struct httpd_request *r, void *arg)
 	const struct admin_route *route = NULL;
 	enum admin_match m = admin_match(httpd_method(r), httpd_path(r), &route);
 	/* Judged before anything is said, so that a foreign page learns nothing of the routes either. */
-	enum guard_verdict v = judge(a, r, route && route->changes_state);
+	enum guard_verdict v = judge(a, r, route && (route->changes_state || reveals(route)));
 	if (v != GUARD_ALLOW) {
 		const struct guard_row *row = guard_row(v);
 		if (v == GUARD_TOKEN_WRONG)
@@ -170,7 +184,11 @@ static void on_request(struct httpd_request *r, void *arg)
 bool admin_start(struct admin *a, struct agent *agent, const struct guard_policy *guard, struct err *err)
 {
 	*a = (struct admin){ .agent = agent, .guard = *guard };
+	list_init(&a->waiters);
+	a->watch = (struct reload_watch){ .fn = admin_app_changed, .arg = a };
 	a->httpd = httpd_new(agent->loop, on_request, a, err);
+	if (a->httpd)
+		reload_watch(agent->reload, &a->watch);
 	return a->httpd != NULL;
 }
 
@@ -181,6 +199,7 @@ bool admin_listen(struct admin *a, int fd, struct err *err)
 
 void admin_stop(struct admin *a)
 {
+	reload_unwatch(&a->watch);
 	if (a->httpd)
 		httpd_free(a->httpd);
 	a->httpd = NULL;

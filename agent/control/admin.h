@@ -18,10 +18,13 @@ struct admin {
 	struct agent *agent;       /* borrowed */
 	struct guard_policy guard; /* texts borrowed from the options */
 	struct httpd *httpd;       /* owned */
+	struct list waiters;       /* of admin_app.c: requests that wait for a change */
+	unsigned n_waiters;
+	struct reload_watch watch;
 };
 
 struct admin_route {
-	const char *method, *path;
+	const char *method, *path; /* a path that ends in '*' stands for all that begin so */
 	void (*fn)(struct admin *a, struct httpd_request *r);
 	bool changes_state;
 	const char *help;
@@ -49,5 +52,7 @@ void admin_refuse(
 void admin_page_upstreams(struct admin *a, struct httpd_request *r);
 void admin_page_stats(struct admin *a, struct httpd_request *r);
 void admin_page_connections(struct admin *a, struct httpd_request *r);
+void admin_page_app_config(struct admin *a, struct httpd_request *r);
+void admin_app_changed(void *arg); /* struct admin */
 
 #endif

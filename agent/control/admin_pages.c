@@ -101,8 +101,10 @@ static void page_ready(struct admin *a, struct httpd_request *r)
 static void page_config(struct admin *a, struct httpd_request *r)
 {
 	struct text t;
-	text_init(&t, ADMIN_PAGE_MAX);
-	options_print(a->agent->options, &t, OPTIONS_JSON);
+	struct json j = page_begin(&t);
+	reload_print(a->agent->reload, &j);
+	options_print_json(reload_options(a->agent->reload), &j);
+	json_end(&j);
 	admin_reply(r, 200, &t);
 }
 
@@ -139,6 +141,17 @@ static void page_log(struct admin *a, struct httpd_request *r)
 	admin_reply(r, 200, &t);
 }
 
+static void page_refresh(struct admin *a, struct httpd_request *r)
+{
+	struct text t;
+	reload_refresh(a->agent->reload);
+	struct json j = page_begin(&t);
+	put_text(&j, "refresh", "the sources are read again; GET /config shows what came of it");
+	put_u64(&j, "version", reload_stats(a->agent->reload).version);
+	json_end(&j);
+	admin_reply(r, 202, &t);
+}
+
 const struct admin_route *admin_routes(size_t *n)
 {
 	static const struct admin_route rows[] = {
@@ -148,7 +161,13 @@ const struct admin_route *admin_routes(size_t *n)
 		{ "GET", "/ready", page_ready, false,
 			"200 when traffic may come; 503 while starting and draining" },
 		{ "GET", "/config", page_config, false,
-			"effective options with their origin, secrets masked" },
+			"effective options with their origin, secrets masked; sources; the last refused change" },
+		{ "POST", "/refresh", page_refresh, true, "read all sources of outrider.config again" },
+		{ "GET", "/app/config", admin_page_app_config, false,
+			"the service's own properties (needs X-Outrider: 1); ?format=properties|env, ?wait=30s" },
+		{ "GET", "/app/config.properties", admin_page_app_config, false, "the same as .properties" },
+		{ "GET", "/app/config.env", admin_page_app_config, false, "the same as variables for a shell" },
+		{ "GET", "/app/config/*", admin_page_app_config, false, "the value of one property" },
 		{ "GET", "/upstreams", admin_page_upstreams, false,
 			"upstreams and endpoints: in flight, counts, last error" },
 		{ "GET", "/connections", admin_page_connections, false,

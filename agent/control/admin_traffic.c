@@ -160,6 +160,7 @@ void admin_page_stats(struct admin *a, struct httpd_request *r)
 	usec now = clock_wall();
 	put_u64(&j, "uptime_seconds", now > g->started ? (now - g->started) / USEC_SEC : 0);
 	put_workers(&j, g);
+	reload_print_stats(g->reload, &j);
 	json_key(&j, "sidecars");
 	json_array(&j);
 	for (uint32_t s = 0; s < g->n_sidecars; s++) {

@@ -6,7 +6,7 @@
 
 #include "control/beat.h"
 #include "control/log.h"
-#include "control/options.h"
+#include "control/reload.h"
 #include "proxy/worker.h"
 
 enum agent_phase { AGENT_STARTING, AGENT_READY, AGENT_DRAINING };
@@ -18,7 +18,7 @@ struct agent_sidecar {
 struct agent {
 	struct loop *loop;
 	struct log *log;
-	const struct options *options;
+	struct reload *reload; /* options and properties in force */
 	const char *command; /* "sidecar", "exec", "edge" */
 	const char *version;
 	enum agent_phase phase;

@@ -112,6 +112,19 @@ size_t options_problem_count(const struct options *o); /* of those that are kept
 size_t options_problem_total(const struct options *o); /* all */
 const struct option_problem *options_problem(const struct options *o, size_t i);
 
+/* --- changing while running ------------------------------------------------------------------------------------- */
+
+struct option_held { /* an option of scope process or sidecar that needs a restart to change */
+	const struct option_row *row;
+	struct str running, waiting;
+	struct str origin; /* of the waiting value */
+};
+typedef void (*options_held_fn)(void *arg, const struct option_held *h);
+/* Call before options_check() on options that were read anew while `running` is in force: gives those that need a restart
+ * their running value, and calls fn for each that was to change. Secrets are left out: only flags and env set those.
+ * false: no memory. */
+bool options_hold(struct options *o, const struct options *running, options_held_fn fn, void *arg) MUST_CHECK;
+
 /* --- reading: rows of scope process and sidecar ------------------------------------------------------------------ */
 
 /* UINT, SIZE, PERCENT: the number, off and auto give 0. BOOL: 0, 1. CHOICE: index of its word in `unit`.

@@ -1,0 +1,69 @@
+/* What reload.c, reload_job.c, reload_print.c and config_cache.c share. */
+#ifndef OUTRIDER_CONTROL_RELOAD_INT_H
+#define OUTRIDER_CONTROL_RELOAD_INT_H
+
+#include "base/rng.h"
+#include "control/reload.h"
+#include "net/timer.h"
+
+#define RELOAD_PROBLEMS_MAX 64u
+#define RELOAD_NOTES_MAX (256u * 1024u) /* bytes of problems, of held options */
+
+struct reload_note { /* a problem of a rejected change, or an option that waits for a restart */
+	struct str key, value, origin, why;
+};
+
+struct reload_notes {
+	struct arena arena;
+	struct reload_note at[RELOAD_PROBLEMS_MAX];
+	size_t n, total;
+};
+
+struct reload_job;
+
+struct reload {
+	struct reload_config cfg;
+	struct sources *sources; /* owned */
+	uint64_t seed;
+
+	struct options *options; /* owned; in force; NULL before the first good ones */
+	struct properties properties;
+	struct reload_stats stats;
+	struct reload_notes rejected; /* why the last job was refused; empty when it was not */
+	struct reload_notes held;     /* options that wait for a restart */
+	usec rejected_at;             /* wall */
+
+	struct reload_job *job; /* owned; NULL: none is under way */
+	bool dirty;             /* values came since the job began */
+	bool first_over;        /* reload_first() has returned */
+	usec job_began;
+	struct timer gap;
+	struct mail next;  /* the next slice */
+	bool next_posted;
+	struct list watches;
+	struct cache_writer *writer; /* NULL: no outrider.config-cache */
+};
+
+void notes_add(struct reload_notes *n, struct str key, struct str value, struct str origin, const char *why);
+void notes_release(struct reload_notes *n);
+
+/* --- reload_job.c --------------------------------------------------------------------------------------------------- */
+
+enum job_end { JOB_MORE, JOB_APPLIED, JOB_UNCHANGED, JOB_REJECTED };
+
+/* NULL: no memory. Takes references to the values that sources have now. */
+struct reload_job *job_new(struct reload *r) MUST_CHECK;
+void job_free(struct reload_job *j); /* NULL is fine */
+/* Works for at most about RELOAD_SLICE. */
+enum job_end job_slice(struct reload_job *j);
+
+/* --- config_cache.c ------------------------------------------------------------------------------------------------- */
+
+struct cache_writer;
+/* Reads the file of outrider.config-cache into the sources that have said nothing yet. Returns how many got values. */
+size_t cache_read(struct reload *r, const char *path);
+/* Writes it, on a thread of its own; a later call replaces what still waits. */
+void cache_write(struct reload *r);
+void cache_writer_free(struct cache_writer *w); /* waits for the thread; NULL is fine */
+
+#endif
