@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the named groups that are missing; says nothing when all are there.
 #
-#     .ci/deps.sh build check bench demo fuzz lint
+#     .ci/deps.sh build check bench demo interop fuzz lint
 #
 # As root directly, else through sudo. Groups are what the Makefile's targets need.
 set -euo pipefail
 
 packages() {
 	case "$1" in
-	build) echo gcc libc6-dev make pkg-config libevent-dev libc-ares-dev libcjson-dev libssl-dev libhiredis-dev libyaml-dev ;;
-	check) echo check python3 libc6-dev openssl redis-server ;;
+	build) echo gcc libc6-dev make pkg-config libevent-dev libc-ares-dev libcjson-dev libssl-dev libhiredis-dev libyaml-dev
+		libcurl4-openssl-dev librabbitmq-dev ;;
+	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server ;;
 	bench) echo gcc libc6-dev python3 nginx-light haproxy ;;
 	demo) echo python3 ;;
+	interop) echo python3 maven default-jdk-headless git redis-server rabbitmq-server ;;
 	fuzz) echo clang libclang-rt-14-dev ;;
 	lint) echo clang clang-tidy clang-format shellcheck python3 universal-ctags ;;
 	*)
-		echo "deps.sh: no group '$1' (build, check, bench, demo, fuzz, lint)" >&2
+		echo "deps.sh: no group '$1' (build, check, bench, demo, interop, fuzz, lint)" >&2
 		return 2
 		;;
 	esac
@@ -85,9 +87,9 @@ names=()
 for package in "${missing[@]}"; do
 	names+=("$(resolve "$package")")
 done
-# nginx and haproxy are wanted as programs only: while they are installed, no service may start and take a port.
+# Servers are wanted as programs only: while they are installed, no service may start and take a port.
 policy=/usr/sbin/policy-rc.d
-if [[ " ${names[*]} " =~ \ (nginx-light|haproxy)\  ]] && [ ! -e "$policy" ]; then
+if [[ " ${names[*]} " =~ \ (nginx-light|haproxy|redis-server|rabbitmq-server)\  ]] && [ ! -e "$policy" ]; then
 	printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
 	as_root chmod 0755 "$policy"
 	trap 'as_root rm -f "$policy"' EXIT

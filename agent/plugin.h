@@ -1,17 +1,8 @@
 /* What plug-ins implement. A plug-in is one file (pair) under plugins/ and one exported const struct, listed in
  * plugins/registry.c. It sees base/, net/, http/ and this file, never proxy/, control/ or attach/.
  *
- * Sources say what options and properties a service has (outrider.config). One object per service and place:
- *
- *     control                                        plug-in
- *     ops->open(config, events, arg)   ───────────>  begins to read, returns at once
- *                                      <───────────  on_values: all it knows, each time that something changed
- *                                      <───────────  on_trouble: what is wrong, or "" when it was put right
- *     ops->refresh()                   ───────────>  read again soon
- *     ops->close()                     ───────────>  no callback after this
- *
- * Nothing blocks: every wait is on the loop, what can only block sits on a helper thread. On trouble the last values
- * stand. Thread: the loop's (control). */
+ * Thread of everything here: the loop's (control). Nothing blocks: every wait is on the loop, what can only block sits on a
+ * helper thread. On trouble the last values stand. */
 #ifndef OUTRIDER_PLUGIN_H
 #define OUTRIDER_PLUGIN_H
 
@@ -19,6 +10,27 @@
 #include "base/str.h"
 #include "net/loop.h"
 #include "net/resolve.h"
+
+/* Options of the plug-in itself: "password" of plug-in redis is outrider.redis.password (or its _FILE). Its rows stand in
+ * options.def. Asked during open(); the text is control's, copy it, wipe secrets with mem_wipe_free(). */
+struct plugin_settings {
+	struct str (*get)(const void *of, const char *plugin, const char *name); /* {NULL, 0}: unset */
+	const void *of;
+};
+static inline struct str plugin_setting(const struct plugin_settings *s, const char *plugin, const char *name)
+{
+	return s->get ? s->get(s->of, plugin, name) : (struct str){ NULL, 0 };
+}
+
+/* --- sources ------------------------------------------------------------------------------------------------------- */
+/* Sources say what options and properties a service has (outrider.config). One object per service and place:
+ *
+ *     control                                        plug-in
+ *     ops->open(config, events, arg)   ───────────>  begins to read, returns at once
+ *                                      <───────────  on_values: all it knows, each time that something changed
+ *                                      <───────────  on_trouble: what is wrong, or "" when it was put right
+ *     ops->refresh()                   ───────────>  read again soon
+ *     ops->close()                     ───────────>  no callback after this */
 
 #define SOURCE_PROPERTIES_MAX 65536u /* of all sets of one source */
 #define SOURCE_PROFILES_MAX 16u
@@ -37,6 +49,7 @@ struct source_config {
 	struct str service;        /* "application" when there is none */
 	struct str profiles;       /* comma list, the last one wins; may be empty */
 	usec poll;                 /* for what can only be asked again; jitter it by a tenth */
+	struct plugin_settings settings;
 };
 
 struct source_events {
@@ -67,5 +80,94 @@ struct source_ops {
 
 /* plugins/registry.c; NULL-terminated. */
 extern const struct source_ops *const plugin_sources[];
+
+/* --- registries ---------------------------------------------------------------------------------------------------- */
+/* Registries say where the instances of a service are (outrider.registry), and may be told of the own one.
+ *
+ *     ops->open(config, events, arg)   ───────────>  returns at once
+ *     ops->watch("quotes-service")     ───────────>  finds out, and goes on finding out
+ *                                      <───────────  on_endpoints: the whole set, each time that it changed
+ *                                      <───────────  on_gone: the registry said for sure that it knows no such service
+ *     ops->unwatch("quotes-service")   ───────────>  nobody calls it any more
+ *     ops->announce(instance)          ───────────>  registers, renews, says a new state; again on every change
+ *     ops->withdraw(instance)          ───────────>  deregisters, unless a successor renewed it meanwhile
+ *
+ * A set that came out empty, or not at all (silence, an error), is no on_endpoints: control keeps the last good set for
+ * a bounded time (outrider.registry-hold) from on_gone or trouble on. Sets are delivered without duplicates, in any order. */
+
+#define REGISTRY_ENDPOINTS_MAX 16384u /* of one service */
+#define REGISTRY_SERVICES_MAX 4096u   /* watched at a time */
+#define REGISTRY_META_MAX 32u         /* pairs of one endpoint */
+
+enum registry_state {
+	REGISTRY_UP,
+	REGISTRY_DOWN,    /* it is there and says of itself, or a check says, that it takes no requests */
+	REGISTRY_STARTING /* the same, for it has just begun */
+};
+
+struct registry_meta {
+	struct str key, value;
+};
+
+struct registry_endpoint {
+	struct addr addr;    /* port 0: the registry knows addresses only (DNS); unmapped */
+	struct str instance; /* the registry's id of it; may be empty. Equal id = the same instance under another address */
+	struct str node, zone;
+	uint32_t weight;     /* 1 to 10,000; 100 is the usual one */
+	uint8_t state;       /* enum registry_state */
+	const struct registry_meta *meta; /* version, stack, slot, … */
+	size_t n_meta;
+};
+
+struct registry_instance { /* the own one, as others shall call it */
+	struct str service, id; /* the task id in node mode, else host name, service and port; never shared by two */
+	struct addr addr;       /* port set; address 0.0.0.0 or ::, when outrider.advertise says none: the local one of the
+				   connection to the registry */
+	struct str node, zone;
+	uint8_t state; /* enum registry_state */
+	const struct registry_meta *meta;
+	size_t n_meta;
+	struct str health_url, status_url; /* of the handler; may be empty */
+};
+
+struct registry_config {
+	struct loop *loop;
+	struct netspace *ns;
+	struct resolver *resolver; /* DNS only, never /etc/hosts */
+	struct str address;        /* what follows "plugin:"; several by '|' */
+	usec poll;                 /* outrider.registry-poll; 0: the plug-in's own. Jitter it by a tenth */
+	usec lease;                /* outrider.registry-lease: others forget an instance that said nothing for so long */
+	struct plugin_settings settings;
+};
+
+struct registry_events {
+	/* Texts are valid during the call. Not inside open() or watch(). */
+	void (*on_endpoints)(void *arg, struct str service, const struct registry_endpoint *at, size_t n);
+	void (*on_gone)(void *arg, struct str service);
+	/* Called when it changes; "" = all is well again. */
+	void (*on_trouble)(void *arg, const char *why);
+};
+
+struct registry; /* the plug-in's own */
+
+struct registry_ops {
+	const char *name; /* "eureka" */
+	const char *help; /* one line: what its address looks like */
+	struct registry *(*open)(const struct registry_config *config, const struct registry_events *events, void *arg,
+				 struct err *err);
+	/* false: no memory or more than REGISTRY_SERVICES_MAX. Watching again what is watched delivers the set again. */
+	bool (*watch)(struct registry *r, struct str service);
+	void (*unwatch)(struct registry *r, struct str service); /* of one not watched harmless */
+	/* NULL: it takes no registrations. false: no memory. */
+	bool (*announce)(struct registry *r, const struct registry_instance *self);
+	/* done is called when the registry knows, or after 2 s; then or at close, whichever is first. */
+	void (*withdraw)(struct registry *r, struct str id, void (*done)(void *arg), void *arg);
+	void (*refresh)(struct registry *r); /* ask again soon */
+	void (*close)(struct registry *r);   /* NULL is fine; not inside its callbacks */
+	bool names; /* can say for sure whether a name is a service (on_gone); files, Redis, Eureka, Consul, Docker can */
+};
+
+/* plugins/registry.c; NULL-terminated. */
+extern const struct registry_ops *const plugin_registries[];
 
 #endif

@@ -43,24 +43,24 @@ static bool fold_eq(struct str a, struct str b)
 }
 
 /* The slot of a name (FNV-1a over its folded bytes), or the free one where it would go. */
-static uint8_t *probe(const struct row_index *x, enum key_group g, struct str name)
+static uint16_t *probe(const struct row_index *x, enum key_group g, struct str name)
 {
 	uint32_t h = 2166136261u;
 
 	for (size_t i = 0; i < name.n; i++)
 		h = (h ^ (uint8_t)fold(name.p[i])) * 16777619u;
 	for (;; h++) {
-		const uint8_t *at = &x->slots[g][h % ROW_INDEX_SLOTS];
+		const uint16_t *at = &x->slots[g][h % ROW_INDEX_SLOTS];
 		if (*at == 0 || fold_eq(str_of(rows[*at - 1].name), name))
-			return (uint8_t *)(uintptr_t)at;
+			return (uint16_t *)(uintptr_t)at;
 	}
 }
 
 static void index_add(struct row_index *x, enum key_group g, unsigned id)
 {
-	uint8_t *at = probe(x, g, str_of(rows[id].name));
+	uint16_t *at = probe(x, g, str_of(rows[id].name));
 	if (*at == 0)
-		*at = (uint8_t)(id + 1);
+		*at = (uint16_t)(id + 1);
 }
 
 void row_index_init(struct row_index *x)
@@ -82,7 +82,7 @@ void row_index_init(struct row_index *x)
 static bool find_row(const struct row_index *x, enum key_group g, struct str name, enum key_form form,
 		     enum option_id *ret)
 {
-	uint8_t at = *probe(x, g, name);
+	uint16_t at = *probe(x, g, name);
 
 	if (at == 0 || (form != KEY_ENV && !str_eq(str_of(rows[at - 1].name), name)))
 		return false;

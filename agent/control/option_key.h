@@ -11,7 +11,7 @@
 
 #include "control/options.h"
 
-#define ROW_INDEX_SLOTS 128u
+#define ROW_INDEX_SLOTS 512u
 
 enum key_form { KEY_PROPERTY, KEY_FLAG, KEY_ENV };
 
@@ -24,7 +24,7 @@ enum key_group {
 
 /* Names of rows to their ids: open addressing, 0 = free, else id + 1. */
 struct row_index {
-	uint8_t slots[GROUPS][ROW_INDEX_SLOTS];
+	uint16_t slots[GROUPS][ROW_INDEX_SLOTS];
 };
 
 void row_index_init(struct row_index *x);

@@ -200,6 +200,20 @@ struct str options_text(const struct options *o, enum option_id id)
 	return options_of_text(o, STR(""), id);
 }
 
+struct str options_setting(const void *of, const char *plugin, const char *name)
+{
+	const struct options *o = of;
+	char key[128];
+	struct option_key k;
+	int n = snprintf(key, sizeof(key), "%s.%s", plugin, name);
+
+	if (!o || n <= 0 || (size_t)n >= sizeof(key) ||
+	    !key_parse(&o->index, str_make(key, (size_t)n), KEY_PROPERTY, &k) || k.subject.n || k.file)
+		return (struct str){ NULL, 0 };
+	struct str v = options_text(o, k.id);
+	return v.n ? v : (struct str){ NULL, 0 };
+}
+
 const char *options_origin(const struct options *o, enum option_id id)
 {
 	return options_of_origin(o, STR(""), id);

@@ -135,6 +135,8 @@ usec options_duration(const struct options *o, enum option_id id);
 struct str options_text(const struct options *o, enum option_id id); /* as it was written, trimmed */
 const char *options_origin(const struct options *o, enum option_id id); /* "default", "env", "flag", … */
 bool options_is_set(const struct options *o, enum option_id id); /* in any layer but the default */
+/* The value of outrider.<plugin>.<name>, for struct plugin_settings; {NULL, 0}: unset, or no such row. of: struct options. */
+struct str options_setting(const void *of, const char *plugin, const char *name);
 /* outrider.workers, where auto is settled (control/cpus.h). */
 unsigned options_workers(const struct options *o);
 

@@ -204,6 +204,7 @@ struct reload *reload_new(const struct reload_config *config, struct err *err)
 		.service = service,
 		.profiles = options_text(o, OPT_PROFILE),
 		.poll = options_duration(o, OPT_CONFIG_POLL),
+		.settings = { options_setting, o },
 		.on_change = on_source,
 		.arg = r,
 	};

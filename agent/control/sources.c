@@ -181,6 +181,7 @@ static bool open_one(struct sources *s, struct str item, struct err *err)
 		.service = s->cfg.service,
 		.profiles = s->cfg.profiles,
 		.poll = s->cfg.poll,
+		.settings = s->cfg.settings,
 	};
 	o->owner = s;
 	o->ops = source_find(item, &c.address, err);

@@ -38,6 +38,7 @@ struct sources_config {
 	struct str chain; /* outrider.config */
 	struct str service, profiles;
 	usec poll;
+	struct plugin_settings settings;
 	/* A source said new values (or its trouble changed: values false). */
 	void (*on_change)(void *arg, size_t source, bool values);
 	void *arg;

@@ -1,0 +1,54 @@
+/* HTTP requests of the control plane: libcurl's multi interface on the caller's loop.
+ *
+ * One fetcher per network namespace: a multi handle shares connections by host name. Names go through net/resolve and
+ * sockets through net/sockets; libcurl itself neither resolves nor reads a proxy from the environment, and redirects
+ * are not followed (the caller sees the 3xx). Bounded: FETCH_MAX at once, the body by body_max, the response's head by
+ * FETCH_HEAD_MAX, time by total and idle. Thread: the loop's. */
+#ifndef OUTRIDER_NET_FETCH_H
+#define OUTRIDER_NET_FETCH_H
+
+#include "net/resolve.h"
+
+#define FETCH_MAX 64u                /* in flight of one fetcher */
+#define FETCH_HEAD_MAX (16u * 1024u) /* bytes of a response's head */
+#define FETCH_URL_MAX 2048u
+#define FETCH_BODY_MAX (1u << 20) /* bytes sent */
+
+struct fetcher;
+struct fetch;
+
+struct fetch_request {               /* copied by fetch_start() */
+	const char *url;             /* http or https, without user info */
+	const char *method;          /* NULL: GET, or POST when there is a body */
+	struct str body;             /* copied; empty: none. Its Content-Type stands among the headers */
+	const char *const *headers;  /* "Name: value" lines, NULL at the end; may be NULL */
+	const char *user, *password; /* basic auth; NULL: none */
+	const char *bearer;          /* NULL: none */
+	const char *if_none_match;   /* an ETag; NULL: none */
+	const char *ca_file;         /* NULL: the system's */
+	size_t body_max;             /* bytes; must be given */
+	usec total, idle;            /* of the whole, name included; without a byte. Must be given */
+};
+
+struct fetch_reply {     /* valid during the callback */
+	int status;      /* 0: failed, see why */
+	struct str body; /* whole; also of errors */
+	struct str head; /* lines of the last response */
+	const char *why; /* a sentence when status is 0, else "" */
+};
+
+typedef void (*fetch_cb)(void *arg, const struct fetch_reply *reply);
+
+struct fetcher *fetcher_new(
+	struct loop *l, struct resolver *r, struct netspace *ns, struct err *err) MUST_CHECK;
+/* Ends what is in flight without calling back. Not from a callback. NULL is fine. */
+void fetcher_free(struct fetcher *fr);
+
+/* cb is called exactly once, on a later turn, unless cancelled. NULL: refused, err says why. */
+struct fetch *fetch_start(struct fetcher *fr, const struct fetch_request *q, fetch_cb cb, void *arg,
+	struct err *err) MUST_CHECK;
+void fetch_cancel(struct fetch *f); /* not after cb was called */
+/* The value of a response field; {NULL,0} when absent. */
+struct str fetch_header(const struct fetch_reply *reply, const char *name);
+
+#endif
