@@ -7,3 +7,7 @@ const struct source_ops *const plugin_sources[] = {
 	&source_file,
 	NULL,
 };
+
+const struct registry_ops *const plugin_registries[] = {
+	NULL,
+};

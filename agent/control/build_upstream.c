@@ -22,6 +22,7 @@ static void fill_policy(struct spec_policy *p, const struct options *o, struct s
 	p->idle_timeout = options_of_duration(o, name, OPT_POOL_IDLE);
 	p->max_idle = (uint32_t)options_of_u64(o, name, OPT_POOL_MAX_IDLE);
 	p->connect_tries = (uint32_t)options_of_u64(o, name, OPT_CONNECT_TRIES);
+	p->endpoint_wait = options_of_duration(o, name, OPT_ENDPOINT_WAIT);
 	p->retry_safe = options_of_bool(o, name, OPT_RETRY_SAFE);
 }
 
@@ -72,8 +73,53 @@ static bool add_endpoints(struct spec_upstream *u, struct str list, uint32_t n, 
 	return true;
 }
 
+/* The former endpoint of that address: sets are sorted, so both are walked side by side. */
+static const struct spec_endpoint *former_endpoint(
+	const struct spec_upstream *old, uint32_t *at, const struct addr *a)
+{
+	while (old && old->told && *at < old->n_endpoints) {
+		int c = endpoint_compare(&old->endpoints[*at].addr, a);
+		if (c > 0)
+			break;
+		(*at)++;
+		if (c == 0)
+			return &old->endpoints[*at - 1];
+	}
+	return NULL;
+}
+
+/* What a registry told. The set stays with the upstream, so its texts need no copies. */
+static bool add_told(struct spec_upstream *u, struct endpoint_set *set, const struct spec_upstream *old,
+	struct slots *slots)
+{
+	char text[ADDR_TEXT_MAX];
+	uint32_t at = 0;
+
+	u->endpoints = arena_zalloc(&u->arena, set->n * sizeof(*u->endpoints));
+	if (!u->endpoints)
+		return false;
+	for (size_t i = 0; i < set->n; i++) {
+		struct spec_endpoint *e = &u->endpoints[i];
+		const struct spec_endpoint *had = former_endpoint(old, &at, &set->at[i].addr);
+		e->addr = set->at[i].addr;
+		e->info = &set->at[i];
+		if (!had)
+			addr_text(&e->addr, text);
+		e->text = arena_z(&u->arena, str_of(had ? had->text : text));
+		e->slot = had ? had->slot : slots_endpoint(slots, u->slot, &e->addr);
+		if (!e->text || e->slot == SLOT_NONE)
+			return false;
+		u->n_endpoints++;
+	}
+	set->refs++;
+	u->told = set;
+	u->source = set->source;
+	return true;
+}
+
 static void upstream_free(struct spec_upstream *u)
 {
+	endpoint_set_unref(u->told);
 	arena_release(&u->arena);
 	mem_free(u);
 }
@@ -88,18 +134,20 @@ static bool same_policy(const struct spec_policy *a, const struct spec_policy *b
 {
 	return a->connect_timeout == b->connect_timeout && a->first_byte_timeout == b->first_byte_timeout &&
 	       a->idle_timeout == b->idle_timeout && a->max_idle == b->max_idle &&
-	       a->connect_tries == b->connect_tries && a->retry_safe == b->retry_safe;
+	       a->connect_tries == b->connect_tries && a->endpoint_wait == b->endpoint_wait &&
+	       a->retry_safe == b->retry_safe;
 }
 
 static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
 	if (a->slot != b->slot || !str_eq(a->name, b->name) || a->kind != b->kind || a->mode != b->mode ||
-	    a->port != b->port || !addr_eq(&a->handler, &b->handler) || !same_policy(&a->policy, &b->policy) ||
-	    a->n_endpoints != b->n_endpoints)
+		a->port != b->port || !addr_eq(&a->handler, &b->handler) ||
+		!same_policy(&a->policy, &b->policy) || a->n_endpoints != b->n_endpoints ||
+		a->told != b->told)
 		return false;
 	for (uint32_t i = 0; i < a->n_endpoints; i++)
 		if (a->endpoints[i].slot != b->endpoints[i].slot ||
-		    !addr_eq(&a->endpoints[i].addr, &b->endpoints[i].addr))
+			!addr_eq(&a->endpoints[i].addr, &b->endpoints[i].addr))
 			return false;
 	return true;
 }
@@ -147,15 +195,16 @@ static uint32_t slot_of(const struct build_request *q, uint32_t sidecar_slot, co
 	return slots_upstream(q->slots, sidecar_slot, str_make(key, (size_t)n));
 }
 
-struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sidecar_slot,
-				     const struct build_upstream *want)
+struct spec_upstream *build_upstream(
+	const struct build_request *q, uint32_t sidecar_slot, const struct build_upstream *want)
 {
 	bool service = want->kind == UPSTREAM_SERVICE;
 	/* The handler, localhost and egress are no services: for them holds what `default` says. */
 	struct str subject = service ? want->name : STR(OPTIONS_DEFAULT_SUBJECT);
 	struct str list = service ? options_of_text(q->options, want->name, OPT_UPSTREAM_ENDPOINTS) : STR("");
 	uint32_t n = count_items(list);
-	struct spec_upstream *u = upstream_alloc(want, n);
+	const struct endpoint_set *set = service && n == 0 ? discovery_set(q->discovery, want->name) : NULL;
+	struct spec_upstream *u = upstream_alloc(want, n ? n : set ? (uint32_t)set->n : 0);
 
 	if (!u)
 		return NULL;
@@ -164,11 +213,16 @@ struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sid
 	u->mode = (uint8_t)mode_of(q->options, want->kind == UPSTREAM_HANDLER ? STR("") : subject);
 	fill_policy(&u->policy, q->options, subject);
 	u->slot = slot_of(q, sidecar_slot, u);
-	if (u->slot == SLOT_NONE || !add_endpoints(u, list, n, q->slots)) {
+	struct spec_upstream *old = q->previous ? find_previous(q->previous, u) : NULL;
+	bool ok = u->slot != SLOT_NONE;
+	if (ok && set)
+		ok = add_told(u, (struct endpoint_set *)(uintptr_t)set, old, q->slots);
+	else if (ok)
+		ok = add_endpoints(u, list, n, q->slots);
+	if (!ok) {
 		upstream_free(u);
 		return NULL;
 	}
-	struct spec_upstream *old = q->previous ? find_previous(q->previous, u) : NULL;
 	if (!old || !same(old, u))
 		return u;
 	upstream_free(u);

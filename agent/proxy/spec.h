@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "http/h1.h"
 #include "net/addr.h"
+#include "plugin.h"
 
 enum mode { MODE_ON, MODE_OBSERVE, MODE_OFF };
 
@@ -29,16 +30,17 @@ enum listener_kind {
 };
 
 enum upstream_kind {
-	UPSTREAM_SERVICE,  /* a named service */
-	UPSTREAM_HANDLER,  /* the own handler behind inbound */
-	UPSTREAM_LOCAL,    /* localhost:port of this namespace, asked for through 4140 */
-	UPSTREAM_EXTERNAL  /* egress */
+	UPSTREAM_SERVICE, /* a named service */
+	UPSTREAM_HANDLER, /* the own handler behind inbound */
+	UPSTREAM_LOCAL,   /* localhost:port of this namespace, asked for through 4140 */
+	UPSTREAM_EXTERNAL /* egress */
 };
 
 struct spec_endpoint {
 	uint32_t slot;
 	struct addr addr;
-	const char *text; /* "10.0.0.5:8080", as in /upstreams */
+	const char *text;                     /* "10.0.0.5:8080", as in /upstreams */
+	const struct registry_endpoint *info; /* what its registry says; NULL: it is written in the options */
 };
 
 /* What a call to this upstream may cost and how it may be helped (options of scope upstream). */
@@ -48,7 +50,8 @@ struct spec_policy {
 	usec idle_timeout;       /* a pooled connection rests at most that long; default 60 s */
 	uint32_t max_idle;       /* pooled connections per endpoint and worker; default 128 */
 	uint32_t connect_tries;  /* endpoints tried when connecting fails; default 3 */
-	bool retry_safe;         /* repeat GET, HEAD, OPTIONS without body once when the connection ends before a byte */
+	usec endpoint_wait;      /* a request waits that long for the first endpoint; 0: not at all */
+	bool retry_safe; /* repeat GET, HEAD, OPTIONS without body once when the connection ends before a byte */
 };
 
 struct spec_upstream {
@@ -59,10 +62,13 @@ struct spec_upstream {
 	uint8_t kind;    /* enum upstream_kind */
 	uint8_t mode;    /* enum mode */
 	uint16_t port;   /* HANDLER: its port; SERVICE: default port; 0 = none */
-	struct addr handler; /* HANDLER with a fixed address (unix:, HOST:PORT); len 0: port at the address that the caller used, else 127.0.0.1 */
+	struct addr
+		handler; /* HANDLER with a fixed address (unix:, HOST:PORT); len 0: port at the address that the caller used, else 127.0.0.1 */
 	struct spec_policy policy;
 	uint32_t n_endpoints;
-	struct spec_endpoint *endpoints;
+	struct spec_endpoint *endpoints; /* sorted by address when a registry tells them */
+	const char *source;              /* who tells them: "eureka:http://…"; NULL: the options */
+	void *told;                      /* control's: keeps what `info` and `source` point to */
 };
 
 struct spec_route {
@@ -79,14 +85,14 @@ struct spec_listener {
 	struct addr addr;
 	struct spec_upstream *upstream; /* PINNED*, INBOUND; else NULL */
 	const char *text;               /* address as text */
-	bool optional;                  /* by default only: left out where the machine lacks the address's family */
+	bool optional; /* by default only: left out where the machine lacks the address's family */
 };
 
 struct spec_limits {
-	struct h1_limits h1;      /* head 64 KiB, request line 32 KiB, 256 fields */
-	uint64_t body;            /* bytes; 0 = off */
-	uint32_t connections;     /* per listener and worker; 0 = off */
-	uint32_t requests;        /* per client connection; 0 = off */
+	struct h1_limits h1;  /* head 64 KiB, request line 32 KiB, 256 fields */
+	uint64_t body;        /* bytes; 0 = off */
+	uint32_t connections; /* per listener and worker; 0 = off */
+	uint32_t requests;    /* per client connection; 0 = off */
 };
 
 struct spec_times {
@@ -97,15 +103,20 @@ struct spec_times {
 };
 
 enum { /* spec_forward.set: which fields the agent adds or extends */
-	FORWARD_FOR = 1, FORWARD_PROTO = 2, FORWARD_HOST = 4, FORWARD_REQUEST_ID = 8, FORWARD_VIA = 16
+	FORWARD_FOR = 1,
+	FORWARD_PROTO = 2,
+	FORWARD_HOST = 4,
+	FORWARD_REQUEST_ID = 8,
+	FORWARD_VIA = 16
 };
 
 struct spec_forward {
 	uint8_t set;
 	uint32_t n_trusted;
-	struct cidr *trusted;  /* peers whose X-Forwarded-*, X-Request-Id are kept; others' are replaced. Default: every private,
+	struct cidr *
+		trusted; /* peers whose X-Forwarded-*, X-Request-Id are kept; others' are replaced. Default: every private,
 	                          loopback and link-local range for sidecars, nobody for the edge */
-	struct str via;        /* what Via says of us: unique per sidecar, "outrider-<16 hex>"; the loop mark */
+	struct str via; /* what Via says of us: unique per sidecar, "outrider-<16 hex>"; the loop mark */
 };
 
 struct spec_sidecar {
@@ -119,20 +130,23 @@ struct spec_sidecar {
 	struct spec_limits limits;
 	struct spec_times times;
 	struct spec_forward forward;
+	bool discovers; /* names that no upstream has may be services all the same: ask control before egress */
 	uint8_t egress; /* enum egress */
 	uint32_t n_egress_list;
-	struct str *egress_list;      /* host names or "*.suffix", lower case */
-	uint32_t n_own;               /* the agent's own addresses, for "localhost or an own address" */
+	struct str *egress_list; /* host names or "*.suffix", lower case */
+	uint32_t n_own;          /* the agent's own addresses, for "localhost or an own address" */
 	struct addr *own;
-	uint32_t n_agent_ports;       /* ports of 4140, 4143, 4191: never reached through the proxy */
+	uint32_t n_agent_ports; /* ports of 4140, 4143, 4191: never reached through the proxy */
 	uint16_t *agent_ports;
 	uint32_t n_listeners;
 	struct spec_listener *listeners;
 	uint32_t n_upstreams;
 	struct spec_upstream **upstreams; /* sorted by name; services only */
-	struct spec_upstream *handler, *local, *external; /* local, external are always there; handler when a port is set */
+	struct spec_upstream *handler, *local,
+		*external; /* local, external are always there; handler when a port is set */
 	uint32_t n_routes;
-	struct spec_route *routes; /* exact hosts, then *.suffixes, then any host; of each the longest prefix first */
+	struct spec_route
+		*routes; /* exact hosts, then *.suffixes, then any host; of each the longest prefix first */
 };
 
 /* Service with that name (any case; a final dot is ignored), or NULL. Binary search. */
