@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "proxy/client.h"
 #include "proxy/origin.h"
+#include "proxy/park.h"
 #include "proxy/steps.h"
 
 #define FREE_EXCHANGES_MAX 128 /* kept for reuse; above that they go back to libc */
@@ -48,6 +49,7 @@ static void reset_target(struct exchange *x)
 	x->n_addrs = x->next_addr = 0;
 	x->a = (struct attempt){ 0 };
 	x->n_attempts = x->n_connects = x->n_tried = 0;
+	x->park_until = 0;
 }
 
 static void reset_flags(struct exchange *x)
@@ -57,6 +59,7 @@ static void reset_flags(struct exchange *x)
 	x->admitted = x->counted = x->tunnel_wanted = x->connect = x->tcp = false;
 	x->request_done = x->head_down = x->response_done = false;
 	x->close_down = x->cut = x->retried_safe = x->upgraded = false;
+	x->is_parked = x->park_over = x->prepared = false;
 	x->id[0] = '\0';
 }
 
@@ -106,6 +109,7 @@ void exchange_finish(struct exchange *x)
 	struct wspec *s = x->wspec;
 
 	x->step = STEP_FINISH;
+	park_leave(x);
 	exchange_drop_attempt(x, false);
 	if (x->admitted)
 		count_sub(&x->wup->c.active, 1);
@@ -163,6 +167,8 @@ static enum step_result step_route(struct exchange *x)
 {
 	enum reason why = route_find(x);
 
+	if (x->is_parked)
+		return WAIT;
 	if (why != REASON_NONE)
 		return refuse(x, why);
 	x->step = STEP_ADMIT;
@@ -172,11 +178,13 @@ static enum step_result step_route(struct exchange *x)
 /* Where breaker, bulkhead and budget of the upstream will be asked. */
 static enum step_result step_admit(struct exchange *x)
 {
-	count_add(&x->wup->c.requests, 1);
+	if (!x->prepared)
+		count_add(&x->wup->c.requests, 1);
 	count_add(&x->wup->c.active, 1);
 	x->admitted = true;
-	if (!x->tcp && !forward_prepare(x))
+	if (!x->tcp && !x->prepared && !forward_prepare(x))
 		return refuse(x, REASON_NO_MEMORY);
+	x->prepared = true;
 	x->step = STEP_PICK;
 	return CONTINUE;
 }
@@ -271,6 +279,17 @@ void exchange_run(struct exchange *x)
 {
 	while (steps[x->step](x) == CONTINUE)
 		;
+}
+
+void exchange_reroute(struct exchange *x)
+{
+	if (x->admitted)
+		count_sub(&x->wup->c.active, 1);
+	x->admitted = false;
+	x->upstream = NULL;
+	x->wup = NULL;
+	x->step = STEP_ROUTE;
+	exchange_run(x);
 }
 
 /* --- from the client's side ----------------------------------------------------------------------------- */

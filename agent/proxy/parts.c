@@ -20,6 +20,7 @@ struct wsidecar *part_sidecar(struct worker *w, uint32_t slot, struct wsidecar *
 	sc->w = w;
 	sc->slot = slot;
 	list_init(&sc->listeners);
+	list_init(&sc->names);
 	SLOT_SET(w->sidecars, slot, sc);
 	return sc;
 }

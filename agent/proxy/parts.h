@@ -57,6 +57,8 @@ struct wsidecar {
 	uint32_t slot;
 	struct wspec *cur;
 	struct list listeners;
+	struct list names;     /* park.c: names that requests wait for */
+	uint32_t n_names, n_parked;
 	struct counters counters;
 };
 

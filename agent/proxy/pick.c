@@ -1,6 +1,7 @@
 /* Pick: which endpoint of the upstream the next attempt goes to. Named services rotate over their endpoints; the own
  * handler, localhost and egress have endpoints that are made when they are first asked for. */
 #include "proxy/client.h"
+#include "proxy/park.h"
 #include "proxy/steps.h"
 
 static bool was_tried(const struct exchange *x, const struct wendpoint *e)
@@ -29,6 +30,9 @@ static enum pick_result pick_service(struct exchange *x, enum reason *why)
 
 	if (u->n_endpoints == 0) {
 		*why = REASON_NO_ENDPOINT;
+		if (u->policy.endpoint_wait && exchange_spec(x)->discovers &&
+		    park(x, u->name, u->policy.endpoint_wait, true) == PARK_WAIT)
+			return PICK_WAIT;
 		return PICK_NONE;
 	}
 	struct wendpoint *e = NULL;

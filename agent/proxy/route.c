@@ -1,5 +1,6 @@
 /* Route: which upstream a request goes to, by the kind of listener that it came in on. */
 #include "proxy/client.h"
+#include "proxy/park.h"
 #include "proxy/steps.h"
 
 static enum reason go(struct exchange *x, const struct spec_upstream *u)
@@ -105,6 +106,26 @@ static bool listed(const struct spec_sidecar *s, struct str host)
 	return false;
 }
 
+/* A name that may be a service which nobody named yet: control asks the registries, the request waits. When it is none, the
+ * next rule decides. */
+static bool rule_called(struct exchange *x, const struct target *t, enum reason *why)
+{
+	const struct spec_sidecar *s = exchange_spec(x);
+
+	if (t->is_ip || !s->discovers || !park_may_be_service(t->host))
+		return false;
+	switch (park(x, t->host, s->external->policy.endpoint_wait, false)) {
+	case PARK_WAIT:
+		return true;
+	case PARK_FULL:
+		*why = REASON_NO_ENDPOINT;
+		return true;
+	case PARK_NO:
+		break;
+	}
+	return false;
+}
+
 /* Anything else is egress. */
 static bool rule_egress(struct exchange *x, const struct target *t, enum reason *why)
 {
@@ -123,7 +144,7 @@ static bool rule_egress(struct exchange *x, const struct target *t, enum reason 
 	return true;
 }
 
-static const rule_fn authority_rules[] = { rule_service, rule_endpoint, rule_local, rule_egress };
+static const rule_fn authority_rules[] = { rule_service, rule_endpoint, rule_local, rule_called, rule_egress };
 
 static enum reason route_outbound(struct exchange *x)
 {

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "proxy/client.h"
 #include "proxy/origin.h"
+#include "proxy/park.h"
 #include "proxy/steps.h"
 
 #include <signal.h>
@@ -181,6 +182,7 @@ static void free_sidecar(struct wsidecar *sc)
 		list_remove(&l->link);
 		mem_free(l);
 	}
+	park_free(sc);
 	mem_free(sc->cur);
 	mem_free(sc);
 }

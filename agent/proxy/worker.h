@@ -59,6 +59,8 @@ struct worker_config {
 	/* Posted to this loop (control's) when a spec is no longer used by this worker. */
 	struct loop *control;
 	void (*released)(void *arg, unsigned worker, struct spec_sidecar *spec);
+	/* Posted to the same loop: somebody calls `name` (lower case), whose endpoints are not known; NULL: nobody can be asked. */
+	void (*wanted)(void *arg, unsigned worker, uint32_t sidecar, struct str name);
 	void *arg;
 };
 
@@ -72,6 +74,9 @@ bool worker_start(struct worker *w, struct err *err) MUST_CHECK; /* its thread, 
 bool worker_set_sidecar(struct worker *w, struct spec_sidecar *spec, const int *fds) MUST_CHECK;
 /* Stops accepting and lets what is under way finish; then the spec is released. */
 bool worker_drop_sidecar(struct worker *w, uint32_t slot) MUST_CHECK;
+
+/* There is no service `name`: requests that wait for it go on without. false: out of memory. */
+bool worker_unknown(struct worker *w, uint32_t sidecar_slot, struct str name) MUST_CHECK;
 
 enum drain_step {
 	DRAIN_ANNOUNCE, /* go on accepting; answer with Connection: close (lame duck) */
