@@ -2,6 +2,7 @@
 #include "plugin.h"
 
 extern const struct source_ops source_file;
+extern const struct registry_ops registry_dns;
 
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
@@ -9,5 +10,6 @@ const struct source_ops *const plugin_sources[] = {
 };
 
 const struct registry_ops *const plugin_registries[] = {
+	&registry_dns,
 	NULL,
 };
