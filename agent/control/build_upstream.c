@@ -138,12 +138,19 @@ static bool same_policy(const struct spec_policy *a, const struct spec_policy *b
 	       a->retry_safe == b->retry_safe;
 }
 
+static bool same_balancing(const struct spec_upstream *a, const struct spec_upstream *b)
+{
+	return memcmp(&a->balancing, &b->balancing, sizeof(a->balancing)) == 0 && a->hash_kind == b->hash_kind &&
+	       str_eq(a->hash_name, b->hash_name) && str_eq(a->cookie, b->cookie) && str_eq(a->subset, b->subset) &&
+	       a->locality == b->locality;
+}
+
 static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
 	if (a->slot != b->slot || !str_eq(a->name, b->name) || a->kind != b->kind || a->mode != b->mode ||
 		a->port != b->port || !addr_eq(&a->handler, &b->handler) ||
 		!same_policy(&a->policy, &b->policy) || a->n_endpoints != b->n_endpoints ||
-		a->told != b->told)
+		a->told != b->told || !same_balancing(a, b))
 		return false;
 	for (uint32_t i = 0; i < a->n_endpoints; i++)
 		if (a->endpoints[i].slot != b->endpoints[i].slot ||
@@ -212,6 +219,10 @@ struct spec_upstream *build_upstream(
 		u->port = (uint16_t)options_of_u64(q->options, want->name, OPT_UPSTREAM_PORT);
 	u->mode = (uint8_t)mode_of(q->options, want->kind == UPSTREAM_HANDLER ? STR("") : subject);
 	fill_policy(&u->policy, q->options, subject);
+	if (!build_balance_options(u, q->options, subject)) {
+		upstream_free(u);
+		return NULL;
+	}
 	u->slot = slot_of(q, sidecar_slot, u);
 	struct spec_upstream *old = q->previous ? find_previous(q->previous, u) : NULL;
 	bool ok = u->slot != SLOT_NONE;
@@ -223,8 +234,12 @@ struct spec_upstream *build_upstream(
 		upstream_free(u);
 		return NULL;
 	}
-	if (!old || !same(old, u))
-		return u;
+	if (!old || !same(old, u)) {
+		if (build_balance(u, q, old))
+			return u;
+		upstream_free(u);
+		return NULL;
+	}
 	upstream_free(u);
 	old->refs++;
 	return old;

@@ -18,7 +18,38 @@ struct kind {
 struct slots {
 	struct arena keys;
 	struct kind sidecars, upstreams, endpoints;
+	void *memory; /* of cells and tallies; untouched pages cost nothing */
+	struct balance_cell *cells;
+	struct balance_tally *tallies;
+	uint64_t serial;
 };
+
+static bool make_cells(struct slots *s)
+{
+	size_t tallies = SLOTS_UPSTREAMS_MAX * sizeof(struct balance_tally);
+	s->memory = mem_zalloc(SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + _Alignof(struct balance_cell));
+	if (!s->memory)
+		return false;
+	uintptr_t at = ((uintptr_t)s->memory + _Alignof(struct balance_cell) - 1) & ~(uintptr_t)(_Alignof(struct balance_cell) - 1);
+	s->tallies = (struct balance_tally *)at;
+	s->cells = (struct balance_cell *)(at + tallies);
+	return true;
+}
+
+struct balance_cell *slots_cell(struct slots *s, uint32_t endpoint)
+{
+	return &s->cells[endpoint];
+}
+
+struct balance_tally *slots_tally(struct slots *s, uint32_t upstream)
+{
+	return &s->tallies[upstream];
+}
+
+uint64_t slots_serial(struct slots *s)
+{
+	return ++s->serial;
+}
 
 static void kind_init(struct kind *k, uint32_t max, uint64_t seed)
 {
@@ -30,7 +61,8 @@ struct slots *slots_new(struct err *err)
 {
 	struct rng r;
 	struct slots *s = mem_zalloc(sizeof(*s));
-	if (!s) {
+	if (!s || !make_cells(s)) {
+		mem_free(s);
 		err_set(err, "out of memory");
 		return NULL;
 	}
@@ -50,6 +82,7 @@ void slots_free(struct slots *s)
 	table_release(&s->upstreams.table);
 	table_release(&s->endpoints.table);
 	arena_release(&s->keys);
+	mem_free(s->memory);
 	mem_free(s);
 }
 

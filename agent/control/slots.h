@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "net/addr.h"
+#include "proxy/outlier.h"
 
 #define SLOTS_SIDECARS_MAX 256u
 #define SLOTS_UPSTREAMS_MAX 4096u
@@ -19,6 +20,11 @@ struct slots;
 
 struct slots *slots_new(struct err *err) MUST_CHECK;
 void slots_free(struct slots *s); /* NULL is fine */
+
+/* What workers and control share of an endpoint, of an upstream: lives as long as its slot. The slot must have been given. */
+struct balance_cell *slots_cell(struct slots *s, uint32_t endpoint);
+struct balance_tally *slots_tally(struct slots *s, uint32_t upstream);
+uint64_t slots_serial(struct slots *s); /* 1, 2, 3 …: never the same twice */
 
 uint32_t slots_sidecar(struct slots *s, struct str name);
 uint32_t slots_upstream(struct slots *s, uint32_t sidecar, struct str name);

@@ -49,6 +49,7 @@ static void reset_target(struct exchange *x)
 	x->n_addrs = x->next_addr = 0;
 	x->a = (struct attempt){ 0 };
 	x->n_attempts = x->n_connects = x->n_tried = 0;
+	x->sticky = 0;
 	x->park_until = 0;
 }
 
@@ -59,7 +60,7 @@ static void reset_flags(struct exchange *x)
 	x->admitted = x->counted = x->tunnel_wanted = x->connect = x->tcp = false;
 	x->request_done = x->head_down = x->response_done = false;
 	x->close_down = x->cut = x->retried_safe = x->upgraded = false;
-	x->is_parked = x->park_over = x->prepared = false;
+	x->is_parked = x->was_parked = x->park_over = x->prepared = false;
 	x->id[0] = '\0';
 }
 
@@ -96,9 +97,9 @@ void exchange_drop_attempt(struct exchange *x, bool clean)
 		resolve_cancel(x->a.query);
 		x->a.query = NULL;
 	}
+	attempt_end(x, BALANCE_CANCELLED);
 	if (!x->a.o)
 		return;
-	count_sub(&x->a.ep->c.active, 1);
 	x->up_ops->leave(x, clean);
 	x->a.o = NULL;
 }
@@ -224,8 +225,7 @@ static enum step_result step_connect(struct exchange *x)
 	a->reused = a->o != NULL;
 	a->ep->last_used = now;
 	count(x->sc, COUNTER_ATTEMPTS);
-	count_add(&a->ep->c.attempts, 1);
-	count_add(&a->ep->c.active, 1);
+	attempt_begin(x);
 	if (a->o) {
 		count(x->sc, COUNTER_REUSES);
 		origin_attach(a->o, x);
@@ -288,6 +288,7 @@ void exchange_reroute(struct exchange *x)
 	x->admitted = false;
 	x->upstream = NULL;
 	x->wup = NULL;
+	x->n_tried = 0; /* of another spec, perhaps */
 	x->step = STEP_ROUTE;
 	exchange_run(x);
 }
@@ -403,6 +404,7 @@ static bool response_upgrade(struct exchange *x)
 		exchange_answer(x, REASON_BAD_RESPONSE);
 		return false;
 	}
+	attempt_answered(x);
 	x->status = 101;
 	x->head_down = x->upgraded = true;
 	if (!x->down->head(x)) {
@@ -424,6 +426,7 @@ bool exchange_response_head(struct exchange *x)
 		return response_interim(x);
 	if (x->res.first[FIELD_X_OUTRIDER_MARK] && exchange_retry_unsent(x))
 		return false;
+	attempt_answered(x);
 	x->status = x->res.status;
 	x->head_down = true;
 	if (!x->request_done)
@@ -451,6 +454,7 @@ void exchange_response_moved(struct exchange *x)
 void exchange_response_failed(struct exchange *x, enum reason why)
 {
 	record_attempt_failed(x, why, 0);
+	attempt_end(x, why == REASON_NO_MEMORY ? BALANCE_CANCELLED : BALANCE_FAILED);
 	cut(x, why);
 }
 

@@ -302,6 +302,24 @@ static void put_status_line(struct pen *w, const struct head *h)
 	PUT(w, "\r\n");
 }
 
+/* A client without the cookie, or with that of an instance that did not answer this time, is told whom it belongs to. */
+static void put_sticky(struct pen *w, const struct exchange *x)
+{
+	if (!x->upstream->cookie.n || !x->a.balanced || x->res.status < 200)
+		return;
+	uint64_t id = x->upstream->balance.ids[x->a.ticket.index];
+	char hex[16];
+	if (id == x->sticky)
+		return;
+	for (unsigned i = 0; i < sizeof(hex); i++)
+		hex[i] = "0123456789abcdef"[id >> (60 - 4 * i) & 15];
+	PUT(w, "Set-Cookie: ");
+	put_str(w, x->upstream->cookie);
+	PUT(w, "=");
+	put(w, hex, sizeof(hex));
+	PUT(w, "; Path=/; HttpOnly; SameSite=Lax\r\n");
+}
+
 bool forward_response_head(struct exchange *x)
 {
 	struct head *h = &x->res;
@@ -316,6 +334,7 @@ bool forward_response_head(struct exchange *x)
 	struct pen w = { to, to + size, false };
 	put_status_line(&w, h);
 	put_response_framing(&w, x);
+	put_sticky(&w, x);
 	put_fields(&w, h);
 	PUT(&w, "\r\n");
 	outq_commit(&x->down_flow.q, (size_t)(w.p - to));

@@ -135,7 +135,9 @@ enum park_result park(struct exchange *x, struct str name, usec limit, bool pati
 		return PARK_FULL;
 	if (!x->park_until)
 		x->park_until = now + limit;
-	x->is_parked = true;
+	if (!x->was_parked)
+		count(sc, COUNTER_PARKED);
+	x->is_parked = x->was_parked = true;
 	sc->n_parked++;
 	list_append(&n->waiting, &x->parked);
 	timer_init(&x->park_timer, on_limit, x);

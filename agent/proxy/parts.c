@@ -33,7 +33,7 @@ struct wupstream *part_upstream(struct worker *w, uint32_t slot)
 	if (u || !(u = mem_zalloc(sizeof(*u))))
 		return u;
 	u->slot = slot;
-	u->turn = (uint32_t)rng_next(&w->rng); /* workers and agents do not begin in step */
+	balance_part_init(&u->balance, w->stats, &w->rng);
 	list_init(&u->dynamic);
 	SLOT_SET(w->upstreams, slot, u);
 	return u;
@@ -77,8 +77,10 @@ struct wendpoint *part_endpoint(struct worker *w, struct wupstream *up, const st
 	struct wendpoint *e = SLOT_GET(w->endpoints, s->slot);
 	if (e) {
 		e->gone = false;
-		if (!addr_eq(&e->addr, &s->addr))
+		if (!addr_eq(&e->addr, &s->addr)) {
 			renew_endpoint(e, up, &s->addr);
+			w->stats[s->slot] = (struct balance_stat){ 0 };
+		}
 		return e;
 	}
 	if (!(e = make_endpoint(up, &s->addr)))

@@ -81,7 +81,7 @@ struct wendpoint {
 
 struct wupstream {
 	uint32_t slot;
-	uint32_t turn;        /* round robin */
+	struct balance_part balance;
 	uint32_t n_dynamic;
 	struct list dynamic;  /* wendpoint.link, most recently used first */
 	bool handler_own;     /* HANDLER: it answered at the caller's address once, so loopback is never tried again */
@@ -100,6 +100,7 @@ struct worker {
 	struct wsidecar *_Atomic *sidecars;   /* by slot; set once, read by control */
 	struct wupstream *_Atomic *upstreams;
 	struct wendpoint *_Atomic *endpoints;
+	struct balance_stat *stats;           /* by endpoint slot */
 	struct list dead_clients, dead_origins; /* closed in this turn, freed at its end */
 	struct list ready;        /* clients with pipelined bytes to look at in this turn */
 	struct list tunnels;

@@ -16,6 +16,7 @@
 #include "http/h1.h"
 #include "net/addr.h"
 #include "plugin.h"
+#include "proxy/balance_build.h"
 
 enum mode { MODE_ON, MODE_OBSERVE, MODE_OFF };
 
@@ -35,6 +36,8 @@ enum upstream_kind {
 	UPSTREAM_LOCAL,   /* localhost:port of this namespace, asked for through 4140 */
 	UPSTREAM_EXTERNAL /* egress */
 };
+
+enum hash_kind { HASH_CLIENT, HASH_HEADER, HASH_COOKIE, HASH_QUERY };
 
 struct spec_endpoint {
 	uint32_t slot;
@@ -68,6 +71,13 @@ struct spec_upstream {
 	uint32_t n_endpoints;
 	struct spec_endpoint *endpoints; /* sorted by address when a registry tells them */
 	const char *source;              /* who tells them: "eureka:http://…"; NULL: the options */
+	struct balance_options balancing; /* what `balance` was built from, serial 0 */
+	struct balance_spec balance;
+	uint8_t hash_kind;    /* enum hash_kind: the key of RING_HASH */
+	struct str hash_name; /* of the header, cookie or query parameter */
+	struct str cookie;    /* sticky sessions: the cookie's name; empty: none */
+	struct str subset;    /* outrider.upstream.<s>.subset as it was written */
+	bool locality;
 	void *told;                      /* control's: keeps what `info` and `source` point to */
 };
 

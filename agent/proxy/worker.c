@@ -72,7 +72,8 @@ static bool make_tables(struct worker *w)
 	w->sidecars = mem_zarray(w->cfg.max_sidecars, sizeof(w->sidecars[0]));
 	w->upstreams = mem_zarray(w->cfg.max_upstreams, sizeof(w->upstreams[0]));
 	w->endpoints = mem_zarray(w->cfg.max_endpoints, sizeof(w->endpoints[0]));
-	return w->sidecars && w->upstreams && w->endpoints;
+	w->stats = mem_zarray(w->cfg.max_endpoints, sizeof(w->stats[0]));
+	return w->sidecars && w->upstreams && w->endpoints && w->stats;
 }
 
 struct worker *worker_new(const struct worker_config *cfg, struct err *err)
@@ -209,6 +210,7 @@ void worker_free(struct worker *w)
 	mem_free(w->sidecars);
 	mem_free(w->upstreams);
 	mem_free(w->endpoints);
+	mem_free(w->stats);
 	mem_free(w);
 }
 
