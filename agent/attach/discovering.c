@@ -21,6 +21,7 @@ struct called {
 		uint64_t requests;
 	} *seen;
 	size_t n_seen;
+	uint64_t met; /* hellos of agents so far: what they say changes how is balanced */
 	usec last; /* spec built */
 	struct timer gap;
 };
@@ -99,16 +100,31 @@ static void on_respec(struct mail *m)
 		timer_set(p->loop, &p->called->gap, next);
 }
 
+static void post_respec(struct process *p)
+{
+	if (p->respec_posted)
+		return;
+	p->respec_posted = true;
+	loop_post(p->loop, &p->respec);
+}
+
 static void on_changed(void *arg, struct str service)
 {
 	struct process *p = arg;
 	const struct endpoint_set *set = discovery_set(p->discovery, service);
 	if (set && !is_named(reload_options(p->reload), service) && !add_called(p->called, service))
 		log_write(&p->log, LEVEL_WARN, "discovery", "more services are called than are taken, or memory is short", NULL);
-	if (p->respec_posted)
+	post_respec(p);
+}
+
+void discovering_met(void *arg, const struct addr *endpoint, struct str hello)
+{
+	struct process *p = arg;
+	struct str before = discovery_hello(p->discovery, endpoint);
+	if (str_eq(before, hello) || !discovery_met(p->discovery, endpoint, hello))
 		return;
-	p->respec_posted = true;
-	loop_post(p->loop, &p->respec);
+	p->called->met++;
+	post_respec(p);
 }
 
 static void on_unknown(void *arg, struct str service)
@@ -200,6 +216,7 @@ struct build_request discovering_request(struct process *p, const struct options
 		.discovery = p->discovery,
 		.called = p->called->names,
 		.n_called = p->called->n,
+		.met = p->called->met,
 	};
 }
 

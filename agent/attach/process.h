@@ -122,6 +122,8 @@ struct build_request discovering_request(struct process *p, const struct options
 void discovering_names(struct process *p, const struct options *o);
 /* worker_config.wanted */
 void discovering_wanted(void *arg, unsigned worker, uint32_t sidecar, struct str name);
+/* worker_config.met */
+void discovering_met(void *arg, const struct addr *endpoint, struct str hello);
 void discovering_stop(struct process *p);
 
 /* --- leaving.c --------------------------------------------------------------------------------------------- */

@@ -43,6 +43,7 @@ static bool start_worker(struct process *p, unsigned index, struct err *err)
 		.control = p->loop,
 		.released = on_released,
 		.wanted = discovery_asks(p->discovery) ? discovering_wanted : NULL,
+		.met = discovering_met,
 		.arg = p,
 	};
 	struct worker *w = worker_new(&cfg, err);

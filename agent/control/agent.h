@@ -52,6 +52,7 @@ void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_su
 
 struct endpoint_sum {
 	uint64_t attempts, failures, active, idle, connects;
+	double cost; /* µs, mean over the workers that know it; 0: unknown */
 	struct last_error_sum last;
 };
 void agent_sum_endpoint(const struct agent *a, uint32_t slot, struct endpoint_sum *ret);

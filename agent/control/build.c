@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct builder { /* one run of build_spec() */
 	const struct build_request *q;
@@ -43,6 +44,51 @@ static bool put_identity(struct builder *b)
 	s->mode = (uint8_t)options_u64(b->o, OPT_MODE);
 	s->slot = slots_sidecar(b->q->slots, b->q->identity.n ? b->q->identity : s->service);
 	return s->slot != SLOT_NONE;
+}
+
+/* key=value for a hello: what has no place in its grammar becomes '_'. */
+static void add_word(struct text *t, const char *key, struct str value)
+{
+	if (value.n == 0)
+		return;
+	text_fmt(t, "%s%s=", t->n ? ";" : "", key);
+	for (size_t i = 0; i < value.n; i++) {
+		char c = value.p[i];
+		text_char(t, c <= ' ' || c > '~' || c == ';' || c == '=' || c == ',' ? '_' : c);
+	}
+}
+
+/* What other agents are told (proxy/hello.h): the own metadata as they are written, then what we know. */
+static bool put_hello(struct builder *b)
+{
+	struct str meta = options_text(b->o, OPT_META), item;
+	char host[256] = "";
+	struct str node = options_text(b->o, OPT_NODE);
+	struct text t;
+
+	if (b->s->is_edge)
+		b->s->hello = STR("service=edge;v=1");
+	if (b->s->is_edge)
+		return true;
+	if (node.n == 0 && gethostname(host, sizeof(host) - 1) == 0)
+		node = str_of(host);
+	text_init(&t, 8192); /* more than the options can say, so only memory can be short */
+	add_word(&t, "service", b->s->service);
+	add_word(&t, "node", node);
+	add_word(&t, "zone", options_text(b->o, OPT_ZONE));
+	add_word(&t, "v", STR("1"));
+	while (option_item_next(&meta, &item)) {
+		size_t equals = str_find(item, '=');
+		char key[64];
+		if (equals != SIZE_MAX && str_copy(str_make(item.p, equals), key, sizeof(key)))
+			add_word(&t, key, str_make(item.p + equals + 1, item.n - equals - 1));
+	}
+	if (t.failed)
+		b->s->hello = str_make(NULL, 0);
+	else /* too long for a hello: what can be said */
+		b->s->hello = t.n > HELLO_MAX ? STR("v=1") : arena_str(&b->s->arena, text_str(&t));
+	text_release(&t);
+	return b->s->hello.p != NULL;
 }
 
 static bool put_via(struct builder *b)
@@ -393,6 +439,7 @@ static bool put_routes(struct builder *b)
 /* In the order in which one needs the other. */
 static const build_fn steps[] = {
 	put_identity,
+	put_hello,
 	put_via,
 	put_limits,
 	put_forward,

@@ -32,6 +32,7 @@ struct build_request {
 	const struct str
 		*called; /* sorted names of services that no option names, but that were called and found */
 	size_t n_called;
+	uint64_t met;                        /* grows when an agent said something new of itself: balancing is made anew */
 };
 
 /* NULL and err when memory or slots are short, or the options were never checked. */

@@ -2,6 +2,7 @@
 #include "control/build_int.h"
 
 #include "base/mem.h"
+#include "control/met.h"
 #include "control/option_value.h"
 
 #include <unistd.h>
@@ -101,10 +102,11 @@ static uint32_t read_subsets(struct str list, struct subset at[BALANCE_SETS_MAX 
 }
 
 /* The first subset that the endpoint belongs to; what belongs to none is in the last one. */
-static uint8_t subset_of(const struct subset *at, uint32_t n, const struct registry_endpoint *e)
+static uint8_t subset_of(const struct subset *at, uint32_t n, const struct registry_endpoint *e, struct str hello)
 {
-	for (uint32_t i = 0; e && i < n; i++)
-		if (str_eq(endpoint_meta(e, at[i].key), at[i].value))
+	for (uint32_t i = 0; i < n; i++)
+		if ((e && str_eq(endpoint_meta(e, at[i].key), at[i].value)) ||
+		    str_eq(met_value(hello, at[i].key), at[i].value))
 			return (uint8_t)i;
 	return (uint8_t)n;
 }
@@ -124,11 +126,15 @@ static void find_place(struct place *p, const struct options *o)
 		p->node = str_of(p->host);
 }
 
-static uint8_t tier_of(const struct place *p, const struct registry_endpoint *e)
+/* By what its registry says, else by what its agent said. */
+static uint8_t tier_of(const struct place *p, const struct registry_endpoint *e, struct str hello)
 {
-	if (e && e->node.n && str_eq(e->node, p->node))
+	struct str node = e && e->node.n ? e->node : met_value(hello, STR("node"));
+	struct str zone = e && e->zone.n ? e->zone : met_value(hello, STR("zone"));
+
+	if (node.n && str_eq(node, p->node))
 		return BALANCE_SAME_NODE;
-	if (e && p->zone.n && str_eq(e->zone, p->zone))
+	if (p->zone.n && str_eq(zone, p->zone))
 		return BALANCE_SAME_ZONE;
 	return BALANCE_ELSEWHERE;
 }
@@ -202,10 +208,11 @@ bool build_balance(struct spec_upstream *u, const struct build_request *q, const
 	find_place(&here, q->options);
 	for (uint32_t i = 0; i < u->n_endpoints; i++) {
 		const struct spec_endpoint *e = &u->endpoints[i];
+		struct str hello = discovery_hello(q->discovery, &e->addr);
 		m[i] = (struct balance_member){ .text = str_of(e->text), .slot = e->slot,
 			.weight = e->info ? e->info->weight : 100,
-			.tier = u->locality ? tier_of(&here, e->info) : (uint8_t)BALANCE_ELSEWHERE,
-			.set = subset_of(subsets, n_subsets, e->info),
+			.tier = u->locality ? tier_of(&here, e->info, hello) : (uint8_t)BALANCE_ELSEWHERE,
+			.set = subset_of(subsets, n_subsets, e->info, hello),
 			.cell = slots_cell(q->slots, e->slot) };
 	}
 	b.n_sets = n_subsets + 1;

@@ -44,6 +44,16 @@ static bool has_endpoint(const struct spec_upstream *u, const struct addr *a)
 	return false;
 }
 
+/* Does an agent stand there? */
+static enum endpoint_agent agent_at(const struct addr *a, const struct registry_endpoint *info)
+{
+	if (info && endpoint_meta(info, STR("outrider")).p)
+		return ENDPOINT_AGENT;
+	if (a->sa.sa_family == AF_UNIX)
+		return ENDPOINT_PLAIN;
+	return addr_port(a) == 0 || addr_port(a) == AGENT_PORT ? ENDPOINT_MAYBE : ENDPOINT_PLAIN;
+}
+
 static bool add_endpoints(struct spec_upstream *u, struct str list, uint32_t n, struct slots *slots)
 {
 	struct str item;
@@ -64,6 +74,7 @@ static bool add_endpoints(struct spec_upstream *u, struct str list, uint32_t n, 
 		addr_text(&a, text);
 		struct spec_endpoint *e = &u->endpoints[u->n_endpoints];
 		e->addr = a;
+		e->agent = (uint8_t)agent_at(&a, NULL);
 		e->text = arena_z(&u->arena, str_of(text));
 		e->slot = slots_endpoint(slots, u->slot, &a);
 		if (!e->text || e->slot == SLOT_NONE)
@@ -103,8 +114,11 @@ static bool add_told(struct spec_upstream *u, struct endpoint_set *set, const st
 		const struct spec_endpoint *had = former_endpoint(old, &at, &set->at[i].addr);
 		e->addr = set->at[i].addr;
 		e->info = &set->at[i];
-		if (!had)
+		e->agent = (uint8_t)agent_at(&e->addr, e->info);
+		if (!had && addr_port(&e->addr))
 			addr_text(&e->addr, text);
+		else if (!had)
+			addr_ip_text(&e->addr, text);
 		e->text = arena_z(&u->arena, str_of(had ? had->text : text));
 		e->slot = had ? had->slot : slots_endpoint(slots, u->slot, &e->addr);
 		if (!e->text || e->slot == SLOT_NONE)
@@ -142,7 +156,7 @@ static bool same_balancing(const struct spec_upstream *a, const struct spec_upst
 {
 	return memcmp(&a->balancing, &b->balancing, sizeof(a->balancing)) == 0 && a->hash_kind == b->hash_kind &&
 	       str_eq(a->hash_name, b->hash_name) && str_eq(a->cookie, b->cookie) && str_eq(a->subset, b->subset) &&
-	       a->locality == b->locality;
+	       a->locality == b->locality && a->met == b->met;
 }
 
 static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
@@ -219,6 +233,7 @@ struct spec_upstream *build_upstream(
 		u->port = (uint16_t)options_of_u64(q->options, want->name, OPT_UPSTREAM_PORT);
 	u->mode = (uint8_t)mode_of(q->options, want->kind == UPSTREAM_HANDLER ? STR("") : subject);
 	fill_policy(&u->policy, q->options, subject);
+	u->met = service ? q->met : 0;
 	if (!build_balance_options(u, q->options, subject)) {
 		upstream_free(u);
 		return NULL;

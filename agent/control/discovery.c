@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "base/table.h"
 #include "control/nearest.h"
+#include "control/met.h"
 #include "control/option_value.h"
 #include "control/sources.h"
 #include "net/timer.h"
@@ -44,6 +45,7 @@ struct discovery {
 	usec hold, idle;
 	struct resolver *resolver; /* owned; DNS only */
 	struct table table;        /* name to struct service */
+	struct met *met;           /* owned; what agents said */
 	struct list services;
 	struct timer tick;
 	size_t n;
@@ -417,9 +419,10 @@ struct discovery *discovery_open(const struct discovery_config *config, struct e
 	d->idle = options_duration(config->options, OPT_REGISTRY_IDLE);
 	rng_seed_os(&rng);
 	table_init(&d->table, REGISTRY_SERVICES_MAX, rng_next(&rng));
+	d->met = met_new();
 	list_init(&d->services);
 	timer_init(&d->tick, on_tick, d);
-	bool ok = true;
+	bool ok = d->met || err_set(err, "out of memory");
 	while (ok && option_item_next(&rest, &item))
 		ok = open_one(d, item, err);
 	if (!ok) {
@@ -449,11 +452,22 @@ void discovery_close(struct discovery *d)
 		mem_free((char *)(uintptr_t)s->name.p);
 		mem_free(s);
 	}
+	met_release(d->met);
 	table_release(&d->table);
 	loop_turn(d->cfg.loop, false); /* mail of threads that ended */
 	if (d->resolver)
 		resolver_free(d->resolver);
 	mem_free(d);
+}
+
+bool discovery_met(struct discovery *d, const struct addr *a, struct str hello)
+{
+	return met_put(d->met, a, hello);
+}
+
+struct str discovery_hello(const struct discovery *d, const struct addr *a)
+{
+	return d ? met_get(d->met, a) : str_make(NULL, 0);
 }
 
 size_t discovery_count(const struct discovery *d)

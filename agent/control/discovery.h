@@ -52,6 +52,11 @@ bool discovery_announce(struct discovery *d, const struct registry_instance *sel
 /* Takes it back everywhere; done is called once, when all know or gave up (2 s). */
 void discovery_withdraw(struct discovery *d, struct str id, void (*done)(void *arg), void *arg);
 
+/* What the agent at an address said of itself (proxy/hello.h), whatever registry knows the address. Copied; the newest counts.
+ * false: no memory or too many. */
+bool discovery_met(struct discovery *d, const struct addr *a, struct str hello) MUST_CHECK;
+struct str discovery_hello(const struct discovery *d, const struct addr *a); /* {NULL, 0}: nothing */
+
 struct discovery_view { /* of one registry, for /upstreams and /stats */
 	const char *name, *trouble;
 	size_t services, endpoints;

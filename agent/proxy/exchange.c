@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "proxy/client.h"
+#include "proxy/hello.h"
 #include "proxy/origin.h"
 #include "proxy/park.h"
 #include "proxy/steps.h"
@@ -60,7 +61,7 @@ static void reset_flags(struct exchange *x)
 	x->admitted = x->counted = x->tunnel_wanted = x->connect = x->tcp = false;
 	x->request_done = x->head_down = x->response_done = false;
 	x->close_down = x->cut = x->retried_safe = x->upgraded = false;
-	x->is_parked = x->was_parked = x->park_over = x->prepared = false;
+	x->is_parked = x->was_parked = x->greet = x->port_given = x->park_over = x->prepared = false;
 	x->id[0] = '\0';
 }
 
@@ -161,6 +162,8 @@ static enum step_result step_begin(struct exchange *x)
 		return refuse(x, REASON_BODY_TOO_LARGE);
 	if (forward_looped(x))
 		return refuse(x, REASON_LOOP);
+	if (x->req.first[FIELD_X_OUTRIDER_HELLO] && hello_is_foreign(x))
+		return refuse(x, REASON_WRONG_SERVICE);
 	return CONTINUE;
 }
 
@@ -217,15 +220,18 @@ static enum step_result step_connect(struct exchange *x)
 	struct attempt *a = &x->a;
 	usec now = loop_now(x->w->loop);
 
-	x->n_attempts++;
-	a->started = now;
+	if (!a->begun) { /* else: an agent was looked for where none stands */
+		x->n_attempts++;
+		a->started = now;
+		attempt_begin(x);
+		count(x->sc, COUNTER_ATTEMPTS);
+	}
 	a->err = 0;
 	a->sent_before = x->up.q.sent;
-	a->o = x->connect ? NULL : pool_take(x->w, a->ep, now, must_not_repeat(x));
+	struct addr to = hello_address(x);
+	a->o = x->connect ? NULL : pool_take(x->w, a->ep, addr_port(&to), now, must_not_repeat(x));
 	a->reused = a->o != NULL;
 	a->ep->last_used = now;
-	count(x->sc, COUNTER_ATTEMPTS);
-	attempt_begin(x);
 	if (a->o) {
 		count(x->sc, COUNTER_REUSES);
 		origin_attach(a->o, x);
@@ -424,6 +430,7 @@ bool exchange_response_head(struct exchange *x)
 		return response_upgrade(x);
 	if (x->res.status < 200)
 		return response_interim(x);
+	hello_learn(x);
 	if (x->res.first[FIELD_X_OUTRIDER_MARK] && exchange_retry_unsent(x))
 		return false;
 	attempt_answered(x);

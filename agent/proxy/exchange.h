@@ -112,6 +112,8 @@ struct exchange {
 	bool cut;                    /* the response could not be completed */
 	bool retried_safe;           /* the one repetition of a safe request is used up */
 	bool is_parked, was_parked, park_over; /* waits for discovery; waited as long as it may */
+	bool greet;                  /* inbound: the caller is an agent that said hello */
+	bool port_given;             /* the target named a port */
 	bool prepared;               /* forward_prepare() is done */
 	bool upgraded;               /* became a tunnel: the sessions belong to it now */
 	char id[33];                 /* request id, "" until made */

@@ -1,9 +1,10 @@
 /* Heads as they are sent on: hop-by-hop fields out, framing of our own, and what the agent adds. */
 #include "proxy/client.h"
+#include "proxy/hello.h"
 #include "proxy/origin.h"
 #include "proxy/steps.h"
 
-#define ADDED_MAX 1024 /* bytes that fields of ours may take beside copied values */
+#define ADDED_MAX (1024 + HELLO_MAX) /* bytes that fields of ours may take beside copied values */
 
 /* A cursor that cannot run over: `full` is asked once at the end. */
 struct pen {
@@ -208,6 +209,14 @@ static void put_added(struct pen *w, struct exchange *x)
 		put(w, x->id, 32);
 		PUT(w, "\r\n");
 	}
+	if (hello_is_due(x)) {
+		PUT(w, "X-Outrider-Hello: to=");
+		put_str(w, x->upstream->name);
+		PUT(w, ";");
+		put_str(w, exchange_spec(x)->hello);
+		PUT(w, "\r\n");
+		x->a.o->said_hello = true;
+	}
 	if (exchange_spec(x)->forward.set & FORWARD_VIA) {
 		put(w, x->req.minor ? "Via: 1.1 " : "Via: 1.0 ", 9);
 		put(w, x->l->via, strlen(x->l->via));
@@ -335,6 +344,11 @@ bool forward_response_head(struct exchange *x)
 	put_status_line(&w, h);
 	put_response_framing(&w, x);
 	put_sticky(&w, x);
+	if (x->greet && h->status >= 200) {
+		PUT(&w, "X-Outrider-Hello: ");
+		put_str(&w, exchange_spec(x)->hello);
+		PUT(&w, "\r\n");
+	}
 	put_fields(&w, h);
 	PUT(&w, "\r\n");
 	outq_commit(&x->down_flow.q, (size_t)(w.p - to));

@@ -63,6 +63,7 @@ static void renew_endpoint(struct wendpoint *e, struct wupstream *up, const stru
 
 	pool_clear(e);
 	e->generation++;
+	e->hello_hash = 0;
 	e->up = up;
 	e->addr = *a;
 	addr_text(a, text);
@@ -79,12 +80,14 @@ struct wendpoint *part_endpoint(struct worker *w, struct wupstream *up, const st
 		e->gone = false;
 		if (!addr_eq(&e->addr, &s->addr)) {
 			renew_endpoint(e, up, &s->addr);
+			e->agent = s->agent;
 			w->stats[s->slot] = (struct balance_stat){ 0 };
 		}
 		return e;
 	}
 	if (!(e = make_endpoint(up, &s->addr)))
 		return NULL;
+	e->agent = s->agent;
 	SLOT_SET(w->endpoints, s->slot, e);
 	return e;
 }

@@ -72,6 +72,9 @@ struct wendpoint {
 	usec idle_age;         /* peer closes idle connections after that long, as seen; USEC_NEVER: not seen */
 	usec last_used;
 	bool dynamic;
+	uint8_t agent;         /* enum endpoint_agent, as this worker saw it */
+	usec absent_until;     /* ENDPOINT_ABSENT: then it is looked for again */
+	uint64_t hello_hash;   /* of what its agent said last */
 	bool gone;             /* not in the spec any more: nothing is pooled */
 	uint32_t generation;   /* grows when the slot gets another address: older connections are not pooled */
 	struct endpoint_counters c;

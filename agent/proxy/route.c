@@ -156,6 +156,7 @@ static enum reason route_outbound(struct exchange *x)
 		return REASON_BAD_TARGET;
 	if (!authority_split(authority, &t.host, &t.port))
 		return REASON_BAD_HOST;
+	x->port_given = t.port != 0;
 	if (t.port == 0)
 		t.port = 80;
 	t.is_ip = addr_parse_ip(t.host, t.port, &t.addr);
@@ -172,25 +173,6 @@ static enum reason route_outbound(struct exchange *x)
 }
 
 /* --- the edge ------------------------------------------------------------------------------------------------------ */
-
-static bool host_matches(const struct spec_route *r, struct str host)
-{
-	if (r->host.n == 0 || str_ieq(r->host, host))
-		return true;
-	return r->host.n > 2 && r->host.p[0] == '*' && host.n >= r->host.n &&
-	       str_ieq(str_make(r->host.p + 1, r->host.n - 1),
-		       str_make(host.p + host.n - (r->host.n - 1), r->host.n - 1));
-}
-
-/* Whole segments: "/a" matches "/a", "/a/b", "/a?q", not "/ab". */
-static bool prefix_matches(struct str prefix, struct str path)
-{
-	if (!str_starts(path, prefix))
-		return false;
-	if (path.n == prefix.n || prefix.p[prefix.n - 1] == '/')
-		return true;
-	return path.p[prefix.n] == '/' || path.p[prefix.n] == '?';
-}
 
 static bool rewrite_path(struct exchange *x, const struct spec_route *r)
 {
@@ -230,7 +212,7 @@ static enum reason route_edge(struct exchange *x)
 		return REASON_BAD_PATH;
 	for (uint32_t i = 0; i < s->n_routes; i++) {
 		const struct spec_route *r = &s->routes[i];
-		if (!host_matches(r, x->host) || !prefix_matches(r->prefix, x->path))
+		if (!spec_route_matches(r, x->host, x->path))
 			continue;
 		if (!rewrite_path(x, r))
 			return REASON_NO_MEMORY;

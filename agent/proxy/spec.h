@@ -37,12 +37,22 @@ enum upstream_kind {
 	UPSTREAM_EXTERNAL /* egress */
 };
 
+enum endpoint_agent { /* does an agent stand at the endpoint? */
+	ENDPOINT_PLAIN,  /* its port is written, and it is no agent's: never asked */
+	ENDPOINT_MAYBE,  /* port 4143, or none given: tried */
+	ENDPOINT_AGENT,  /* it said hello, or its registry says so */
+	ENDPOINT_ABSENT  /* none answered; tried again after a while */
+};
+#define AGENT_PORT 4143
+#define HELLO_MAX 512u /* bytes of what one agent says of itself */
+
 enum hash_kind { HASH_CLIENT, HASH_HEADER, HASH_COOKIE, HASH_QUERY };
 
 struct spec_endpoint {
 	uint32_t slot;
 	struct addr addr;
 	const char *text;                     /* "10.0.0.5:8080", as in /upstreams */
+	uint8_t agent; /* enum endpoint_agent, as far as control knows */
 	const struct registry_endpoint *info; /* what its registry says; NULL: it is written in the options */
 };
 
@@ -73,6 +83,7 @@ struct spec_upstream {
 	const char *source;              /* who tells them: "eureka:http://…"; NULL: the options */
 	struct balance_options balancing; /* what `balance` was built from, serial 0 */
 	struct balance_spec balance;
+	uint64_t met;         /* build_request.met when it was built */
 	uint8_t hash_kind;    /* enum hash_kind: the key of RING_HASH */
 	struct str hash_name; /* of the header, cookie or query parameter */
 	struct str cookie;    /* sticky sessions: the cookie's name; empty: none */
@@ -140,6 +151,7 @@ struct spec_sidecar {
 	struct spec_limits limits;
 	struct spec_times times;
 	struct spec_forward forward;
+	struct str hello; /* what we say of ourselves to other agents; at most HELLO_MAX */
 	bool discovers; /* names that no upstream has may be services all the same: ask control before egress */
 	uint8_t egress; /* enum egress */
 	uint32_t n_egress_list;
@@ -161,5 +173,8 @@ struct spec_sidecar {
 
 /* Service with that name (any case; a final dot is ignored), or NULL. Binary search. */
 struct spec_upstream *spec_find_upstream(const struct spec_sidecar *s, struct str name);
+
+/* Does the route take that host and normalised path (its query may follow)? */
+bool spec_route_matches(const struct spec_route *r, struct str host, struct str path);
 
 #endif

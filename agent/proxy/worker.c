@@ -241,3 +241,14 @@ const struct endpoint_counters *worker_endpoint_counters(const struct worker *w,
 	const struct wendpoint *e = PART(w->endpoints, w->cfg.max_endpoints, slot);
 	return e ? &e->c : NULL;
 }
+
+const struct balance_stat *worker_balance_stat(const struct worker *w, uint32_t slot)
+{
+	return slot < w->cfg.max_endpoints ? &w->stats[slot] : NULL;
+}
+
+const struct balance_part *worker_balance_part(const struct worker *w, uint32_t slot)
+{
+	const struct wupstream *u = PART(w->upstreams, w->cfg.max_upstreams, slot);
+	return u ? &u->balance : NULL;
+}
