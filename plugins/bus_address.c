@@ -44,8 +44,9 @@ static bool parse_credentials(struct str s, struct bus_address *ret, struct err 
 	struct str user = str_make(s.p, colon == SIZE_MAX ? s.n : colon);
 
 	if (!decode(user, ret->user, sizeof(ret->user)) ||
-	    !decode(colon == SIZE_MAX ? STR("") : after(s, colon), ret->password, sizeof(ret->password)))
-		return err_set(err, "user or password before @ is too long, or has a bad %%-code (write %% as %%25)");
+		!decode(colon == SIZE_MAX ? STR("") : after(s, colon), ret->password, sizeof(ret->password)))
+		return err_set(err,
+			"user or password before @ is too long, or has a bad %%-code (write %% as %%25)");
 	return true;
 }
 
@@ -57,7 +58,8 @@ static bool parse_host(struct str s, struct bus_address *ret, struct err *err)
 
 	if (colon != SIZE_MAX && !(bracket && s.p[s.n - 1] == ']')) {
 		if (!str_u64(after(s, colon), &number) || number < 1 || number > 65535)
-			return err_set(err, "'%.*s' is no port (1 to 65535); " SHAPE, STR_ARG(after(s, colon)));
+			return err_set(
+				err, "'%.*s' is no port (1 to 65535); " SHAPE, STR_ARG(after(s, colon)));
 		ret->port = (uint16_t)number;
 		s.n = colon;
 	}
@@ -65,7 +67,8 @@ static bool parse_host(struct str s, struct bus_address *ret, struct err *err)
 		s = str_make(s.p + 1, s.n - 2);
 	else if (str_find(s, ':') != SIZE_MAX)
 		return err_set(err, "an IPv6 address stands in brackets; " SHAPE);
-	return (s.n > 0 && decode(s, ret->host, sizeof(ret->host))) || err_set(err, "the host is missing or too long; " SHAPE);
+	return (s.n > 0 && decode(s, ret->host, sizeof(ret->host))) ||
+	       err_set(err, "the host is missing or too long; " SHAPE);
 }
 
 bool bus_address_parse(struct str text, struct bus_address *ret, struct err *err)

@@ -17,7 +17,7 @@
 #define BUS_VHOST_MAX 256u
 
 struct bus_address {
-	char host[BUS_HOST_MAX]; /* without brackets */
+	char host[BUS_HOST_MAX];                             /* without brackets */
 	char user[BUS_USER_MAX], password[BUS_PASSWORD_MAX]; /* "": none said */
 	char vhost[BUS_VHOST_MAX];
 	uint16_t port;

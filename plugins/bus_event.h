@@ -27,7 +27,7 @@ struct bus_id { /* the known parts of one's own */
 };
 
 enum bus_verdict {
-	BUS_REFRESH,   /* read again */
+	BUS_REFRESH, /* read again */
 	BUS_FOR_OTHERS,
 	BUS_OTHER_TYPE,
 	BUS_NO_EVENT /* no JSON object, beyond a bound, or memory is short */

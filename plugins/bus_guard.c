@@ -34,7 +34,8 @@ static bool judge_head(struct bus_guard *g, struct err *err)
 
 	bool known = type == FRAME_HEARTBEAT || (type < 9 && sizes[type].max > 0);
 	if (!known || size < sizes[type].min || size > sizes[type].max || channel > BUS_CHANNEL_MAX)
-		return err_set(err, "it sends a frame that makes no sense (type %u, channel %u, %zu bytes)", type, channel, size);
+		return err_set(err, "it sends a frame that makes no sense (type %u, channel %u, %zu bytes)",
+			type, channel, size);
 	g->left = size + 1;
 	g->head_n = 0;
 	return true;

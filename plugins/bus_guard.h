@@ -12,8 +12,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define BUS_FRAME_MAX 16384u     /* bytes with head and end; what we ask for in the handshake */
-#define BUS_CHANNEL_MAX 2u       /* the highest number that we open */
+#define BUS_FRAME_MAX 16384u /* bytes with head and end; what we ask for in the handshake */
+#define BUS_CHANNEL_MAX 2u   /* the highest number that we open */
 #define BUS_GUARD_SETUP_MAX (1u << 20)
 
 struct bus_guard { /* zeroed: a fresh connection */

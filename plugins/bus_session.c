@@ -105,20 +105,32 @@ static bool refused(struct bus_session *s, enum step step, unsigned code, amqp_b
 
 	put_text(text, said);
 	if (step == LOGIN && code == AMQP_ACCESS_REFUSED)
-		return err_set(&s->why, "it refuses user and password: set outrider.spring-bus.username and .password "
-					"(guest may only log in from the broker's own machine)");
+		return err_set(&s->why,
+			"it refuses user and password: set outrider.spring-bus.username and .password "
+			"(guest may only log in from the broker's own machine)");
 	if (step == LOGIN && code == AMQP_NOT_ALLOWED)
-		return err_set(&s->why, "there is no virtual host %s, or the user may not use it: see what stands behind the port in "
-					"the address, and rabbitmqctl list_permissions", s->cfg.to->vhost);
+		return err_set(&s->why,
+			"there is no virtual host %s, or the user may not use it: see what stands behind the "
+			"port in "
+			"the address, and rabbitmqctl list_permissions",
+			s->cfg.to->vhost);
 	if (step == EXCHANGE && code == AMQP_PRECONDITION_FAILED)
-		return err_set(&s->why, "exchange %s is there, but not as Spring Cloud Bus has it (topic, durable): set "
-					"outrider.spring-bus.exchange, or delete it (%s)", s->cfg.exchange, text);
+		return err_set(&s->why,
+			"exchange %s is there, but not as Spring Cloud Bus has it (topic, durable): set "
+			"outrider.spring-bus.exchange, or delete it (%s)",
+			s->cfg.exchange, text);
 	if (step == EXCHANGE && code == AMQP_NOT_FOUND)
-		return err_set(&s->why, "there is no exchange %s, and the user may not make it: grant it configure on that name, or "
-					"start the config server's bus first", s->cfg.exchange);
+		return err_set(&s->why,
+			"there is no exchange %s, and the user may not make it: grant it configure on that "
+			"name, or "
+			"start the config server's bus first",
+			s->cfg.exchange);
 	if (code == AMQP_ACCESS_REFUSED)
-		return err_set(&s->why, "it refuses %s to this user: grant it configure and write on %s.anonymous.*, and read on that "
-					"and on %s (rabbitmqctl set_permissions)", step_names[step], s->cfg.exchange, s->cfg.exchange);
+		return err_set(&s->why,
+			"it refuses %s to this user: grant it configure and write on %s.anonymous.*, and "
+			"read on that "
+			"and on %s (rabbitmqctl set_permissions)",
+			step_names[step], s->cfg.exchange, s->cfg.exchange);
 	return err_set(&s->why, "it refuses %s: %u %s", step_names[step], code, text);
 }
 
@@ -129,9 +141,10 @@ static bool failed(struct bus_session *s, enum step step, int status)
 	if (status == AMQP_STATUS_HEARTBEAT_TIMEOUT)
 		return err_set(&s->why, "not a word for %u s", 2 * BUS_HEARTBEAT_S);
 	if (status == AMQP_STATUS_CONNECTION_CLOSED || status == AMQP_STATUS_SOCKET_ERROR ||
-	    status == AMQP_STATUS_SOCKET_CLOSED)
-		return err_set(&s->why, step == LOGIN ? "it closed the connection during the login: its log says why" :
-							"it closed the connection");
+		status == AMQP_STATUS_SOCKET_CLOSED)
+		return err_set(
+			&s->why, step == LOGIN ? "it closed the connection during the login: its log says why"
+					       : "it closed the connection");
 	return err_set(&s->why, "%s", amqp_error_string2(status));
 }
 
@@ -141,7 +154,8 @@ static bool fine(struct bus_session *s, enum step step, amqp_rpc_reply_t r, unsi
 	if (r.reply_type == AMQP_RESPONSE_NORMAL)
 		return true;
 	if (r.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION)
-		return failed(s, step, r.reply_type == AMQP_RESPONSE_NONE ? AMQP_STATUS_CONNECTION_CLOSED : r.library_error);
+		return failed(s, step,
+			r.reply_type == AMQP_RESPONSE_NONE ? AMQP_STATUS_CONNECTION_CLOSED : r.library_error);
 	if (r.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
 		const amqp_channel_close_t *m = r.reply.decoded;
 		if (code)
@@ -160,7 +174,7 @@ static bool fine(struct bus_session *s, enum step step, amqp_rpc_reply_t r, unsi
 static amqp_table_entry_t yes(const char *key)
 {
 	return (amqp_table_entry_t){ .key = amqp_cstring_bytes(key),
-				     .value = { .kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1 } };
+		.value = { .kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1 } };
 }
 
 /* Without the first a wrong password is a reset after 3 s; without the second nobody says that the queue is gone. */
@@ -170,7 +184,7 @@ static bool login(struct bus_session *s)
 	char name[160];
 	amqp_table_entry_t props[] = {
 		{ .key = amqp_cstring_bytes("capabilities"),
-		  .value = { .kind = AMQP_FIELD_KIND_TABLE, .value.table = { 2, can } } },
+			.value = { .kind = AMQP_FIELD_KIND_TABLE, .value.table = { 2, can } } },
 		{ .key = amqp_cstring_bytes("connection_name"), .value = { .kind = AMQP_FIELD_KIND_UTF8 } },
 	};
 	amqp_table_t table = { 2, props };
@@ -178,12 +192,13 @@ static bool login(struct bus_session *s)
 
 	snprintf(name, sizeof(name), "outrider %.*s", STR_ARG(s->cfg.id.service));
 	props[1].value.value.bytes = amqp_cstring_bytes(name);
-	if (amqp_set_handshake_timeout(s->c, &limit) != AMQP_STATUS_OK || amqp_set_rpc_timeout(s->c, &limit) != AMQP_STATUS_OK)
+	if (amqp_set_handshake_timeout(s->c, &limit) != AMQP_STATUS_OK ||
+		amqp_set_rpc_timeout(s->c, &limit) != AMQP_STATUS_OK)
 		return err_set(&s->why, "no memory");
 	s->logged_in = fine(s, LOGIN,
-			    amqp_login_with_properties(s->c, s->cfg.to->vhost, BUS_CHANNEL_MAX, BUS_FRAME_MAX, BUS_HEARTBEAT_S,
-						       &table, AMQP_SASL_METHOD_PLAIN, s->cfg.user, s->cfg.password),
-			    NULL);
+		amqp_login_with_properties(s->c, s->cfg.to->vhost, BUS_CHANNEL_MAX, BUS_FRAME_MAX,
+			BUS_HEARTBEAT_S, &table, AMQP_SASL_METHOD_PLAIN, s->cfg.user, s->cfg.password),
+		NULL);
 	return s->logged_in;
 }
 
@@ -348,6 +363,15 @@ static bool connect_to(struct bus_session *s)
 	return true;
 }
 
+/* Lets the broker go without a warning in its log. */
+static void farewell(struct bus_session *s)
+{
+	struct timeval limit = { .tv_sec = BUS_FAREWELL_S };
+
+	if (s->logged_in && amqp_set_rpc_timeout(s->c, &limit) == AMQP_STATUS_OK)
+		(void)amqp_connection_close(s->c, AMQP_REPLY_SUCCESS);
+}
+
 static void *run(void *arg)
 {
 	struct bus_session *s = arg;
@@ -356,8 +380,7 @@ static void *run(void *arg)
 		tell(s, NEWS_READY);
 		hear(s);
 	}
-	if (s->logged_in) /* lets the broker go without a warning in its log; waits for nothing where the end is there already */
-		(void)amqp_connection_close(s->c, AMQP_REPLY_SUCCESS);
+	farewell(s);
 	if (s->c)
 		amqp_destroy_connection(s->c);
 	loop_post(s->cfg.loop, &s->end);
@@ -372,13 +395,14 @@ static bool start_thread(struct bus_session *s)
 
 	if (pthread_attr_init(&attr) != 0)
 		return false;
-	bool ok = pthread_attr_setstacksize(&attr, STACK) == 0 && pthread_create(&s->thread, &attr, run, s) == 0;
+	bool ok = pthread_attr_setstacksize(&attr, STACK) == 0 &&
+		  pthread_create(&s->thread, &attr, run, s) == 0;
 	pthread_attr_destroy(&attr);
 	return ok;
 }
 
 struct bus_session *bus_session_start(const struct bus_session_config *config, int fd,
-				      const struct bus_session_events *events, void *arg, struct err *err)
+	const struct bus_session_events *events, void *arg, struct err *err)
 {
 	struct bus_session *s = mem_zalloc(sizeof(*s));
 

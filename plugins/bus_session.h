@@ -18,7 +18,8 @@
 #include "net/loop.h"
 
 #define BUS_CALL_S 10
-#define BUS_HEARTBEAT_S 10 /* asked of the broker; silence of twice that ends the connection */
+#define BUS_FAREWELL_S 1 /* for the answer to our close; none where the end of the stream is there already */
+#define BUS_HEARTBEAT_S 10    /* asked of the broker; silence of twice that ends the connection */
 #define BUS_EXCHANGE_MAX 220u /* so that the queue's name is a short string of AMQP */
 
 struct bus_session;
@@ -39,7 +40,7 @@ struct bus_session_config {
 
 /* fd: connected, non-blocking; also closed when it fails. NULL and err: no memory, no thread. */
 struct bus_session *bus_session_start(const struct bus_session_config *config, int fd,
-				      const struct bus_session_events *events, void *arg, struct err *err) MUST_CHECK;
+	const struct bus_session_events *events, void *arg, struct err *err) MUST_CHECK;
 /* The far end of fd must read as ended by now: then the thread is done at once, and joined here. No callback after it. NULL is fine. */
 void bus_session_stop(struct bus_session *s);
 

@@ -94,7 +94,9 @@ static void on_own_readable(void *arg)
 	struct bus_wire *w = arg;
 	bool left;
 
-	if (w->own.n == 0)
+	if (w->state != BUS_WIRE_UP) /* what the thread says now goes nowhere */
+		stream_want_read(&w->own.stream, false);
+	else if (w->own.n == 0)
 		(void)carry(&w->own, &w->net, &left);
 }
 
@@ -202,8 +204,10 @@ static void on_timer(void *arg)
 	struct bus_wire *w = arg;
 	static const char *const what[] = {
 		[BUS_WIRE_RESOLVING] = "its name is not resolved in time",
-		[BUS_WIRE_CONNECTING] = "no connection in time: is the address right, and does a firewall let it through?",
-		[BUS_WIRE_SHAKING] = "the TLS handshake does not end in time: does it speak TLS on this port (5671)?",
+		[BUS_WIRE_CONNECTING] =
+			"no connection in time: is the address right, and does a firewall let it through?",
+		[BUS_WIRE_SHAKING] =
+			"the TLS handshake does not end in time: does it speak TLS on this port (5671)?",
 	};
 
 	if (w->state >= BUS_WIRE_RESOLVING && w->state <= BUS_WIRE_SHAKING)
@@ -213,7 +217,7 @@ static void on_timer(void *arg)
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
 void bus_wire_init(struct bus_wire *w, struct loop *loop, struct netspace *ns, struct resolver *resolver,
-		   const struct bus_wire_events *events, void *arg)
+	const struct bus_wire_events *events, void *arg)
 {
 	w->loop = loop;
 	w->ns = ns;

@@ -43,7 +43,14 @@ struct bus_wire {
 	const struct bus_wire_events *events;
 	void *arg;
 
-	enum { BUS_WIRE_OFF, BUS_WIRE_RESOLVING, BUS_WIRE_CONNECTING, BUS_WIRE_SHAKING, BUS_WIRE_UP, BUS_WIRE_ENDED } state;
+	enum {
+		BUS_WIRE_OFF,
+		BUS_WIRE_RESOLVING,
+		BUS_WIRE_CONNECTING,
+		BUS_WIRE_SHAKING,
+		BUS_WIRE_UP,
+		BUS_WIRE_ENDED
+	} state;
 	unsigned turn; /* which of the addresses of a name */
 	struct resolve_query *query;
 	struct timer timer;
@@ -52,12 +59,13 @@ struct bus_wire {
 };
 
 void bus_wire_init(struct bus_wire *w, struct loop *loop, struct netspace *ns, struct resolver *resolver,
-		   const struct bus_wire_events *events, void *arg);
+	const struct bus_wire_events *events, void *arg);
 /* turn: counts the tries, so that all addresses of a name have theirs. */
 void bus_wire_open(struct bus_wire *w, const struct bus_address *to, unsigned turn);
 void bus_wire_ready(struct bus_wire *w); /* the connection is set up: the broker may send any amount */
 /* The other end reads the end of the stream, whatever the broker does; what it writes still arrives by bus_wire_close(). */
 void bus_wire_stop(struct bus_wire *w);
-void bus_wire_close(struct bus_wire *w); /* idempotent; sends at once what was written last, as far as that can be */
+void bus_wire_close(
+	struct bus_wire *w); /* idempotent; sends at once what was written last, as far as that can be */
 
 #endif

@@ -14,7 +14,7 @@
 #include "base/rng.h"
 #include "plugin.h"
 
-#define BUS_SETTLE (50 * USEC_MS)  /* a config server that watches files sends bursts */
+#define BUS_SETTLE (50 * USEC_MS) /* a config server that watches files sends bursts */
 #define BUS_PAUSE_FIRST (500 * USEC_MS)
 #define BUS_PAUSE_MAX (30 * USEC_SEC)
 #define BUS_STABLE (30 * USEC_SEC) /* a connection that stood so long is no failed try */
@@ -33,8 +33,8 @@ struct source {
 	struct bus_session *session;
 	struct timer pause, settle;
 	struct rng rng;
-	unsigned tries; /* in a row that came to nothing */
-	usec since;     /* LISTENING */
+	unsigned tries;  /* in a row that came to nothing */
+	usec since;      /* LISTENING */
 	struct err lost; /* what the wire knows of the end of a session; "": nothing */
 	struct err trouble;
 };
@@ -142,7 +142,9 @@ static void on_up(void *arg, int fd)
 		.loop = s->loop,
 		.to = a,
 		.user = a->user[0] != '\0' ? a->user : s->username,
-		.password = a->password[0] != '\0' ? a->password : s->password, /* a user in the URL, the password in a file */
+		.password = a->password[0] != '\0'
+				    ? a->password
+				    : s->password, /* a user in the URL, the password in a file */
 		.exchange = s->exchange,
 		.id = { str_of(s->service), str_of(s->profiles) },
 	};
@@ -197,7 +199,8 @@ static void bus_close(struct source *s)
 }
 
 /* Calls itself no callback: dst may be NULL, to judge only. */
-static bool parse_addresses(struct str text, struct bus_address *dst, unsigned *n, bool *secure, struct err *err)
+static bool parse_addresses(
+	struct str text, struct bus_address *dst, unsigned *n, bool *secure, struct err *err)
 {
 	struct str one;
 
@@ -231,7 +234,8 @@ static bool copy_config(struct source *s, const struct source_config *c, struct 
 	s->exchange = setting(c, "exchange", "springCloudBus");
 	s->service = mem_dup(c->service.p ? c->service.p : "", c->service.n);
 	s->profiles = mem_dup(c->profiles.p ? c->profiles.p : "", c->profiles.n);
-	if (!s->addresses || !s->username || !s->password || !s->ca || !s->exchange || !s->service || !s->profiles)
+	if (!s->addresses || !s->username || !s->password || !s->ca || !s->exchange || !s->service ||
+		!s->profiles)
 		return err_set(err, "out of memory");
 	return strlen(s->exchange) <= BUS_EXCHANGE_MAX ||
 	       err_set(err, "outrider.spring-bus.exchange is longer than %u bytes", BUS_EXCHANGE_MAX);
@@ -242,7 +246,8 @@ static bool set_up(struct source *s, const struct source_config *c, struct err *
 	struct tls_client_config tls = { .ca_option = "outrider.spring-bus.ca" };
 	bool secure;
 
-	if (!copy_config(s, c, err) || !parse_addresses(c->address, s->addresses, &s->address_count, &secure, err))
+	if (!copy_config(s, c, err) ||
+		!parse_addresses(c->address, s->addresses, &s->address_count, &secure, err))
 		return false;
 	tls.ca = s->ca[0] != '\0' ? s->ca : NULL;
 	if (secure && !(s->tls = tls_client_new(&tls, err)))
@@ -255,7 +260,8 @@ static bool set_up(struct source *s, const struct source_config *c, struct err *
 	return true;
 }
 
-static struct source *bus_open(const struct source_config *c, const struct source_events *events, void *arg, struct err *err)
+static struct source *bus_open(
+	const struct source_config *c, const struct source_events *events, void *arg, struct err *err)
 {
 	struct source *s = mem_zalloc(sizeof(*s));
 
@@ -281,7 +287,7 @@ static void bus_refresh(struct source *s)
 }
 
 static bool bus_check(struct str address, void (*say)(void *arg, const char *problem),
-		      void (*service)(void *arg, struct str service, struct str profile), void *arg)
+	void (*service)(void *arg, struct str service, struct str profile), void *arg)
 {
 	struct bus_address *list = mem_zarray(BUS_ADDRESSES_MAX, sizeof(*list));
 	struct err err = { .text = "out of memory" };
@@ -299,7 +305,8 @@ static bool bus_check(struct str address, void (*say)(void *arg, const char *pro
 extern const struct source_ops source_bus;
 const struct source_ops source_bus = {
 	.name = "spring-bus",
-	.help = "spring-bus:amqp://[user:password@]HOST[:PORT][/VHOST], or amqps: Spring Cloud Bus over RabbitMQ says when the other "
+	.help = "spring-bus:amqp://[user:password@]HOST[:PORT][/VHOST], or amqps: Spring Cloud Bus over "
+		"RabbitMQ says when the other "
 		"sources shall read again",
 	.open = bus_open,
 	.refresh = bus_refresh,

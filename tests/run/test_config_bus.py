@@ -3,10 +3,14 @@ directory with a file behind a symlink, of which no watch hears, and a poll of a
 import json
 import os
 import signal
+import socket
+import struct
+import threading
 import time
 import uuid
 
 from harness import rabbit
+from harness.agent import sanitized
 from harness.amqp import Refused
 from harness.case import limit, rows, slow
 
@@ -35,6 +39,7 @@ class Scene:
         made = {"OUTRIDER_CONFIG": "spring-bus:%s,file:%s" % (config or broker.url(), directory),
                 "OUTRIDER_CONFIG_POLL": "3600s", "OUTRIDER_SPRING_BUS_EXCHANGE": self.exchange}
         made.update(env or {})
+        self.env = made
         self.agent = t.sidecar(t.origin("handler"), env=made)
         if ready:
             self.listening()
@@ -143,7 +148,7 @@ def test_the_queue_is_its_own(t):
         assert why.code == 405, why
     other = Scene.__new__(Scene)
     other.t, other.broker, other.exchange = t, broker, s.exchange
-    other.agent = t.sidecar(t.origin("second"), env=dict(s.agent.env), expect_status=None)
+    other.agent = t.sidecar(t.origin("second"), env=s.env, expect_status=None)
     other.listening()
     times = s.listening(), other.listening()
     s.publish(_event())
@@ -153,7 +158,6 @@ def test_the_queue_is_its_own(t):
     other.agent.wait()
     s.agent.signal(signal.SIGTERM)
     assert s.agent.wait() == 0
-    s.agent = None
     end = time.monotonic() + PATIENCE
     while queues():
         assert time.monotonic() < end, "a queue is left"
@@ -163,15 +167,25 @@ def _closed_port(t, broker):
     return "amqp://" + t.port().text
 
 
+def _web(t):
+    """A server of something else, which speaks first."""
+    def serve():
+        while True:
+            origin.accept().send("220 mail.example ESMTP\r\n")
+    origin = t.origin("mail")
+    t.background(serve)
+    return origin.text
+
+
 @rows({
     "password": (lambda t, b: b.url("guest:%s@" % SECRET), {}, ("refuses user and password", "outrider.spring-bus.username")),
     "option": (lambda t, b: b.url(), {"OUTRIDER_SPRING_BUS_PASSWORD": SECRET}, ("refuses user and password",)),
     "vhost": (lambda t, b: b.url(vhost="/nowhere"), {}, ("no virtual host nowhere",)),
     "closed": (_closed_port, {}, ("Connection refused",)),
-    "plain": (lambda t, b: "amqp://127.0.0.1:%d" % b.tls, {}, ("",)),
-    "tls": (lambda t, b: "amqps://%s" % b.address, {}, ("",)),
+    "plain": (lambda t, b: "amqp://127.0.0.1:%d" % b.tls, {}, ("TLS",)),
+    "tls": (lambda t, b: "amqps://%s" % b.address, {}, ("TLS",)),
     "ca": (lambda t, b: "amqps://127.0.0.1:%d" % b.tls, {}, ("certificate",)),
-    "http": (lambda t, b: "amqp://%s:%d" % t.origin("web").address, {}, ("",)),
+    "mail": (lambda t, b: "amqp://" + _web(t), {}, ("AMQP", "5672")),
 })
 @slow
 @limit(200)
@@ -183,7 +197,7 @@ def test_what_is_wrong_is_named(t, url, env, parts):
     for part in parts:
         assert part in text, text
     t.transcript.note("agent", text)
-    page = json.dumps(s.agent.get("/config")) + s.agent.stderr() + s.agent.stdout()
+    page = json.dumps(s.bus()) + s.agent.stderr() + s.agent.stdout()
     assert SECRET not in page, "a password is shown"
     assert s.agent.ready() == 200 and s.answer() == s.value
 
@@ -270,12 +284,11 @@ def test_a_broker_that_hangs(t):
     times = s.listening()
     broker.pause()
     try:
-        second = t.sidecar(t.origin("second"), env=dict(s.agent.env))
+        second = t.sidecar(t.origin("second"), env=s.env)
         handler = t.origin("third")
-        third = t.sidecar(handler, env=dict(s.agent.env))
+        third = t.sidecar(handler, env=s.env)
         wire = t.client(third.inbound)
-        s.exchange_done = t.exchange(wire, handler)[1]
-        assert s.exchange_done.status == 200
+        assert t.exchange(wire, handler)[1].status == 200
         began = time.monotonic()
         for one in (second, third):
             one.signal(signal.SIGTERM)
@@ -304,3 +317,119 @@ def test_the_end_is_swift_while_it_listens(t):
         assert time.monotonic() - began < 3.0, "its end was delayed"
     finally:
         broker.go_on()
+
+
+# --- brokers that lie ----------------------------------------------------------------------------------------------------
+
+
+def _frame(kind, channel, payload):
+    return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
+
+
+def _method(channel, cls, number, arguments=b""):
+    return _frame(1, channel, struct.pack(">HH", cls, number) + arguments)
+
+
+def _start(properties=b""):
+    return _method(0, 10, 10, b"\0\x09" + struct.pack(">I", len(properties)) + properties
+                   + b"\0\0\0\5PLAIN" + b"\0\0\0\5en_US")
+
+
+def _deep(n):
+    """A table that holds an array in an array in an array …"""
+    value = b""
+    for _ in range(n):
+        value = b"A" + struct.pack(">I", len(value)) + value
+    return b"\1a" + value
+
+
+LOGIN = (_start() + _method(0, 10, 30, struct.pack(">HIH", 2047, 131072, 60)) + _method(0, 10, 41, b"\0")
+         + _method(1, 20, 11, b"\0\0\0\0"))
+LISTENING = (LOGIN + _method(1, 40, 11) + _method(1, 50, 11, b"\1q" + b"\0" * 8) + _method(1, 50, 21)
+             + _method(1, 60, 21, b"\1c"))
+DELIVER = _method(1, 60, 60, b"\1c" + b"\0" * 8 + b"\0" + b"\1e" + b"\1k")
+BODY = _frame(3, 1, b"x" * 16000)
+
+
+class Liar:
+    """Says `first` to everybody who connects, then `again` for ever (or nothing more)."""
+
+    def __init__(self, first, again=b""):
+        self.first, self.again, self.sent, self.open = first, again, 0, []
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.url = "amqp://127.0.0.1:%d" % self.sock.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                conn = self.sock.accept()[0]
+                self.open.append(conn)
+                conn.recv(8)
+                conn.sendall(self.first)
+                while self.again:
+                    conn.sendall(self.again)
+                    self.sent += len(self.again)
+            except OSError:
+                if self.sock.fileno() < 0:
+                    return
+
+    def close(self):
+        self.sock.close()
+        for conn in self.open:
+            conn.close()
+
+
+def _against(t, liar):
+    t._keep(liar)
+    directory = os.path.join(t.tempdir(), "config")
+    os.makedirs(directory)
+    with open(directory + "/application.properties", "w") as file:
+        file.write("answer=1\n")
+    s = Scene.__new__(Scene)
+    s.t, s.agent = t, t.sidecar(t.origin("handler"), env={"OUTRIDER_CONFIG": "spring-bus:%s,file:%s" % (liar.url, directory)})
+    return s
+
+
+@rows({
+    "no-payload": (_frame(1, 0, b""), b"", "frame that makes no sense (type 1, channel 0, 0 bytes)"),
+    "short-head": (LISTENING + DELIVER + _frame(2, 1, b"\0" * 5), b"", "frame that makes no sense (type 2"),
+    "long": (LISTENING + struct.pack(">BHI", 3, 1, 1 << 30), b"x" * 65536, "1073741824 bytes"),
+    "channel": (LISTENING + _frame(3, 777, b"x"), b"", "channel 777"),
+    "no-end": (_start()[:-1] + b"\0", b"", "end as it must"),
+    "deep": (_start(_deep(3000)) + _start(), b"", ""),
+    "flood": (LOGIN, BODY, "more than was asked for"),
+    "wrong-order": (_start() + _start(), b"", ""),
+    "body-alone": (LISTENING + BODY, b"", "makes no sense"),
+    "cancel": (LISTENING + _method(1, 60, 30, b"\1c\0"), b"", "its queue was deleted"),
+    "forced": (LISTENING + _method(0, 10, 50, struct.pack(">H", 320) + b"\4by\x1be" + b"\0" * 4), b"", "320 by?e"),
+})
+def test_a_lying_broker(t, first, again, part):
+    """Whatever a broker sends, the agent lives, says what is wrong, and ends as swiftly as ever."""
+    s = _against(t, Liar(first, again))
+    text = s.trouble(part or "RabbitMQ at 127.0.0.1:")
+    t.transcript.note("agent", text)
+    assert s.answer() == 1
+    began = time.monotonic()
+    s.agent.signal(signal.SIGTERM)
+    assert s.agent.wait() == 0 and time.monotonic() - began < 3.0
+
+
+def test_an_endless_event(t):
+    """An event of 2^40 bytes is passed over as it comes: memory stays, a request is answered meanwhile, the end is swift."""
+    liar = Liar(LISTENING + DELIVER + _frame(2, 1, struct.pack(">HHQH", 60, 0, 1 << 40, 0)), BODY)
+    s = _against(t, liar)
+    s.listening()
+    rss = s.agent.rss()
+    s.agent.until("64 MiB came", lambda: liar.sent > 64 << 20, PATIENCE)
+    assert s.agent.rss() - rss < 8192 or sanitized(), (rss, s.agent.rss())
+    began = time.monotonic()
+    s.agent.signal(signal.SIGTERM)
+    assert s.agent.wait() == 0 and time.monotonic() - began < 3.0
+
+
+@slow
+def test_a_silent_broker(t):
+    """One that accepts and says nothing is named after ten seconds."""
+    s = _against(t, Liar(b""))
+    s.trouble("no answer within 10 s (the login)", 25)
