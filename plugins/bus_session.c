@@ -98,39 +98,43 @@ static void put_text(char dst[TEXT_MAX], amqp_bytes_t text)
 	dst[n] = '\0';
 }
 
-/* 403 and 530 name the user, so they are said in our own words. */
+/* Refusals with a remedy: before, a name, after. The broker's own words for 403 and 530 name the user, so they are not shown. */
+static const struct refusal {
+	enum step first, last;
+	unsigned code;
+	const char *before;
+	enum { NO_NAME, THE_EXCHANGE, THE_VHOST } name;
+	const char *after;
+} refusals[] = {
+	{ LOGIN, LOGIN, AMQP_ACCESS_REFUSED,
+		"it refuses user and password (guest may only come from the broker's own machine): set "
+		"outrider.spring-bus.username and .password",
+		NO_NAME, "" },
+	{ LOGIN, LOGIN, AMQP_NOT_ALLOWED, "there is no virtual host ", THE_VHOST,
+		", or the user may not use it: put the right one behind the port, or use rabbitmqctl "
+		"set_permissions" },
+	{ EXCHANGE, EXCHANGE, AMQP_PRECONDITION_FAILED, "exchange ", THE_EXCHANGE,
+		" is not as Spring Cloud Bus has it (topic, durable): set outrider.spring-bus.exchange, or "
+		"delete it" },
+	{ EXCHANGE, EXCHANGE, AMQP_NOT_FOUND, "there is no exchange ", THE_EXCHANGE,
+		", and the user may not make it: grant it configure, or start the config server's bus "
+		"first" },
+	{ CHANNEL, CONSUME, AMQP_ACCESS_REFUSED,
+		"the user may not listen: grant it configure, write and read on ", THE_EXCHANGE,
+		".anonymous.*, and read on the exchange (rabbitmqctl set_permissions)" },
+};
+
 static bool refused(struct bus_session *s, enum step step, unsigned code, amqp_bytes_t said)
 {
+	const char *const names[] = { "", s->cfg.exchange, s->cfg.to->vhost };
 	char text[TEXT_MAX];
 
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		const struct refusal *r = &refusals[i];
+		if (code == r->code && step >= r->first && step <= r->last)
+			return err_set(&s->why, "%s%s%s", r->before, names[r->name], r->after);
+	}
 	put_text(text, said);
-	if (step == LOGIN && code == AMQP_ACCESS_REFUSED)
-		return err_set(&s->why,
-			"it refuses user and password: set outrider.spring-bus.username and .password "
-			"(guest may only log in from the broker's own machine)");
-	if (step == LOGIN && code == AMQP_NOT_ALLOWED)
-		return err_set(&s->why,
-			"there is no virtual host %s, or the user may not use it: see what stands behind the "
-			"port in "
-			"the address, and rabbitmqctl list_permissions",
-			s->cfg.to->vhost);
-	if (step == EXCHANGE && code == AMQP_PRECONDITION_FAILED)
-		return err_set(&s->why,
-			"exchange %s is there, but not as Spring Cloud Bus has it (topic, durable): set "
-			"outrider.spring-bus.exchange, or delete it (%s)",
-			s->cfg.exchange, text);
-	if (step == EXCHANGE && code == AMQP_NOT_FOUND)
-		return err_set(&s->why,
-			"there is no exchange %s, and the user may not make it: grant it configure on that "
-			"name, or "
-			"start the config server's bus first",
-			s->cfg.exchange);
-	if (code == AMQP_ACCESS_REFUSED)
-		return err_set(&s->why,
-			"it refuses %s to this user: grant it configure and write on %s.anonymous.*, and "
-			"read on that "
-			"and on %s (rabbitmqctl set_permissions)",
-			step_names[step], s->cfg.exchange, s->cfg.exchange);
 	return err_set(&s->why, "it refuses %s: %u %s", step_names[step], code, text);
 }
 

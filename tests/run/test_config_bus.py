@@ -197,7 +197,7 @@ def test_what_is_wrong_is_named(t, url, env, parts):
     for part in parts:
         assert part in text, text
     t.transcript.note("agent", text)
-    page = json.dumps(s.bus()) + s.agent.stderr() + s.agent.stdout()
+    page = json.dumps(s.agent.get("/config")) + s.agent.stderr() + s.agent.stdout()
     assert SECRET not in page, "a password is shown"
     assert s.agent.ready() == 200 and s.answer() == s.value
 
