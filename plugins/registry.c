@@ -1,11 +1,13 @@
 /* Every plug-in of the agent, once: a new one is its file and a row here. */
 #include "plugin.h"
 
+extern const struct source_ops source_bus;
 extern const struct source_ops source_file;
 extern const struct registry_ops registry_dns;
 
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
+	&source_bus,
 	NULL,
 };
 

@@ -47,7 +47,7 @@ static struct str shown_value(const struct shown *s)
 {
 	const struct option_row *row = option_row(s->id);
 	struct str v = s->entry ? s->entry->value : str_of(row->def);
-	return row->type == OPTION_SECRET && v.n ? STR("***") : v;
+	return option_value_shown(row, v);
 }
 
 /* --- aligned text -------------------------------------------------------------------------------------------------------- */

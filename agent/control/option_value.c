@@ -433,3 +433,10 @@ bool option_value_parse(const struct option_row *row, struct str value, uint64_t
 	say_why(row, &detail, why);
 	return false;
 }
+
+struct str option_value_shown(const struct option_row *row, struct str value)
+{
+	bool secret = row->type == OPTION_SECRET ? value.n > 0 :
+						   row->type == OPTION_PLUGINS && str_find(value, '@') != SIZE_MAX;
+	return secret ? STR("***") : value;
+}

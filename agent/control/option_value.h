@@ -13,6 +13,9 @@ bool option_value_parse(const struct option_row *row, struct str value, uint64_t
 /* "a duration from 10ms to 1h (250ms, 2s, 5m, 1h), or off" */
 void option_value_accepts(const struct option_row *row, struct text *t);
 
+/* The value as people may see it: *** for a secret, and for a plug-in's address with credentials before an '@'. */
+struct str option_value_shown(const struct option_row *row, struct str value);
+
 /* "250ms", "2s", "5m", "1h", "1d"; "64KiB", "1MiB", "10MB", "4096". */
 bool duration_parse(struct str s, usec *ret) MUST_CHECK;
 bool size_parse(struct str s, uint64_t *ret) MUST_CHECK;

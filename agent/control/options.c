@@ -81,8 +81,8 @@ bool options_note(struct options *o, const struct option_row *row, struct str ke
 	if (o->n_problems == OPTIONS_PROBLEMS_MAX)
 		return true;
 	struct option_problem *p = &o->problems[o->n_problems];
-	if (row && row->type == OPTION_SECRET && value.n)
-		value = STR("***");
+	if (row)
+		value = option_value_shown(row, value);
 	*p = (struct option_problem){ .row = row };
 	p->key = printable(&o->arena, key, OPTIONS_KEY_MAX);
 	p->value = printable(&o->arena, value, PROBLEM_VALUE_MAX);
