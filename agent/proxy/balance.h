@@ -8,7 +8,7 @@
  *
  *     struct balance_ticket t = balance_pick(spec, part, &request, now, rng);
  *     if (t.index == BALANCE_NONE) …                        t.why says why
- *     balance_start(spec, part, t);
+ *     balance_start(spec, part, t, now);
  *     … connect, send, wait …
  *     verdict = balance_end(spec, part, t, outcome, latency, now, rng);
  *
@@ -18,14 +18,14 @@
  *
  * How a pick goes: sticky endpoint, else ring, else: a set by share (canary), in it a tier by health (locality), in it
  * endpoints by policy; when what was drawn is not available, again; after some draws the neighbours of a random place,
- * then the other tiers and sets. Whoever comes past an ejected endpoint whose time is over takes the lease and is the
- * one real request that decides (t.probe).
+ * then the other tiers and sets. The first request after an ejected endpoint's time is over takes the lease and is
+ * the one real request that decides (t.probe), unless it belongs elsewhere by cookie or hash.
  *
  * Peak-EWMA is the algorithm of Finagle and linkerd: an endpoint's cost is its mean latency that rises at once to a peak
  * and sinks with a time constant; of two random endpoints the one with the lower cost × (in flight + 1) wins. Ours
- * differs in two points. While an endpoint is not asked, the cost of a slow one sinks to the mean of the upstream
+ * differs in three points. When both are bad (twice what is typical), up to three more are drawn. While an endpoint is not asked, the cost of a slow one sinks to the mean of the upstream
  * and not to zero, so that silence makes nobody fast. And failures do not touch the cost, for they may be fast:
- * each adds a *ghost load*, as many pretended requests as ten times what an average endpoint has in flight, which fades
+ * each adds a *ghost load*, as many pretended requests as three times what an average endpoint has in flight, which fades
  * with the same time constant and halves with each success. It counts in least request, too.
  *
  * Thread: spec any, part and stat their worker's; fields that are atomic may be read by control (/upstreams). */
@@ -110,9 +110,9 @@ struct balance_spec {
 
 /* 32 bytes. All zero is an endpoint never used; zero it when a slot gets another address. */
 struct balance_stat {
-	usec updated;        /* of cost and ghost */
-	_Atomic float cost;  /* µs; 0: unknown */
-	_Atomic float ghost; /* pretended requests */
+	_Atomic usec updated; /* of cost and ghost */
+	_Atomic float cost;   /* µs; 0: unknown */
+	_Atomic float ghost;  /* pretended requests */
 	_Atomic uint32_t in_flight;
 	_Atomic uint32_t ok, failed; /* for outlier_sweep(): differences count, they wrap */
 };
@@ -122,6 +122,8 @@ struct balance_census { /* what was available when last counted */
 	usec again;         /* not counted anew before, however often words change */
 	uint32_t available; /* in, nothing holds them */
 	uint32_t pickable;  /* the same and those that panic would take */
+	uint32_t due_index; /* the ejected endpoint (or lost probe) whose time is over first */
+	usec due;           /* when; USEC_NEVER: none */
 	bool panic;
 	uint64_t cut[BALANCE_SETS_MAX]
 		    [BALANCE_TIERS]; /* by health: a 32-bit draw below cut[set][tier] goes to that tier */
@@ -131,12 +133,16 @@ struct balance_part {
 	struct balance_stat *stats; /* by slot; the worker's table */
 	uint32_t in_flight;         /* of the whole upstream */
 	_Atomic float mean;         /* µs of good replies; 0: unknown */
+	_Atomic float gap;          /* µs between two attempts in the mean */
+	usec last;                  /* attempt begun */
 	uint32_t turn[BALANCE_SETS_MAX][BALANCE_TIERS];
 	struct balance_census census;
 };
 
 struct balance_request {
-	uint64_t hash;   /* of the header, cookie, query or client address; valid when has_hash */
+	uint64_t
+		hash; /* of the header, cookie, query or client address, well mixed: balance_id() does it. Ring; and with any
+			    policy a key always meets the same set (canary) */
 	uint64_t sticky; /* balance_id() that the cookie wants; 0: none */
 	bool has_hash;
 	uint8_t n_tried;                   /* at most BALANCE_TRIED_MAX */
@@ -173,7 +179,7 @@ struct balance_ticket balance_pick(const struct balance_spec *s, struct balance_
 bool balance_has_other(
 	const struct balance_spec *s, const struct balance_part *p, const struct balance_request *q);
 
-void balance_start(const struct balance_spec *s, struct balance_part *p, struct balance_ticket t);
+void balance_start(const struct balance_spec *s, struct balance_part *p, struct balance_ticket t, usec now);
 /* latency: from the start of the attempt to the response's head or the failure. The verdict is what ejection made of it. */
 enum outlier_verdict balance_end(const struct balance_spec *s, struct balance_part *p,
 	struct balance_ticket t, enum balance_outcome outcome, usec latency, usec now, struct rng *r);
