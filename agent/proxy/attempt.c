@@ -11,7 +11,7 @@ void attempt_begin(struct exchange *x)
 	count_add(&a->ep->c.attempts, 1);
 	count_add(&a->ep->c.active, 1);
 	if (a->balanced)
-		balance_start(&x->upstream->balance, &x->wup->balance, a->ticket);
+		balance_start(&x->upstream->balance, &x->wup->balance, a->ticket, loop_now(x->w->loop));
 }
 
 /* How a reply counts. 429, and 503 with Retry-After, say "less", not "ill". */
