@@ -3,9 +3,13 @@
 
 extern const struct source_ops source_bus;
 extern const struct source_ops source_file;
+extern const struct source_ops source_redis;
+extern const struct source_ops source_rediss;
 
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
 	&source_bus,
+	&source_redis,
+	&source_rediss,
 	NULL,
 };
