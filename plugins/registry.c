@@ -2,6 +2,7 @@
 #include "plugin.h"
 
 extern const struct source_ops source_bus;
+extern const struct source_ops source_consul;
 extern const struct source_ops source_file;
 extern const struct source_ops source_redis;
 extern const struct source_ops source_rediss;
@@ -11,5 +12,6 @@ const struct source_ops *const plugin_sources[] = {
 	&source_bus,
 	&source_redis,
 	&source_rediss,
+	&source_consul,
 	NULL,
 };

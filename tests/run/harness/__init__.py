@@ -9,4 +9,5 @@
     table.py    reasons.def and options.def as the agent's build reads them
     config.py   what tests of live configuration share: traffic, and what is in force
     redis.py    a real redis-server
+    consul.py   a scripted Consul agent
 """
