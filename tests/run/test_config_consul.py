@@ -81,6 +81,24 @@ def test_token(t, token, trouble):
     assert not token or token.encode() not in shown
 
 
+def test_tls(t):
+    """https: checks the certificate against the CA of outrider.consul.ca; a change is live over it too."""
+    consul = Consul(t, tls=True)
+    agent = _agent(t, consul, consul_ca=consul.ca)
+    consul.put(SERVICE + "x", "2")
+    until_value(agent, "x", "2")
+
+
+def test_tls_refused(t):
+    """A certificate of nobody trusted: nothing is read, and that it is the certificate is said."""
+    consul = Consul(t, tls=True)
+    consul.put(SERVICE + "x", "1")
+    agent = t.sidecar(service(t), env=_env(consul.url, config_wait="300ms"))
+    trouble = agent.until("told", lambda: source(agent)["trouble"])
+    assert "certificate" in trouble.lower(), trouble
+    assert app(agent, "/app/config/x")[0] == 404
+
+
 def test_blocking(t):
     """It asks with the index it was given and waits: an unchanged store is asked no more than once for each wait."""
     consul = Consul(t)
@@ -277,10 +295,13 @@ def test_an_address_that_makes_no_sense(t, address, why):
 
 
 def test_many_keys(t):
-    """A long answer is parsed aside: 10,000 keys, and no callback of the control thread takes long."""
+    """A long answer, which a thread parses: 10,000 keys come whole, and the next change comes as always."""
     consul = Consul(t)
     agent = _agent(t, consul)
+    traffic = Traffic(agent.inbound)
     consul.put(*[text for i in range(10000) for text in (SHARED + "group/key%d" % i, "value %d" % i)])
     until_value(agent, "group.key9999", "value 9999", 5)
     consul.put(SERVICE + "x", "2")
     until_value(agent, "x", "2")
+    assert agent.get("/stats")["config"]["properties"] == 10001
+    traffic.end()

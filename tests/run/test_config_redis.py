@@ -119,6 +119,20 @@ def test_auth(t, address, env):
     assert b"pass@word" not in shown and b"pass%40word" not in shown
 
 
+def test_least_rights(t):
+    """The rights that docs/config-redis.md names are enough, notices included."""
+    server = RedisServer(t, *EVENTS)
+    server("ACL", "SETUSER", "outrider", "on", ">secret", "~outrider:config:*", "&outrider:config",
+           "&__keyspace@*__:outrider:config:*", "+hgetall", "+ping", "+select", "+subscribe", "+psubscribe")
+    server.put("accountservice", x="1")
+    agent = t.sidecar(service(t), env=_env("redis://outrider:secret@" + server.text, config_poll="1h"))
+    until_value(agent, "x", "1")
+    _listens(agent, server)
+    server.put("accountservice", x="2")
+    until_value(agent, "x", "2")
+    assert source(agent)["well"]
+
+
 def test_wrong_password(t):
     """What the server says of a wrong password is on /config, the password is not; put right at the server, all is well."""
     server = RedisServer(t, password="right")

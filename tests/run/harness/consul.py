@@ -3,9 +3,13 @@ test asks for. Keys and indexes are kept while it is closed, as a cluster keeps 
 import base64
 import http.server
 import json
+import os
+import ssl
 import threading
 import time
 import urllib.parse
+
+from .certs import make_certificates
 
 FAULTS = ("forbidden", "error", "garbage", "hang", "trickle", "huge", "cut", "no-index", "not-consul", "bad-base64", "redirect")
 
@@ -15,14 +19,23 @@ class _Server(http.server.ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 64
 
+    def handle_error(self, request, client_address):
+        """A client that leaves, or refuses the certificate, is part of the tests."""
+
 
 class Consul:
     """put(), delete(), rewind() change the store; `fault` is one of FAULTS or None; `asked` are the requests so far."""
 
-    def __init__(self, t, token=None, started=True):
+    def __init__(self, t, token=None, started=True, tls=False):
         self.reserved = t.port()
         self.host, self.port = self.reserved.host, self.reserved.port
-        self.url = "http://%s:%d" % (self.host, self.port)
+        self.url = "%s://%s:%d" % ("https" if tls else "http", self.host, self.port)
+        self.folder = None
+        if tls:
+            self.folder = os.path.join(t.tempdir(), "consul-%d" % self.port)
+            os.mkdir(self.folder)
+            make_certificates(self.folder)
+            self.ca = os.path.join(self.folder, "ca.pem")
         self.token, self.fault, self.asked = token, None, []
         self.changed = threading.Condition()
         self.keys, self.index, self.gone = {}, 10, {}
@@ -50,6 +63,10 @@ class Consul:
 
         self.closing = False
         self.server = _Server((self.host, self.port), Handler)
+        if self.folder:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.folder + "/server.pem", self.folder + "/server.key")
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 

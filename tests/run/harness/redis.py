@@ -8,6 +8,7 @@ import time
 
 from .agent import _die_with_parent
 from .case import Skip
+from .certs import make_certificates
 from .wire import DEADLINE
 
 
@@ -30,7 +31,7 @@ class RedisServer:
         # Commands of the test itself go through a Unix socket: no TLS in the way.
         self.socket = os.path.join(self.folder, "socket")
         if tls:
-            self._make_certificates()
+            make_certificates(self.folder)
         t._keep(self)
         if started:
             self.start()
@@ -105,28 +106,12 @@ class RedisServer:
         """How many connections hear of channel outrider:config."""
         return self("PUBSUB", "NUMSUB", "outrider:config")[1]
 
-    # --- certificates --------------------------------------------------------------------------
-
     def file(self, name):
         return os.path.join(self.folder, name)
 
     @property
     def ca(self):
         return self.file("ca.pem")
-
-    def _make_certificates(self):
-        """A CA, and a certificate of its for localhost and 127.0.0.1."""
-        if not shutil.which("openssl"):
-            raise Skip("there is no openssl program to make certificates")
-        with open(self.file("san"), "w") as text:
-            text.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        for args in (["req", "-x509", "-days", "2", "-subj", "/CN=test CA", "-keyout", "ca.key", "-out", "ca.pem"] + key,
-                     ["req", "-subj", "/CN=redis", "-keyout", "server.key", "-out", "server.csr"] + key,
-                     ["x509", "-req", "-days", "2", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-                      "-CAcreateserial", "-extfile", "san", "-out", "server.pem"]):
-            subprocess.run(["openssl"] + args, cwd=self.folder, check=True, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL)
 
 
 def _command(*words):
