@@ -44,8 +44,10 @@ def test_order(t):
     for name, keys in {"application": "abcde", "application,test": "bcde", "application,eu": "cde", "accountservice": "de",
                        "accountservice,test": "e", "accountservices": "abcde", "accountservice,other": "abcde"}.items():
         consul.put(*[text for key in keys for text in ("config/%s/%s" % (name, key), name)])
-    consul.put(SHARED + "outrider/limit/fields", "100")
+    consul.put(SHARED + "outrider/limit/fields", "100", SHARED + "list[0]", "long", SHARED + "list[1]", "list",
+               SERVICE + "list[0]", "short")
     agent = t.sidecar(service(t), env=_env(consul.url, profile="test,eu", limit_fields="77"))
+    assert app(agent, "/app/config/list[0]")[2] == b"short" and app(agent, "/app/config/list[1]")[0] == 404, "one folder owns a list"
     for key, name in {"a": "application", "b": "application,test", "c": "application,eu", "d": "accountservice",
                       "e": "accountservice,test"}.items():
         assert app(agent, "/app/config/" + key)[2] == name.encode(), (key, name)

@@ -91,8 +91,10 @@ def test_order(t):
     for name, keys in {"application": "abcdef", "accountservice": "bcdef", "application:test": "cdef",
                        "accountservice:test": "def", "application:eu": "ef", "quotes": "abcdef"}.items():
         server.put(name, **{key: name for key in keys})
-    server.put("application", "outrider.limit.fields", "100")
+    server.put("application", "outrider.limit.fields", "100", "list[0]", "long", "list[1]", "list")
+    server.put("accountservice", "list[0]", "short")
     agent = t.sidecar(service(t), env=_env(server.text, profile="test,eu", limit_fields="77"))
+    assert app(agent, "/app/config/list[0]")[2] == b"short" and app(agent, "/app/config/list[1]")[0] == 404, "one hash owns a list"
     for key, name in {"a": "application", "b": "accountservice", "c": "application:test", "d": "accountservice:test",
                       "e": "application:eu", "f": "application:eu"}.items():
         assert app(agent, "/app/config/" + key)[2] == name.encode(), (key, name)
