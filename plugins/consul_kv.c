@@ -288,28 +288,48 @@ static bool add(struct reading *r, const char *key, struct str below, uint32_t r
 	return true;
 }
 
+struct entry { /* a key of ours */
+	const char *key;
+	const cJSON *value;
+	struct str below;
+	uint32_t rank;
+};
+
+/* The keys that are ours into *list; SIZE_MAX: wrong. */
+static size_t find_ours(struct reading *r, const cJSON *root, struct entry *list)
+{
+	size_t n = 0, i = 0;
+
+	for (const cJSON *one = root->child; one; one = one->next, i++) {
+		const cJSON *key = cJSON_GetObjectItemCaseSensitive(one, "Key");
+		struct entry *e = &list[n];
+		e->value = cJSON_GetObjectItemCaseSensitive(one, "Value");
+		if (!cJSON_IsString(key) || !e->value) {
+			(void)err_set(r->err, "entry %zu has no Key and Value", i);
+			return SIZE_MAX;
+		}
+		e->key = key->valuestring;
+		n += place_of(r, str_of(e->key), &e->rank, &e->below);
+	}
+	return n;
+}
+
 static bool read_all(struct reading *r, const cJSON *root)
 {
-	size_t i = 0;
-
 	if (!cJSON_IsArray(root))
 		return err_set(r->err, "it is no list of keys: is this the address of a Consul agent?");
-	/* Rank by rank: control wants sets in their order. Few ranks, and comparing keys is cheap. */
-	for (uint32_t rank = 0; rank < r->n_profiles; rank++) {
-		i = 0;
-		for (const cJSON *one = root->child; one; one = one->next, i++) {
-			const cJSON *key = cJSON_GetObjectItemCaseSensitive(one, "Key");
-			const cJSON *value = cJSON_GetObjectItemCaseSensitive(one, "Value");
-			struct str below;
-			uint32_t found;
-			if (!cJSON_IsString(key) || !value)
-				return err_set(r->err, "entry %zu has no Key and Value", i);
-			if (place_of(r, str_of(key->valuestring), &found, &below) && found == rank &&
-				!add(r, key->valuestring, below, rank, value))
-				return false;
-		}
-	}
-	return true;
+	struct entry *list = mem_zarray((size_t)cJSON_GetArraySize(root) + 1, sizeof(*list));
+	if (!list)
+		return no_memory(r);
+	size_t n = find_ours(r, root, list);
+	bool ok = n != SIZE_MAX;
+	/* Control wants sets in their order, and there are few. */
+	for (uint32_t rank = 0; ok && rank < r->n_profiles; rank++)
+		for (size_t i = 0; ok && i < n; i++)
+			if (list[i].rank == rank)
+				ok = add(r, list[i].key, list[i].below, rank, list[i].value);
+	mem_free(list);
+	return ok;
 }
 
 bool consul_kv_read(struct config_props *p, struct str body, const struct consul_names *of, struct err *err)

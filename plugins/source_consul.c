@@ -12,7 +12,7 @@
 
 #include <pthread.h>
 
-#define PARSE_AT_ONCE (256u * 1024u) /* bytes: some 2 ms */
+#define PARSE_AT_ONCE (64u * 1024u) /* bytes: some 1 ms */
 #define EMPTY_HOLD (60 * USEC_SEC)
 #define WAIT_MIN (1 * USEC_SEC)
 #define SHARED "application"
