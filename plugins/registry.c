@@ -2,12 +2,18 @@
 #include "plugin.h"
 
 extern const struct source_ops source_bus;
+extern const struct source_ops source_consul;
 extern const struct source_ops source_file;
 extern const struct registry_ops registry_dns;
+extern const struct source_ops source_redis;
+extern const struct source_ops source_rediss;
 
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
 	&source_bus,
+	&source_redis,
+	&source_rediss,
+	&source_consul,
 	NULL,
 };
 
