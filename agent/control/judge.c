@@ -84,13 +84,28 @@ static bool join_list(const struct properties *p, struct str root, struct text *
 	return !list->failed;
 }
 
+/* A list may be said as one text or item by item: the stronger of the two counts, which is the one that was merged first. */
+static bool hidden(const struct properties *p, const struct property *one, struct str root)
+{
+	char key[PROPERTIES_KEY_MAX + 4];
+
+	if (root.p) {
+		const struct property *whole = properties_find(p, root);
+		return whole && whole < one;
+	}
+	memcpy(key, one->key.p, one->key.n);
+	memcpy(key + one->key.n, "[0]", 3);
+	const struct property *first = properties_find(p, str_make(key, one->key.n + 3));
+	return first && first < one;
+}
+
 bool judge_option(struct options *o, const struct properties *p, size_t i, struct text *list, struct err *err)
 {
 	const struct property *one = &p->at[i];
 	enum option_layer layer = LAYER_SOURCE((int)one->source);
 	struct str root = properties_list_root(one->key);
 
-	if (!str_starts(one->key, STR(OPTION_PREFIX)))
+	if (!str_starts(one->key, STR(OPTION_PREFIX)) || hidden(p, one, root))
 		return true;
 	if (!root.p)
 		return options_set(o, layer, one->key, one->value, str_of(one->origin), err);
