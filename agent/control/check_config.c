@@ -388,6 +388,8 @@ static void choose_sources(struct check *c, struct text *chain, char dir[1024], 
 		}
 		if (ops && !ops->local)
 			*wait = options_duration(c->base, OPT_CONFIG_WAIT);
+		if (*wait == 0) /* off: the agent would not wait, but whoever asks wants an answer */
+			*wait = CHECK_WAIT;
 		text_fmt(chain, "%s%.*s", n++ ? "," : "", STR_ARG(item));
 		str_copy(n == 1 && ops && ops->local ? str_trim(address) : STR(""), dir, 1024);
 	}

@@ -11,7 +11,9 @@ static char *env[] = { "TAG=7", "EMPTY=", "PORT_FROM_ENV=6767", "OUTRIDER_MODE=o
 /* A service that has a sidecar and nothing wrong: 4 lines. */
 #define GOOD "  a:\n    image: a\n    stop_grace_period: 20s\n    environment: {OUTRIDER_PORT: 6767}\n"
 #define Q "  q:\n    image: q\n"
-#define CALLS(list) "  a:\n    stop_grace_period: 20s\n    environment:\n      OUTRIDER_PORT: 6767\n      OUTRIDER_UPSTREAMS: " list "\n"
+#define CALLS(list)                                                                                          \
+	"  a:\n    stop_grace_period: 20s\n    environment:\n      OUTRIDER_PORT: 6767\n      "              \
+	"OUTRIDER_UPSTREAMS: " list "\n"
 #define AGENT_TOP "services:\n  agent:\n    image: outrider:latest\n    command: [node]\n"
 #define AGENT_CAPS "    cap_drop: [ALL]\n    cap_add: [SYS_ADMIN, SETUID, SETGID]\n"
 #define AGENT_ROOT "    read_only: true\n"
@@ -19,7 +21,9 @@ static char *env[] = { "TAG=7", "EMPTY=", "PORT_FROM_ENV=6767", "OUTRIDER_MODE=o
 #define AGENT_NET "    networks: [outrider]\n"
 #define AGENT_SOCK "    - /var/run/docker.sock:/var/run/docker.sock:ro\n"
 #define AGENT_RUN "    - run:/run/outrider\n"
-#define AGENT_NS "    - {type: bind, source: /var/run/docker/netns, target: /var/run/docker/netns, bind: {propagation: rslave}}\n"
+#define AGENT_NS                                                                                             \
+	"    - {type: bind, source: /var/run/docker/netns, target: /var/run/docker/netns, bind: "            \
+	"{propagation: rslave}}\n"
 #define AGENT_VOLUMES "    volumes:\n" AGENT_SOCK AGENT_RUN AGENT_NS
 #define AGENT_MODE "    deploy:\n      mode: global\n"
 #define AGENT_ORDER "      update_config: {order: start-first}\n"
@@ -54,27 +58,34 @@ static const struct {
 	{ SERVICES "  a:\n    image: x:$NO_TAG\n", "variable-unset", 3, "NO_TAG" },
 	{ SERVICES "  a:\n    env_file: a.env\n", "env-file", 3, NULL },
 	/* options */
-	{ SERVICES "  a:\n    environment:\n    - OUTRIDER_PORT=6767\n    - OUTRIDER_TIMEOUT_HAED=3s\n", "option", 5,
-	  "OUTRIDER_TIMEOUT_HEAD" },
-	{ SERVICES "  a:\n    labels:\n      outrider.port: 6767\n      outrider.timeout.head: soon\n", "option", 5, "duration" },
+	{ SERVICES "  a:\n    environment:\n    - OUTRIDER_PORT=6767\n    - OUTRIDER_TIMEOUT_HAED=3s\n",
+		"option", 5, "OUTRIDER_TIMEOUT_HEAD" },
+	{ SERVICES "  a:\n    labels:\n      outrider.port: 6767\n      outrider.timeout.head: soon\n",
+		"option", 5, "duration" },
 	{ SERVICES GOOD "    labels: [outrider.modus=off]\n", "option", 6, "outrider.mode" },
 	{ SERVICES GOOD "    labels:\n    - outrider.workers=3\n", "option-rights", 7, "agent's service" },
 	{ SERVICES GOOD "    labels:\n    - outrider.admin.token_FILE=/etc/shadow\n", "option", 7, NULL },
 	{ SERVICES "  a:\n    labels:\n      outrider.enable: perhaps\n", "enable-value", 4, "true" },
 	{ SERVICES "  a:\n    environment: {OUTRIDER_MODE: 'off'}\n", "not-opted-in", 2, "OUTRIDER_PORT" },
-	{ SERVICES GOOD "    deploy:\n      labels:\n        outrider.mode: 'off'\n", "deploy-labels", 8, "labels:" },
-	{ SERVICES "  a:\n    entrypoint: /outrider exec --workers=many -- /a\n", "option", 3, "--workers=many" },
-	{ SERVICES "  a:\n    entrypoint: [/outrider, exec]\n    command: [--, /a]\n    environment:\n      OUTRIDER_PORT: 80\n",
-	  "option", 2, "OUTRIDER_SERVICE" },
-	{ SERVICES "  a:\n    x-outrider: exec\n    environment:\n      OUTRIDER_ADMIN_TOKEN_FILE: /run/secrets/t\n", "secret-file", 5,
-	  "secrets" },
+	{ SERVICES GOOD "    deploy:\n      labels:\n        outrider.mode: 'off'\n", "deploy-labels", 8,
+		"labels:" },
+	{ SERVICES "  a:\n    entrypoint: /outrider exec --workers=many -- /a\n", "option", 3,
+		"--workers=many" },
+	{ SERVICES "  a:\n    entrypoint: [/outrider, exec]\n    command: [--, /a]\n    environment:\n      "
+		   "OUTRIDER_PORT: 80\n",
+		"option", 2, "OUTRIDER_SERVICE" },
+	{ SERVICES "  a:\n    x-outrider: exec\n    environment:\n      OUTRIDER_ADMIN_TOKEN_FILE: "
+		   "/run/secrets/t\n",
+		"secret-file", 5, "secrets" },
 	/* upstreams */
 	{ SERVICES CALLS("qq:9001") Q, "unknown-upstream", 6, "did you mean q" },
 	{ SERVICES CALLS("zebra:9001") Q, "unknown-upstream", 6, "no service is called zebra" },
-	{ SERVICES CALLS("zebra:9001") "    networks: [n]\nnetworks: {n: {external: true}}\n", "upstream-outside", 6, "zebra" },
+	{ SERVICES CALLS("zebra:9001") "    networks: [n]\nnetworks: {n: {external: true}}\n",
+		"upstream-outside", 6, "zebra" },
 	{ SERVICES CALLS("q:9001") "    networks: [n]\n" Q, "no-common-network", 6, "q" },
 	{ SERVICES GOOD "    network_mode: host\n", "host-network", 6, NULL },
-	{ SERVICES GOOD "    networks: [h]\nnetworks: {h: {name: host, external: true}}\n", "host-network", 6, NULL },
+	{ SERVICES GOOD "    networks: [h]\nnetworks: {h: {name: host, external: true}}\n", "host-network", 6,
+		NULL },
 	/* ports */
 	{ SERVICES CALLS("q:6767") Q, "option", 6, "Wiring 2" },
 	{ SERVICES CALLS("q:9001") "    expose: [9001]\n" Q, "pin-clash", 6, "line 7" },
@@ -83,49 +94,71 @@ static const struct {
 	{ SERVICES GOOD "    ports:\n    - {target: 6767, published: 80}\n", "published-bypass", 7, "4143" },
 	{ SERVICES "  a:\n    ports: ['80:1']\n  b:\n    ports: ['79-81:1-3']\n", "published-twice", 5, "a" },
 	{ SERVICES "  a:\n    ports:\n    - {target: 1, published: 80, mode: host}\n    deploy:\n"
-		   "      update_config: {order: start-first}\n", "host-port-start-first", 4, NULL },
-	{ SERVICES "  a:\n    ports: ['80:1']\n    deploy: {endpoint_mode: dnsrr}\n", "endpoint-mode", 3, "ingress" },
+		   "      update_config: {order: start-first}\n",
+		"host-port-start-first", 4, NULL },
+	{ SERVICES "  a:\n    ports: ['80:1']\n    deploy: {endpoint_mode: dnsrr}\n", "endpoint-mode", 3,
+		"ingress" },
 	{ SERVICES "  a:\n    deploy: {endpoint_mode: dns}\n", "endpoint-mode", 3, "vip" },
 	/* wiring */
 	{ SERVICES CALLS("q@127.0.4.1:8080") Q, "extra-hosts-missing", 6, "q:127.0.4.1" },
-	{ SERVICES CALLS("q@127.0.4.1:8080") "    extra_hosts: ['q:127.0.4.2']\n" Q, "extra-hosts-other", 7, "127.0.4.1" },
+	{ SERVICES CALLS("q@127.0.4.1:8080") "    extra_hosts: ['q:127.0.4.2']\n" Q, "extra-hosts-other", 7,
+		"127.0.4.1" },
 	{ SERVICES GOOD "    extra_hosts:\n      q: 127.0.4.2\n", "extra-hosts-stray", 7, "127.0.4.2" },
 	{ SERVICES GOOD "      #\n    labels: {}\n" Q "  p:\n    environment:\n    - OUTRIDER_PORT=1\n"
-		   "    - HTTP_PROXY=http://localhost:4140/\n", "no-proxy-missing", 13, "no_proxy" },
-	{ SERVICES "  a:\n    environment:\n      OUTRIDER_PORT: 1\n      https_proxy: http://127.0.0.1:4140\n", "https-proxy", 5, NULL },
+			"    - HTTP_PROXY=http://localhost:4140/\n",
+		"no-proxy-missing", 13, "no_proxy" },
+	{ SERVICES
+		"  a:\n    environment:\n      OUTRIDER_PORT: 1\n      https_proxy: http://127.0.0.1:4140\n",
+		"https-proxy", 5, NULL },
 	{ SERVICES "  a:\n    environment:\n      OUTRIDER_PORT: 1\n      no_proxy: localhost\n"
-		   "      http_proxy: 127.0.0.1:4141\n", "proxy-port", 6, "4140" },
+		   "      http_proxy: 127.0.0.1:4141\n",
+		"proxy-port", 6, "4140" },
 	/* stopping */
 	{ SERVICES "  a:\n    environment: {OUTRIDER_PORT: 1}\n", "stop-grace-missing", 2, "10s" },
 	{ SERVICES "  a:\n    entrypoint: [/outrider, exec, --stop-timeout=10s]\n", "stop-grace", 2, "10s" },
-	{ SERVICES "  a:\n    stop_grace_period: 1m\n    entrypoint: [/outrider, edge, --stop-timeout=60s]\n", "stop-grace", 3, "60s" },
-	{ SERVICES "  a:\n    environment: {OUTRIDER_PORT: 1}\n    stop_grace_period: 10 s\n", "duration", 4, "30s" },
+	{ SERVICES "  a:\n    stop_grace_period: 1m\n    entrypoint: [/outrider, edge, --stop-timeout=60s]\n",
+		"stop-grace", 3, "60s" },
+	{ SERVICES "  a:\n    environment: {OUTRIDER_PORT: 1}\n    stop_grace_period: 10 s\n", "duration", 4,
+		"30s" },
 	/* the agent */
-	{ AGENT(AGENT_CAPS, AGENT_ROOT, "", AGENT_NET, AGENT_VOLUMES, AGENT_DEPLOY), "stop-grace-agent", 2, "120s" },
-	{ AGENT(AGENT_CAPS, AGENT_ROOT, "    stop_grace_period: 120s\n", AGENT_NET, AGENT_VOLUMES, AGENT_DEPLOY), "stop-timeout", 8,
-	  "115s" },
-	{ AGENT("    cap_drop: [ALL]\n    cap_add: [SYS_ADMIN, CAP_SETUID]\n", AGENT_ROOT, AGENT_STOP, AGENT_NET, AGENT_VOLUMES,
-		AGENT_DEPLOY), "agent-cap-add", 6, "SETGID" },
-	{ AGENT("    cap_add: [SYS_ADMIN, SETUID, SETGID]\n", AGENT_ROOT, AGENT_STOP, AGENT_NET, AGENT_VOLUMES, AGENT_DEPLOY),
-	  "agent-cap-drop", 2, "ALL" },
-	{ AGENT(AGENT_CAPS, "", AGENT_STOP, AGENT_NET, AGENT_VOLUMES, AGENT_DEPLOY), "agent-read-only", 2, NULL },
-	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, "", AGENT_VOLUMES, AGENT_DEPLOY), "agent-network", 2, "attachable" },
-	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, "    volumes:\n" AGENT_RUN AGENT_NS, AGENT_DEPLOY), "agent-socket", 11,
-	  "docker.sock" },
-	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, "    volumes:\n" AGENT_SOCK AGENT_NS, AGENT_DEPLOY), "agent-run", 11,
-	  "/run/outrider" },
-	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, "    volumes:\n" AGENT_SOCK AGENT_RUN, AGENT_DEPLOY), "agent-netns",
-	  11, "rslave" },
+	{ AGENT(AGENT_CAPS, AGENT_ROOT, "", AGENT_NET, AGENT_VOLUMES, AGENT_DEPLOY), "stop-grace-agent", 2,
+		"120s" },
+	{ AGENT(AGENT_CAPS, AGENT_ROOT, "    stop_grace_period: 120s\n", AGENT_NET, AGENT_VOLUMES,
+		  AGENT_DEPLOY),
+		"stop-timeout", 8, "115s" },
+	{ AGENT("    cap_drop: [ALL]\n    cap_add: [SYS_ADMIN, CAP_SETUID]\n", AGENT_ROOT, AGENT_STOP,
+		  AGENT_NET, AGENT_VOLUMES, AGENT_DEPLOY),
+		"agent-cap-add", 6, "SETGID" },
+	{ AGENT("    cap_add: [SYS_ADMIN, SETUID, SETGID]\n", AGENT_ROOT, AGENT_STOP, AGENT_NET,
+		  AGENT_VOLUMES, AGENT_DEPLOY),
+		"agent-cap-drop", 2, "ALL" },
+	{ AGENT(AGENT_CAPS, "", AGENT_STOP, AGENT_NET, AGENT_VOLUMES, AGENT_DEPLOY), "agent-read-only", 2,
+		NULL },
+	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, "", AGENT_VOLUMES, AGENT_DEPLOY), "agent-network", 2,
+		"attachable" },
+	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, "    volumes:\n" AGENT_RUN AGENT_NS,
+		  AGENT_DEPLOY),
+		"agent-socket", 11, "docker.sock" },
+	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, "    volumes:\n" AGENT_SOCK AGENT_NS,
+		  AGENT_DEPLOY),
+		"agent-run", 11, "/run/outrider" },
+	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, "    volumes:\n" AGENT_SOCK AGENT_RUN,
+		  AGENT_DEPLOY),
+		"agent-netns", 11, "rslave" },
 	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET,
-		"    volumes:\n" AGENT_SOCK AGENT_RUN "    - /var/run/docker/netns:/var/run/docker/netns\n", AGENT_DEPLOY),
-	  "agent-propagation", 14, "rslave" },
-	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, AGENT_VOLUMES, "    deploy:\n" AGENT_ORDER AGENT_DELAY), "agent-mode",
-	  15, "global" },
-	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, AGENT_VOLUMES, AGENT_MODE AGENT_DELAY), "agent-order", 15,
-	  "start-first" },
-	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, AGENT_VOLUMES, AGENT_MODE AGENT_ORDER), "agent-delay", 15, "0s" },
-	{ AGENT(AGENT_CAPS, AGENT_ROOT "    privileged: true\n", AGENT_STOP, AGENT_NET, AGENT_VOLUMES, AGENT_DEPLOY), "ignored", 8,
-	  "privileged" },
+		  "    volumes:\n" AGENT_SOCK AGENT_RUN "    - /var/run/docker/netns:/var/run/docker/netns\n",
+		  AGENT_DEPLOY),
+		"agent-propagation", 14, "rslave" },
+	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, AGENT_VOLUMES,
+		  "    deploy:\n" AGENT_ORDER AGENT_DELAY),
+		"agent-mode", 15, "global" },
+	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, AGENT_VOLUMES, AGENT_MODE AGENT_DELAY),
+		"agent-order", 15, "start-first" },
+	{ AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, AGENT_VOLUMES, AGENT_MODE AGENT_ORDER),
+		"agent-delay", 15, "0s" },
+	{ AGENT(AGENT_CAPS, AGENT_ROOT "    privileged: true\n", AGENT_STOP, AGENT_NET, AGENT_VOLUMES,
+		  AGENT_DEPLOY),
+		"ignored", 8, "privileged" },
 	{ SERVICES GOOD, "agent-absent", 2, "outrider.yml" },
 };
 
@@ -158,16 +191,20 @@ START_TEST(row)
 	judge(&f, &rows[_i].text, 1);
 	if (!rows[_i].id) {
 		for (size_t i = 0; i < f.n; i++)
-			ck_assert_msg(f.at[i].severity == SEVERITY_NOTE, "%s: %s", f.at[i].id, f.at[i].text.p);
+			ck_assert_msg(
+				f.at[i].severity == SEVERITY_NOTE, "%s: %s", f.at[i].id, f.at[i].text.p);
 	} else {
 		const struct finding *one = find(&f, rows[_i].id);
 		struct text all;
 		text_init(&all, 1 << 20);
 		findings_print(&f, &all);
-		ck_assert_msg(one != NULL, "%s is not found in:\n%s\n%s", rows[_i].id, rows[_i].text, text_z(&all));
-		ck_assert_msg(one->line == rows[_i].line, "%s: line %u, not %u", rows[_i].id, one->line, rows[_i].line);
-		ck_assert_msg(!rows[_i].word || strstr(one->text.p, rows[_i].word) || strstr(one->remedy.p, rows[_i].word),
-			      "%s; %s", one->text.p, one->remedy.p);
+		ck_assert_msg(
+			one != NULL, "%s is not found in:\n%s\n%s", rows[_i].id, rows[_i].text, text_z(&all));
+		ck_assert_msg(one->line == rows[_i].line, "%s: line %u, not %u", rows[_i].id, one->line,
+			rows[_i].line);
+		ck_assert_msg(!rows[_i].word || strstr(one->text.p, rows[_i].word) ||
+				      strstr(one->remedy.p, rows[_i].word),
+			"%s; %s", one->text.p, one->remedy.p);
 		text_release(&all);
 	}
 	findings_release(&f);
@@ -176,24 +213,31 @@ END_TEST
 
 /* What looks near to a finding, and is none: the id must not be there. */
 static const struct {
-	const char *text, *not;
+	const char *text, *not ;
 } quiet[] = {
 	{ SERVICES CALLS("q@127.0.4.1:8080") "    extra_hosts: ['q:127.0.4.1']\n" Q, "extra-hosts-missing" },
 	{ SERVICES CALLS("q@127.0.4.1:8080") "    extra_hosts: ['q:127.0.4.1']\n" Q, "extra-hosts-stray" },
 	{ SERVICES CALLS("q@127.0.4.1:8080") "    extra_hosts: ['q:127.0.4.2']\n" Q, "extra-hosts-stray" },
 	{ SERVICES CALLS("q:9001") Q, "extra-hosts-missing" },
-	{ SERVICES CALLS("tasks-db:9001") "  x:\n    networks: {default: {aliases: [tasks-db]}}\n", "unknown-upstream" },
+	{ SERVICES CALLS("tasks-db:9001") "  x:\n    networks: {default: {aliases: [tasks-db]}}\n",
+		"unknown-upstream" },
 	{ SERVICES CALLS("q.shop:9001") Q, "unknown-upstream" },
 	{ SERVICES CALLS("z:9001") "      OUTRIDER_UPSTREAM_Z_ENDPOINTS: 10.0.0.1:80\n", "unknown-upstream" },
 	{ SERVICES GOOD "    ports: ['80:4143']\n", "published-bypass" },
 	{ SERVICES "  a:\n    ports: ['80:1/udp']\n  b:\n    ports: ['80:1']\n", "published-twice" },
-	{ SERVICES GOOD "      #\n" "    labels: {outrider.enable: 'false', outrider.nonsense: 1}\n", "option" },
-	{ SERVICES "  a:\n    environment: {OUTRIDER_PORT: 1, OUTRIDER_SERVICE: '{{.Service.Name}}'}\n", "option" },
+	{ SERVICES GOOD "      #\n"
+			"    labels: {outrider.enable: 'false', outrider.nonsense: 1}\n",
+		"option" },
+	{ SERVICES "  a:\n    environment: {OUTRIDER_PORT: 1, OUTRIDER_SERVICE: '{{.Service.Name}}'}\n",
+		"option" },
 	{ SERVICES "  a:\n    image: x:${TAG} $$HOME ${EMPTY-d} ${NO:-d} ${NO-}\n", "variable-unset" },
 	{ SERVICES "  a:\n    image: x:${TAG} $$HOME ${EMPTY-d} ${NO:-d} ${NO-}\n", "interpolation" },
-	{ SERVICES "  a:\n    entrypoint: [/outrider, exec, --admin.token-file=/run/secrets/t]\n    secrets: [t]\n", "secret-file" },
+	{ SERVICES "  a:\n    entrypoint: [/outrider, exec, --admin.token-file=/run/secrets/t]\n    secrets: "
+		   "[t]\n",
+		"secret-file" },
 	{ SERVICES "  a:\n    entrypoint: [/outrider, exec, --admin.token-file=/no/such]\n", "option" },
-	{ SERVICES "  a:\n    image: x\n    deploy:\n      labels: {traefik.enable: 'true'}\n", "deploy-labels" },
+	{ SERVICES "  a:\n    image: x\n    deploy:\n      labels: {traefik.enable: 'true'}\n",
+		"deploy-labels" },
 };
 
 START_TEST(no_row)
@@ -202,7 +246,7 @@ START_TEST(no_row)
 
 	findings_init(&f);
 	judge(&f, &quiet[_i].text, 1);
-	const struct finding *one = find(&f, quiet[_i].not);
+	const struct finding *one = find(&f, quiet[_i].not );
 	ck_assert_msg(one == NULL, "%s", one ? one->text.p : "");
 	findings_release(&f);
 }
@@ -210,10 +254,14 @@ END_TEST
 
 START_TEST(two_files_are_one)
 {
-	const char *texts[] = { SERVICES CALLS("q:9001") "    networks: [n]\nnetworks: {n: {name: real, external: true}}\n",
-				SERVICES "  q:\n    networks: [m]\nnetworks: {m: {name: real}}\n" };
+	const char *texts[] = {
+		SERVICES CALLS("q:9001") "    networks: [n]\nnetworks: {n: {name: real, external: true}}\n",
+		SERVICES "  q:\n    networks: [m]\nnetworks: {m: {name: real}}\n"
+	};
 	const char *apart[] = { SERVICES CALLS("q:9001"), SERVICES Q };
-	const char *agents[] = { AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, AGENT_VOLUMES, AGENT_DEPLOY), SERVICES GOOD };
+	const char *agents[] = { AGENT(AGENT_CAPS, AGENT_ROOT, AGENT_STOP, AGENT_NET, AGENT_VOLUMES,
+					 AGENT_DEPLOY),
+		SERVICES GOOD };
 	struct findings f;
 
 	findings_init(&f);
@@ -255,9 +303,11 @@ START_TEST(values_are_interpolated_and_merged)
 	struct err err = { "" };
 	unsigned remarks = 0;
 	arena_init(&a, 1 << 20, NULL, 0);
-	const struct node *root = stack_yaml(&a, STR("x: &x {k: 1, l: 2}\n"
-						     "y: &y {k: 3, m: \"${TAG}-${NO:-a}-${EMPTY-b}-${EMPTY:-c}-$$TAG-$TAG\"}\n"
-						     "z:\n  <<: [*x, *y]\n  l: 4\n"), env, ignore, &remarks, &err);
+	const struct node *root = stack_yaml(&a,
+		STR("x: &x {k: 1, l: 2}\n"
+		    "y: &y {k: 3, m: \"${TAG}-${NO:-a}-${EMPTY-b}-${EMPTY:-c}-$$TAG-$TAG\"}\n"
+		    "z:\n  <<: [*x, *y]\n  l: 4\n"),
+		env, ignore, &remarks, &err);
 	ck_assert_msg(root != NULL, "%s", err.text);
 	const struct node *z = node_get(root, STR("z"));
 	ck_assert_uint_eq(z->n, 3);
@@ -319,7 +369,8 @@ START_TEST(short_memory_is_said)
 		mem_fail_at(k);
 		findings_init(&f);
 		struct stack *s = stack_new(&f, env);
-		good = s && stack_add(s, "one.yml", str_of(text)) && stack_judge(s) && find(&f, "yaml") == NULL;
+		good = s && stack_add(s, "one.yml", str_of(text)) && stack_judge(s) &&
+		       find(&f, "yaml") == NULL;
 		findings_sort(&f);
 		good = good && !f.failed;
 		mem_fail_at(0);
