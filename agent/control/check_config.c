@@ -188,6 +188,10 @@ static void say_answers(struct check *c, const struct target *t, const struct so
 		text_init(&text, FINDING_TEXT_MAX);
 		if (v.ops->local && v.trouble[0]) {
 			say_trouble(c, t->dir, t->service, str_of(v.trouble));
+		} else if (v.ops->trigger && !v.trouble[0]) {
+			text_addz(&text, "no trouble within outrider.config-wait; it says nothing until an "
+					 "event comes");
+			say(c, "source", SEVERITY_NOTE, v.name, 0, t->service, text_str(&text));
 		} else if (v.trouble[0] || !v.said) {
 			text_addz(&text,
 				v.trouble[0] ? v.trouble : "it did not answer within outrider.config-wait");
