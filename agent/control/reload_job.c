@@ -41,16 +41,6 @@ static enum step_result step_begin(struct reload_job *j)
 	return STEP_DONE;
 }
 
-/* What a server could not decipher is no value (spring-config: `{cipher}…`, `invalid.<key>`). */
-static const char *refused(const struct source_property *p)
-{
-	if (str_starts(p->value, STR("{cipher}")))
-		return "the value is still encrypted; let the config server decrypt it, or give it the key";
-	if (str_starts(p->key, STR("invalid.")) && str_eq(p->value, STR("<n/a>")))
-		return "the config server could not decrypt the value; give it the key that it was encrypted with";
-	return NULL;
-}
-
 static enum step_result step_merge(struct reload_job *j)
 {
 	struct err err;
@@ -60,13 +50,7 @@ static enum step_result step_merge(struct reload_job *j)
 	}
 	const struct source_values *v = j->values[j->source];
 	for (unsigned k = 0; v && k < CHUNK && j->item < v->n; k++, j->item++) {
-		const struct source_property *p = &v->at[j->item];
-		if (j->item == 0 || p->set != v->at[j->item - 1].set)
-			properties_begin_set(&j->p);
-		const char *why = refused(p);
-		if (why)
-			notes_add(&j->bad, p->key, STR("***"), p->origin, why);
-		else if (!properties_add(&j->p, (uint32_t)j->source, p->key, p->value, p->origin, &err))
+		if (!judge_merge(&j->p, (uint32_t)j->source, v, j->item, &j->bad, &err))
 			return fail(j, err.text);
 	}
 	if (!v || j->item >= v->n) {
@@ -78,11 +62,8 @@ static enum step_result step_merge(struct reload_job *j)
 
 static enum step_result step_resolve(struct reload_job *j)
 {
-	struct err err;
 	for (unsigned k = 0; k < CHUNK && j->item < j->p.n; k++, j->item++) {
-		const struct property *p = &j->p.at[j->item];
-		if (!properties_resolve(&j->p, j->item, j->r->cfg.environ_, &err))
-			notes_add(&j->bad, p->key, STR("***"), str_of(p->origin), err.text);
+		judge_resolve(&j->p, j->item, j->r->cfg.environ_, &j->bad);
 		properties_hash(&j->p, j->item);
 	}
 	if (j->item < j->p.n)
@@ -91,46 +72,11 @@ static enum step_result step_resolve(struct reload_job *j)
 	return STEP_DONE;
 }
 
-/* outrider.upstreams[0], [1] … of YAML are one comma list. */
-static bool join_list(struct reload_job *j, struct str root, struct str *ret)
-{
-	char key[PROPERTIES_KEY_MAX + 24];
-	const struct property *p;
-
-	text_clear(&j->list);
-	for (unsigned i = 0;; i++) {
-		struct text t;
-		text_init(&t, sizeof(key));
-		text_fmt(&t, "%.*s[%u]", STR_ARG(root), i);
-		p = properties_find(&j->p, text_str(&t));
-		text_release(&t);
-		if (!p)
-			break;
-		text_fmt(&j->list, "%s%.*s", i ? "," : "", STR_ARG(p->value));
-	}
-	*ret = text_str(&j->list);
-	return !j->list.failed;
-}
-
-static bool put_option(struct reload_job *j, const struct property *p, struct err *err)
-{
-	enum option_layer layer = LAYER_SOURCE((int)p->source);
-	struct str root = properties_list_root(p->key), value = p->value;
-
-	if (!root.p)
-		return options_set(j->o, layer, p->key, value, str_of(p->origin), err);
-	if (!str_eq(str_make(p->key.p + root.n, p->key.n - root.n), STR("[0]")))
-		return true; /* said with the first one */
-	return (join_list(j, root, &value) || err_set(err, "a list is too long")) &&
-	       options_set(j->o, layer, root, value, str_of(p->origin), err);
-}
-
 static enum step_result step_options(struct reload_job *j)
 {
 	struct err err;
 	for (unsigned k = 0; k < CHUNK && j->item < j->p.n; k++, j->item++) {
-		const struct property *p = &j->p.at[j->item];
-		if (str_starts(p->key, STR(OPTION_PREFIX_TEXT)) && !put_option(j, p, &err))
+		if (!judge_option(j->o, &j->p, j->item, &j->list, &err))
 			return fail(j, err.text);
 	}
 	if (j->item < j->p.n)
@@ -160,10 +106,7 @@ static enum step_result step_check(struct reload_job *j)
 		return fail(j, "out of memory");
 	if (options_check(j->o, r->cfg.command, &err) && !j->bad.n)
 		return STEP_DONE;
-	for (size_t i = 0; i < options_problem_count(j->o); i++) {
-		const struct option_problem *p = options_problem(j->o, i);
-		notes_add(&j->bad, p->key, p->value, p->origin, p->why.p);
-	}
+	judge_problems(j->o, &j->bad);
 	return j->bad.n ? STEP_FAILED : fail(j, err.text);
 }
 
