@@ -3,9 +3,11 @@
 
 extern const struct source_ops source_bus;
 extern const struct source_ops source_file;
+extern const struct source_ops source_spring;
 
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
 	&source_bus,
+	&source_spring,
 	NULL,
 };

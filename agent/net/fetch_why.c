@@ -1,4 +1,5 @@
 /* Why a request failed, as a sentence that names the peer. URLs and credentials are in none of them. */
+#include "base/unit.h"
 #include "net/fetch_int.h"
 
 #include <string.h>
@@ -53,22 +54,16 @@ void fetch_why_code(struct fetch *f, CURLcode code)
 		err_set(&f->err, "%s: %s", f->peer, words);
 }
 
-static void span_text(usec span, char dst[32])
-{
-	bool whole = span % USEC_SEC == 0;
-	unsigned long long n = span / (whole ? USEC_SEC : USEC_MS);
-
-	snprintf(dst, 32, whole ? "%llu s" : "%llu ms", n);
-}
-
 void fetch_why_late(struct fetch *f, bool total)
 {
 	curl_off_t sent = 0;
-	char span[32];
+	struct text t;
 
 	if (f->err.text[0])
 		return;
-	span_text(total ? f->total : f->idle, span);
+	text_init(&t, 32);
+	duration_text(&t, total ? f->total : f->idle);
+	const char *span = text_z(&t);
 	curl_easy_getinfo(f->easy, CURLINFO_PRETRANSFER_TIME_T, &sent);
 	if (f->query)
 		err_set(&f->err, "%s: the name was not resolved within %s", f->peer, span);
@@ -80,4 +75,5 @@ void fetch_why_late(struct fetch *f, bool total)
 		err_set(&f->err, "%s did not complete its answer within %s", f->peer, span);
 	else
 		err_set(&f->err, "%s fell silent in the middle of its answer for %s", f->peer, span);
+	text_release(&t);
 }
