@@ -56,7 +56,7 @@ void fetch_why_code(struct fetch *f, CURLcode code)
 
 void fetch_why_late(struct fetch *f, bool total)
 {
-	curl_off_t sent = 0;
+	curl_off_t connected = 0, sent = 0;
 	struct text t;
 
 	if (f->err.text[0])
@@ -64,9 +64,13 @@ void fetch_why_late(struct fetch *f, bool total)
 	text_init(&t, 32);
 	duration_text(&t, total ? f->total : f->idle);
 	const char *span = text_z(&t);
+	curl_easy_getinfo(f->easy, CURLINFO_CONNECT_TIME_T, &connected);
 	curl_easy_getinfo(f->easy, CURLINFO_PRETRANSFER_TIME_T, &sent);
 	if (f->query)
 		err_set(&f->err, "%s: the name was not resolved within %s", f->peer, span);
+	else if (f->head.n == 0 && sent == 0 && connected != 0)
+		err_set(&f->err, "%s accepts connections and is silent in the TLS handshake for %s", f->peer,
+			span);
 	else if (f->head.n == 0 && sent == 0)
 		err_set(&f->err, "%s cannot be reached: nothing came back within %s", f->peer, span);
 	else if (f->head.n == 0)
