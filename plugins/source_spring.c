@@ -20,10 +20,6 @@
 #define SPRING_TIMEOUT (10 * USEC_SEC) /* unless outrider.spring.timeout says another */
 #define SPRING_GAP (20 * USEC_MS)      /* between two rounds, however often a refresh is asked for */
 #define SPRING_EMPTY_HOLD (60 * USEC_SEC)
-/* The pause after a failed round: Spring's own retry while it starts, then growing faster, up to the poll interval. */
-#define RETRY_FIRST USEC_SEC
-#define RETRY_START_MAX (2 * USEC_SEC)
-#define RETRY_START_ROUNDS 6u
 
 struct place { /* an address of the server */
 	struct http_url at;
@@ -141,20 +137,6 @@ static void end_round(struct source *s, usec pause)
 		timer_set(s->loop, &s->timer, loop_touch(s->loop) + jittered(s, pause));
 }
 
-static usec next_pause(struct source *s)
-{
-	s->failures++;
-	if (s->failures == 1)
-		s->pause = RETRY_FIRST;
-	else if (!s->said && s->failures <= RETRY_START_ROUNDS)
-		s->pause = s->pause * 11 / 10 < RETRY_START_MAX ? s->pause * 11 / 10 : RETRY_START_MAX;
-	else
-		s->pause = s->pause * 3 / 2;
-	if (s->pause > s->poll)
-		s->pause = s->poll;
-	return s->pause;
-}
-
 static void fail_round(struct source *s)
 {
 	struct text all;
@@ -164,7 +146,8 @@ static void fail_round(struct source *s)
 		text_fmt(&all, "%s%s", i ? "; " : "", s->places[i].why.text);
 	set_trouble(s, text_z(&all));
 	text_release(&all);
-	end_round(s, next_pause(s));
+	s->pause = spring_pause(s->pause, ++s->failures, s->said, s->poll);
+	end_round(s, s->pause);
 }
 
 static struct place *current(struct source *s)

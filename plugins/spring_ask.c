@@ -6,6 +6,9 @@
 #include <stdio.h>
 
 #define TOKEN_LINE_MAX 4200u
+#define RETRY_FIRST USEC_SEC
+#define RETRY_START_MAX (2 * USEC_SEC)
+#define RETRY_START_ROUNDS 6u
 
 /* --- asking ---------------------------------------------------------------------------------------------------- */
 
@@ -153,4 +156,19 @@ bool spring_accept(const struct spring_asker *a, const struct http_url *at, cons
 		return err_set(err, "%s answers with a page of HTML: is this the address of a config server?",
 			at->url);
 	return true;
+}
+
+/* --- patience ------------------------------------------------------------------------------------------------------ */
+
+usec spring_pause(usec last, unsigned n, bool known, usec poll)
+{
+	usec pause = last + last / 2;
+
+	if (n <= 1) {
+		pause = RETRY_FIRST;
+	} else if (!known && n <= RETRY_START_ROUNDS) {
+		pause = last + last / 10;
+		pause = pause < RETRY_START_MAX ? pause : RETRY_START_MAX;
+	}
+	return pause < poll ? pause : poll;
 }

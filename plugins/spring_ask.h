@@ -29,5 +29,9 @@ struct fetch *spring_ask(const struct spring_asker *a, const struct http_url *at
 /* May the body be read as an answer? false: err is a sentence with the peer, what came and the remedy. */
 bool spring_accept(const struct spring_asker *a, const struct http_url *at, const struct fetch_reply *reply,
 	struct err *err) MUST_CHECK;
+/* How long to wait after the n-th failed round in a row (n from 1), the last pause having been `last`: while nothing is known
+ * yet as Spring's own client does it (1 s, times 1.1 up to 2 s, six rounds), then half as long again each time; never above
+ * the poll interval. */
+usec spring_pause(usec last, unsigned n, bool known, usec poll);
 
 #endif

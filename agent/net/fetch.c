@@ -109,12 +109,37 @@ static int want_timer(CURLM *m, long ms, void *arg)
 	return 0;
 }
 
+static struct fetch_socket *socket_new(struct fetcher *fr, int fd)
+{
+	struct fetch_socket *s = mem_zalloc(sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->owner = fr;
+	s->fd = fd;
+	watch_init(&s->rd, fr->loop, fd, EV_READ, on_ready, s);
+	watch_init(&s->wr, fr->loop, fd, EV_WRITE, on_ready, s);
+	curl_multi_assign(fr->multi, fd, s);
+	return s;
+}
+
+/* An error returned here would end every transfer of the multi handle for good: only this one ends, on the next turn. */
+static int doom(CURL *easy)
+{
+	struct fetch *f = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f);
+	if (f) {
+		err_set(&f->err, "%s cannot be asked now: memory is short", f->peer);
+		timer_set(f->owner->loop, &f->timer, loop_now(f->owner->loop));
+	}
+	return 0;
+}
+
 static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *mine)
 {
-	struct fetcher *fr = arg;
 	struct fetch_socket *s = mine;
 
-	(void)easy;
 	if (s) {
 		watch_off(&s->rd);
 		watch_off(&s->wr);
@@ -123,19 +148,12 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
 		mem_free(s);
 		return 0;
 	}
-	if (!s) {
-		s = mem_zalloc(sizeof(*s));
-		if (!s)
-			return -1;
-		s->owner = fr;
-		s->fd = fd;
-		watch_init(&s->rd, fr->loop, fd, EV_READ, on_ready, s);
-		watch_init(&s->wr, fr->loop, fd, EV_WRITE, on_ready, s);
-		curl_multi_assign(fr->multi, fd, s);
-	}
-	if ((what & CURL_POLL_IN) && !watch_on(&s->rd))
-		return -1;
-	return (what & CURL_POLL_OUT) && !watch_on(&s->wr) ? -1 : 0;
+	if (!s)
+		s = socket_new(arg, fd);
+	if (!s || ((what & CURL_POLL_IN) && !watch_on(&s->rd)) ||
+		((what & CURL_POLL_OUT) && !watch_on(&s->wr)))
+		return doom(easy);
+	return 0;
 }
 
 struct fetcher *fetcher_new(struct loop *l, struct resolver *r, struct netspace *ns, struct err *err)
@@ -181,7 +199,7 @@ void fetcher_free(struct fetcher *fr)
 
 static void arm(struct fetch *f)
 {
-	usec end = f->last + f->idle;
+	usec end = f->err.text[0] ? f->last : f->last + f->idle;
 
 	timer_set(f->owner->loop, &f->timer, end < f->total_end ? end : f->total_end);
 }
@@ -191,7 +209,7 @@ static void on_deadline(void *arg)
 	struct fetch *f = arg;
 	usec now = loop_now(f->owner->loop);
 
-	if (now < f->total_end && now < f->last + f->idle) {
+	if (now < f->total_end && now < f->last + f->idle && !f->err.text[0]) {
 		arm(f);
 		return;
 	}
