@@ -1,7 +1,6 @@
 /* net/fetch against a scripted server on the same loop. */
 #include "fetch_scene.h"
 
-
 #define OK "HTTP/1.1 200 OK\r\nETag: \"7\"\r\nContent-Length: 5\r\n\r\nhello"
 
 /* --- what goes well ------------------------------------------------------------------------------------------------ */
