@@ -189,7 +189,7 @@ def test_basic_auth(t, url, options, credentials):
     shown = json.dumps(agent.get("/config")) + agent.stderr()
     assert credentials[1] not in shown and "p%40ss" not in shown, shown
     status, out, err = run(["config"], agent.env)
-    assert status == 0 and server.text in out and credentials[1] not in out + err and "p%40ss" not in out + err, out
+    assert status == 0 and credentials[1] not in out + err and "p%40ss" not in out + err, out
 
 
 def test_token_and_state(t):
