@@ -7,6 +7,7 @@ extern const struct source_ops source_file;
 extern const struct registry_ops registry_dns;
 extern const struct source_ops source_redis;
 extern const struct source_ops source_rediss;
+extern const struct source_ops source_spring;
 
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
@@ -19,5 +20,6 @@ const struct source_ops *const plugin_sources[] = {
 
 const struct registry_ops *const plugin_registries[] = {
 	&registry_dns,
+	&source_spring,
 	NULL,
 };

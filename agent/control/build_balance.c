@@ -169,12 +169,13 @@ static void tell_comings_and_goings(const struct spec_upstream *u, const struct 
 		if (!has_bit(&bits, old->endpoints[i].slot))
 			outlier_hold(slots_cell(q->slots, old->endpoints[i].slot), tally, BALANCE_HOLD_GONE, true, false, now);
 	bits_of(old, &bits);
-	for (uint32_t i = 0; i < u->n_endpoints && old->n_endpoints; i++) {
+	for (uint32_t i = 0; i < u->n_endpoints; i++) {
 		struct balance_cell *c = slots_cell(q->slots, u->endpoints[i].slot);
 		if (has_bit(&bits, u->endpoints[i].slot))
-			continue;
+			continue; /* also when a worker holds it, for another service's agent answered there */
 		outlier_reset(c, tally, now);
-		outlier_hold(c, tally, BALANCE_HOLD_GONE, true, false, now); /* and at once no more: slow start */
+		outlier_hold(c, tally, BALANCE_HOLD_GONE, true, false, now);
+		outlier_hold(c, tally, BALANCE_HOLD_GONE, false, old->n_endpoints > 0, now);
 	}
 }
 
@@ -191,7 +192,6 @@ static void tell_cells(const struct spec_upstream *u, const struct build_request
 		struct balance_cell *c = slots_cell(q->slots, e->slot);
 		bool down = e->info && e->info->state != REGISTRY_UP;
 		outlier_hold(c, tally, BALANCE_HOLD_REGISTRY, down, true, now);
-		outlier_hold(c, tally, BALANCE_HOLD_GONE, false, true, now);
 	}
 }
 
