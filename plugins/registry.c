@@ -4,10 +4,11 @@
 extern const struct source_ops source_bus;
 extern const struct source_ops source_consul;
 extern const struct source_ops source_file;
-extern const struct registry_ops registry_dns;
 extern const struct source_ops source_redis;
 extern const struct source_ops source_rediss;
 extern const struct source_ops source_spring;
+
+extern const struct registry_ops registry_dns;
 
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
@@ -15,11 +16,11 @@ const struct source_ops *const plugin_sources[] = {
 	&source_redis,
 	&source_rediss,
 	&source_consul,
+	&source_spring,
 	NULL,
 };
 
 const struct registry_ops *const plugin_registries[] = {
 	&registry_dns,
-	&source_spring,
 	NULL,
 };
