@@ -1,0 +1,124 @@
+/* How loaded an endpoint looks, and what a finished attempt changes of that. */
+#include "proxy/balance_int.h"
+
+#define GHOSTS 10.0f      /* loads of an average endpoint that one failure is worth */
+#define GHOSTS_MAX 10.0f  /* failures that pile up */
+#define MEAN_WEIGHT 0.02f /* of one reply in the upstream's mean */
+#define WARM_LEAST 0.1f   /* a new endpoint's share at first; Envoy's min_weight_percent */
+
+/* e^-x within 5 % up to x = 2, decreasing throughout, without libm: three terms of e^x below the line. */
+static float fade(usec dt, usec decay)
+{
+	float x = decay ? (float)dt / (float)decay : 1e3f;
+
+	return 1.0f / (1.0f + x * (1.0f + x * (0.5f + x * (1.0f / 6.0f))));
+}
+
+static usec age(const struct balance_stat *st, usec now)
+{
+	return now > st->updated ? now - st->updated : 0;
+}
+
+float balance_cost(
+	const struct balance_spec *s, const struct balance_part *p, const struct balance_stat *st, usec now)
+{
+	float cost = STAT_GET(st, cost), mean = STAT_GET(p, mean);
+
+	if (cost <= 0.0f)
+		return mean > 0.0f ? mean : 1.0f; /* unknown: as good as the others */
+	if (cost <= mean)
+		return cost;
+	cost *= fade(age(st, now), s->decay);
+	return cost > mean ? cost : mean;
+}
+
+float balance_ghost(const struct balance_spec *s, const struct balance_stat *st, usec now)
+{
+	float ghost = STAT_GET(st, ghost);
+
+	return ghost > 0.0f ? ghost * fade(age(st, now), s->decay) : 0.0f;
+}
+
+/* Weights scale what is in flight and not the whole, so that an idle upstream is shared by weight (the draw does that)
+ * and a busy one is, too. */
+float balance_score(const struct balance_spec *s, const struct balance_part *p, uint32_t i, usec now)
+{
+	const struct balance_stat *st = balance_stat_of(s, p, i);
+	float load = (float)STAT_GET(st, in_flight) + balance_ghost(s, st, now);
+
+	if (s->weights)
+		load *= (float)BALANCE_WEIGHT / (float)s->weights[i];
+	load += 1.0f;
+	return s->policy == BALANCE_PEAK_EWMA ? load * balance_cost(s, p, st, now) : load;
+}
+
+float balance_warmth(const struct balance_spec *s, const struct balance_cell *c, usec now)
+{
+	usec ready = atomic_load_explicit(&c->ready, memory_order_relaxed);
+
+	if (s->slow_start == 0 || ready == 0 || now >= ready + s->slow_start)
+		return 1.0f;
+	float warm = now > ready ? (float)(now - ready) / (float)s->slow_start : 0.0f;
+	return warm > WARM_LEAST ? warm : WARM_LEAST;
+}
+
+/* --- feedback ----------------------------------------------------------------------------------------------------- */
+
+void balance_start(const struct balance_spec *s, struct balance_part *p, struct balance_ticket t)
+{
+	struct balance_stat *st = balance_stat_of(s, p, t.index);
+
+	STAT_SET(st, in_flight, STAT_GET(st, in_flight) + 1);
+	p->in_flight++;
+}
+
+/* A reply that is one: the cost jumps up to a peak, or moves towards the latency by the time that passed. */
+static void replied(const struct balance_spec *s, struct balance_part *p, struct balance_stat *st,
+	float latency, usec now)
+{
+	float cost = STAT_GET(st, cost), mean = STAT_GET(p, mean), w = fade(age(st, now), s->decay);
+
+	STAT_SET(st, cost, latency >= cost ? latency : cost * w + latency * (1.0f - w));
+	STAT_SET(p, mean, mean > 0.0f ? mean + (latency - mean) * MEAN_WEIGHT : latency);
+}
+
+/* A failure never lowers the cost; one that took long shows how slow the endpoint is. */
+static void refused(const struct balance_spec *s, struct balance_part *p, struct balance_stat *st,
+	float latency, float ghost, usec now)
+{
+	uint32_t n = p->census.available ? p->census.available : 1;
+	float each = GHOSTS * (1.0f + (float)p->in_flight / (float)n), cost = balance_cost(s, p, st, now);
+
+	STAT_SET(st, ghost, ghost + each < GHOSTS_MAX * each ? ghost + each : GHOSTS_MAX * each);
+	if (STAT_GET(st, cost) > 0.0f || latency > cost)
+		STAT_SET(st, cost, latency > cost ? latency : cost);
+}
+
+enum outlier_verdict balance_end(const struct balance_spec *s, struct balance_part *p,
+	struct balance_ticket t, enum balance_outcome outcome, usec latency, usec now, struct rng *r)
+{
+	struct balance_stat *st = balance_stat_of(s, p, t.index);
+	struct outlier_report how = {
+		.outcome = outcome, .epoch = t.epoch, .probe = t.probe, .n_endpoints = s->n
+	};
+	uint32_t in_flight = STAT_GET(st, in_flight);
+
+	if (in_flight) /* the slot may have got another address meanwhile */
+		STAT_SET(st, in_flight, in_flight - 1);
+	if (p->in_flight)
+		p->in_flight--;
+	if (outcome != BALANCE_CANCELLED) {
+		float ghost = balance_ghost(s, st, now), took = latency ? (float)latency : 1.0f;
+		if (outcome == BALANCE_OK) {
+			replied(s, p, st, took, now);
+			STAT_SET(st, ghost, ghost > 0.01f ? ghost / 2 : 0.0f);
+			STAT_SET(st, ok, STAT_GET(st, ok) + 1);
+		} else {
+			refused(s, p, st, took, ghost, now);
+			if (outcome != BALANCE_OVERLOADED)
+				STAT_SET(st, failed, STAT_GET(st, failed) + 1);
+		}
+		st->updated = now;
+	}
+	return outlier_report(&s->outlier, s->cells[t.index], s->tally, &how, now, r);
+}
