@@ -110,9 +110,9 @@ struct balance_spec {
 
 /* 32 bytes. All zero is an endpoint never used; zero it when a slot gets another address. */
 struct balance_stat {
-	usec updated;        /* of cost and ghost */
-	_Atomic float cost;  /* µs; 0: unknown */
-	_Atomic float ghost; /* pretended requests */
+	_Atomic usec updated; /* of cost and ghost */
+	_Atomic float cost;   /* µs; 0: unknown */
+	_Atomic float ghost;  /* pretended requests */
 	_Atomic uint32_t in_flight;
 	_Atomic uint32_t ok, failed; /* for outlier_sweep(): differences count, they wrap */
 };

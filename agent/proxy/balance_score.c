@@ -16,7 +16,9 @@ static float fade(usec dt, usec decay)
 
 static usec age(const struct balance_stat *st, usec now)
 {
-	return now > st->updated ? now - st->updated : 0;
+	usec updated = STAT_GET(st, updated);
+
+	return now > updated ? now - updated : 0;
 }
 
 float balance_cost(
@@ -118,7 +120,7 @@ enum outlier_verdict balance_end(const struct balance_spec *s, struct balance_pa
 			if (outcome != BALANCE_OVERLOADED)
 				STAT_SET(st, failed, STAT_GET(st, failed) + 1);
 		}
-		st->updated = now;
+		STAT_SET(st, updated, now);
 	}
 	return outlier_report(&s->outlier, s->cells[t.index], s->tally, &how, now, r);
 }
