@@ -136,17 +136,26 @@ static uint32_t of_two(struct chooser *c, const struct balance_group *g)
 static uint32_t in_group(struct chooser *c, unsigned set, unsigned tier)
 {
 	const struct balance_group *g = &c->s->sets[set].tiers[tier];
+	uint32_t i;
 
 	if (g->n == 0)
 		return BALANCE_NONE;
+	c->why = BALANCE_BY_POLICY;
 	switch (c->s->policy) {
 	case BALANCE_ROUND_ROBIN:
-		return draw(c, g, &c->p->turn[set][tier], BALANCE_NONE);
+		i = draw(c, g, &c->p->turn[set][tier], BALANCE_NONE);
+		break;
 	case BALANCE_RANDOM:
-		return draw(c, g, NULL, BALANCE_NONE);
+		i = draw(c, g, NULL, BALANCE_NONE);
+		break;
 	default: /* a ring without a hash, too */
-		return of_two(c, g);
+		i = of_two(c, g);
+		break;
 	}
+	if (i != BALANCE_NONE)
+		return i;
+	c->why = BALANCE_BY_SCAN;
+	return scan(c, g);
 }
 
 /* --- ring --------------------------------------------------------------------------------------------------------- */
@@ -293,7 +302,6 @@ static uint32_t choose(struct chooser *c)
 	}
 	if (i == BALANCE_NONE) {
 		unsigned tier = choose_tier(c, set);
-		c->why = BALANCE_BY_POLICY;
 		i = spill(c, set, tier, in_group(c, set, tier));
 	}
 	if (i == BALANCE_NONE)

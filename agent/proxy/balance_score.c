@@ -42,16 +42,20 @@ float balance_ghost(const struct balance_spec *s, const struct balance_stat *st,
 }
 
 /* Weights scale what is in flight and not the whole, so that an idle upstream is shared by weight (the draw does that)
- * and a busy one is, too. */
+ * and a busy one is, too. One that fails is at best as fast as the mean: else the nearest endpoint, being the fastest, could
+ * afford to fail. */
 float balance_score(const struct balance_spec *s, const struct balance_part *p, uint32_t i, usec now)
 {
 	const struct balance_stat *st = balance_stat_of(s, p, i);
-	float load = (float)STAT_GET(st, in_flight) + balance_ghost(s, st, now);
+	float ghost = balance_ghost(s, st, now), load = (float)STAT_GET(st, in_flight) + ghost;
 
 	if (s->weights)
 		load *= (float)BALANCE_WEIGHT / (float)s->weights[i];
 	load += 1.0f;
-	return s->policy == BALANCE_PEAK_EWMA ? load * balance_cost(s, p, st, now) : load;
+	if (s->policy != BALANCE_PEAK_EWMA)
+		return load;
+	float cost = balance_cost(s, p, st, now), mean = STAT_GET(p, mean);
+	return load * (ghost > 1.0f && cost < mean ? mean : cost);
 }
 
 float balance_warmth(const struct balance_spec *s, const struct balance_cell *c, usec now)
@@ -92,8 +96,11 @@ static void refused(const struct balance_spec *s, struct balance_part *p, struct
 	float each = GHOSTS * (1.0f + (float)p->in_flight / (float)n), cost = balance_cost(s, p, st, now);
 
 	STAT_SET(st, ghost, ghost + each < GHOSTS_MAX * each ? ghost + each : GHOSTS_MAX * each);
-	if (STAT_GET(st, cost) > 0.0f || latency > cost)
-		STAT_SET(st, cost, latency > cost ? latency : cost);
+	if (latency > cost &&
+		STAT_GET(p, mean) > 0.0f) /* without good replies there is nothing to compare with */
+		STAT_SET(st, cost, latency);
+	else if (STAT_GET(st, cost) > 0.0f)
+		STAT_SET(st, cost, cost); /* as faded until now */
 }
 
 enum outlier_verdict balance_end(const struct balance_spec *s, struct balance_part *p,
