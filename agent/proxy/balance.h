@@ -25,7 +25,7 @@
  * and sinks with a time constant; of two random endpoints the one with the lower cost × (in flight + 1) wins. Ours
  * differs in two points. While an endpoint is not asked, the cost of a slow one sinks to the mean of the upstream
  * and not to zero, so that silence makes nobody fast. And failures do not touch the cost, for they may be fast:
- * each adds a *ghost load*, as many pretended requests as ten times what an average endpoint has in flight, which fades
+ * each adds a *ghost load*, as many pretended requests as three times what an average endpoint has in flight, which fades
  * with the same time constant and halves with each success. It counts in least request, too.
  *
  * Thread: spec any, part and stat their worker's; fields that are atomic may be read by control (/upstreams). */

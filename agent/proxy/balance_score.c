@@ -1,17 +1,19 @@
 /* How loaded an endpoint looks, and what a finished attempt changes of that. */
 #include "proxy/balance_int.h"
 
-#define GHOSTS 10.0f      /* loads of an average endpoint that one failure is worth */
-#define GHOSTS_MAX 10.0f  /* failures that pile up */
+#define GHOSTS 3.0f       /* loads of an average endpoint that one failure is worth */
+#define GHOSTS_MAX 16.0f  /* failures that pile up */
+#define GHOST_LEAST 0.5f  /* what is less is forgotten: an idle upstream would shun it for ever */
 #define MEAN_WEIGHT 0.02f /* of one reply in the upstream's mean */
 #define WARM_LEAST 0.1f   /* a new endpoint's share at first; Envoy's min_weight_percent */
 
-/* e^-x within 5 % up to x = 2, decreasing throughout, without libm: three terms of e^x below the line. */
+/* e^-x within 4 % up to x = 2 and falling throughout, without libm: the square of one over four terms of e^(x/2). */
 static float fade(usec dt, usec decay)
 {
-	float x = decay ? (float)dt / (float)decay : 1e3f;
+	float h = decay ? (float)dt / (2.0f * (float)decay) : 1e3f;
+	float root = 1.0f / (1.0f + h * (1.0f + h * (0.5f + h * (1.0f / 6.0f))));
 
-	return 1.0f / (1.0f + x * (1.0f + x * (0.5f + x * (1.0f / 6.0f))));
+	return root * root;
 }
 
 static usec age(const struct balance_stat *st, usec now)
@@ -38,7 +40,10 @@ float balance_ghost(const struct balance_spec *s, const struct balance_stat *st,
 {
 	float ghost = STAT_GET(st, ghost);
 
-	return ghost > 0.0f ? ghost * fade(age(st, now), s->decay) : 0.0f;
+	if (ghost <= 0.0f)
+		return 0.0f;
+	ghost *= fade(age(st, now), s->decay);
+	return ghost > GHOST_LEAST ? ghost : 0.0f;
 }
 
 /* Weights scale what is in flight and not the whole, so that an idle upstream is shared by weight (the draw does that)
@@ -120,7 +125,8 @@ enum outlier_verdict balance_end(const struct balance_spec *s, struct balance_pa
 		float ghost = balance_ghost(s, st, now), took = latency ? (float)latency : 1.0f;
 		if (outcome == BALANCE_OK) {
 			replied(s, p, st, took, now);
-			STAT_SET(st, ghost, ghost > 0.01f ? ghost / 2 : 0.0f);
+			STAT_SET(st, ghost,
+				t.probe ? 0.0f : ghost / 2); /* back by a probe: slow start does the rest */
 			STAT_SET(st, ok, STAT_GET(st, ok) + 1);
 		} else {
 			refused(s, p, st, took, ghost, now);
