@@ -228,10 +228,12 @@ simulate: | $(DEPS)/build ## 1,000 clients and 1,000 servers in virtual time: wr
 
 # What measures the balancer links it and base alone.
 BALANCE_OBJECTS := $(filter $(addprefix $(BUILD)/obj/agent/,base/% proxy/balance% proxy/outlier%),$(OBJECTS))
+$(BUILD)/bench/simulate: tests/bench/simulate_plot.c tests/bench/simulate.h tests/bench/hist.h
 $(BUILD)/bench/%: tests/bench/%.c $(BALANCE_OBJECTS) $(BUILD)/flags | $(DEPS)/build
 	@mkdir -p $(@D)
 	@echo "  LD  $@"
-	@$(COMPILE) $(WARN) $(CFLAGS) $(LDFLAGS_ALL) $< $(BALANCE_OBJECTS) -lm -o $@
+	@$(CC) $(CPPFLAGS_ALL) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) $(CFLAGS) $(LDFLAGS_ALL) $(filter %.c,$^) \
+		$(BALANCE_OBJECTS) -lm -o $@
 
 .PHONY: docs
 docs: $(BIN) ## writes docs/options.md, reasons.md and metrics.md from the tables in the program

@@ -2,6 +2,7 @@
 #include "proxy/balance_int.h"
 
 #define DRAWS 6        /* for one candidate, before the neighbours are looked at */
+#define CHOICES 5      /* candidates at most, when the first two are bad */
 #define WALK 128       /* ring points passed, before a pick by draws */
 #define SPILL_FLOOR 2u /* in flight at a near endpoint before it may be full: an idle agent never goes far */
 #define GOLDEN 0x9e3779b9u /* 2^32 / golden ratio: multiples of it spread evenly */
@@ -119,18 +120,35 @@ static uint32_t scan(struct chooser *c, const struct balance_group *g)
 
 /* --- the policies ------------------------------------------------------------------------------------------------- */
 
+/* What an endpoint scores that is as fast and as loaded as the mean. */
+static float typical(const struct chooser *c)
+{
+	uint32_t n = c->p->census.available ? c->p->census.available : 1;
+	float load = 1.0f + (float)c->p->in_flight / (float)n;
+
+	return c->s->policy == BALANCE_PEAK_EWMA ? load * STAT_GET(c->p, mean) : load;
+}
+
+/* The better one of two random ones; only when both are bad, some more: with one endpoint in four slow, one pair in sixteen
+ * is a slow one, and the 99th percentile would be theirs alone. */
 static uint32_t of_two(struct chooser *c, const struct balance_group *g)
 {
 	uint32_t a = draw(c, g, NULL, BALANCE_NONE);
 
 	if (a == BALANCE_NONE || c->probe || g->n == 1)
 		return a;
-	uint32_t b = draw(c, g, NULL, a);
-	if (b == BALANCE_NONE)
-		return a;
-	if (c->probe)
-		return b;
-	return balance_score(c->s, c->p, b, c->now) < balance_score(c->s, c->p, a, c->now) ? b : a;
+	float best = balance_score(c->s, c->p, a, c->now), bad = 2.0f * typical(c);
+	for (unsigned k = 1; k < 2 || (k < CHOICES && best > bad); k++) {
+		uint32_t b = draw(c, g, NULL, a);
+		if (b == BALANCE_NONE || c->probe)
+			return c->probe ? b : a;
+		float score = balance_score(c->s, c->p, b, c->now);
+		if (score < best) {
+			best = score;
+			a = b;
+		}
+	}
+	return a;
 }
 
 static uint32_t in_group(struct chooser *c, unsigned set, unsigned tier)

@@ -23,7 +23,7 @@
  *
  * Peak-EWMA is the algorithm of Finagle and linkerd: an endpoint's cost is its mean latency that rises at once to a peak
  * and sinks with a time constant; of two random endpoints the one with the lower cost × (in flight + 1) wins. Ours
- * differs in two points. While an endpoint is not asked, the cost of a slow one sinks to the mean of the upstream
+ * differs in three points. When both are bad (twice what is typical), up to three more are drawn. While an endpoint is not asked, the cost of a slow one sinks to the mean of the upstream
  * and not to zero, so that silence makes nobody fast. And failures do not touch the cost, for they may be fast:
  * each adds a *ghost load*, as many pretended requests as three times what an average endpoint has in flight, which fades
  * with the same time constant and halves with each success. It counts in least request, too.
