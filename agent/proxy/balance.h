@@ -8,7 +8,7 @@
  *
  *     struct balance_ticket t = balance_pick(spec, part, &request, now, rng);
  *     if (t.index == BALANCE_NONE) …                        t.why says why
- *     balance_start(spec, part, t);
+ *     balance_start(spec, part, t, now);
  *     … connect, send, wait …
  *     verdict = balance_end(spec, part, t, outcome, latency, now, rng);
  *
@@ -131,6 +131,8 @@ struct balance_part {
 	struct balance_stat *stats; /* by slot; the worker's table */
 	uint32_t in_flight;         /* of the whole upstream */
 	_Atomic float mean;         /* µs of good replies; 0: unknown */
+	_Atomic float gap;          /* µs between two attempts in the mean */
+	usec last;                  /* attempt begun */
 	uint32_t turn[BALANCE_SETS_MAX][BALANCE_TIERS];
 	struct balance_census census;
 };
@@ -173,7 +175,7 @@ struct balance_ticket balance_pick(const struct balance_spec *s, struct balance_
 bool balance_has_other(
 	const struct balance_spec *s, const struct balance_part *p, const struct balance_request *q);
 
-void balance_start(const struct balance_spec *s, struct balance_part *p, struct balance_ticket t);
+void balance_start(const struct balance_spec *s, struct balance_part *p, struct balance_ticket t, usec now);
 /* latency: from the start of the attempt to the response's head or the failure. The verdict is what ejection made of it. */
 enum outlier_verdict balance_end(const struct balance_spec *s, struct balance_part *p,
 	struct balance_ticket t, enum balance_outcome outcome, usec latency, usec now, struct rng *r);

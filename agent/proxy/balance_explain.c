@@ -80,7 +80,7 @@ void balance_explain(const struct balance_spec *s, const struct balance_part *p,
 		.weight = balance_weight(s, index),
 		.in_flight = STAT_GET(st, in_flight),
 		.cost = balance_cost(s, p, st, now),
-		.ghost = balance_ghost(s, st, now),
+		.ghost = balance_ghost(s, p, st, now),
 		.score = balance_score(s, p, index, now),
 		.until = outlier_until(word),
 	};

@@ -23,7 +23,8 @@ static inline uint32_t balance_weight(const struct balance_spec *s, uint32_t i)
 /* balance_score.c */
 float balance_cost(
 	const struct balance_spec *s, const struct balance_part *p, const struct balance_stat *st, usec now);
-float balance_ghost(const struct balance_spec *s, const struct balance_stat *st, usec now);
+float balance_ghost(
+	const struct balance_spec *s, const struct balance_part *p, const struct balance_stat *st, usec now);
 /* What two candidates are compared by; less is better. */
 float balance_score(const struct balance_spec *s, const struct balance_part *p, uint32_t i, usec now);
 /* Slow start: the part of its usual share that an endpoint gets, 0.1 to 1. */

@@ -1,11 +1,13 @@
 /* How loaded an endpoint looks, and what a finished attempt changes of that. */
 #include "proxy/balance_int.h"
 
-#define GHOSTS 3.0f       /* loads of an average endpoint that one failure is worth */
-#define GHOSTS_MAX 16.0f  /* failures that pile up */
-#define GHOST_LEAST 0.5f  /* what is less is forgotten: an idle upstream would shun it for ever */
-#define MEAN_WEIGHT 0.02f /* of one reply in the upstream's mean */
-#define WARM_LEAST 0.1f   /* a new endpoint's share at first; Envoy's min_weight_percent */
+#define GHOSTS 3.0f        /* loads of an average endpoint that one failure is worth */
+#define GHOSTS_MAX 16.0f   /* failures that pile up */
+#define GHOST_LEAST 0.5f   /* what is less is forgotten: an idle upstream would shun it for ever */
+#define MEAN_WEIGHT 0.02f  /* of one reply in the upstream's mean, of one pause in its rate */
+#define TURNS 20.0f        /* requests per endpoint during which a bad one is remembered, at least */
+#define PATIENCE_MAX 30.0f /* times decay, at most */
+#define WARM_LEAST 0.1f    /* a new endpoint's share at first; Envoy's min_weight_percent */
 
 /* e^-x within 4 % up to x = 2 and falling throughout, without libm: the square of one over four terms of e^(x/2). */
 static float fade(usec dt, usec decay)
@@ -23,6 +25,17 @@ static usec age(const struct balance_stat *st, usec now)
 	return now > updated ? now - updated : 0;
 }
 
+/* How long silence takes to make a bad endpoint average again. Each time that it does, a request goes to find out; where
+ * endpoints are many and requests few, that would be most requests, so the time grows until it is some in a hundred. */
+static usec patience(const struct balance_spec *s, const struct balance_part *p)
+{
+	float wanted = STAT_GET(p, gap) * (float)s->n * TURNS, most = (float)s->decay * PATIENCE_MAX;
+
+	if (wanted <= (float)s->decay)
+		return s->decay;
+	return (usec)(wanted < most ? wanted : most);
+}
+
 float balance_cost(
 	const struct balance_spec *s, const struct balance_part *p, const struct balance_stat *st, usec now)
 {
@@ -32,17 +45,18 @@ float balance_cost(
 		return mean > 0.0f ? mean : 1.0f; /* unknown: as good as the others */
 	if (cost <= mean)
 		return cost;
-	cost *= fade(age(st, now), s->decay);
+	cost *= fade(age(st, now), patience(s, p));
 	return cost > mean ? cost : mean;
 }
 
-float balance_ghost(const struct balance_spec *s, const struct balance_stat *st, usec now)
+float balance_ghost(
+	const struct balance_spec *s, const struct balance_part *p, const struct balance_stat *st, usec now)
 {
 	float ghost = STAT_GET(st, ghost);
 
 	if (ghost <= 0.0f)
 		return 0.0f;
-	ghost *= fade(age(st, now), s->decay);
+	ghost *= fade(age(st, now), patience(s, p));
 	return ghost > GHOST_LEAST ? ghost : 0.0f;
 }
 
@@ -52,7 +66,7 @@ float balance_ghost(const struct balance_spec *s, const struct balance_stat *st,
 float balance_score(const struct balance_spec *s, const struct balance_part *p, uint32_t i, usec now)
 {
 	const struct balance_stat *st = balance_stat_of(s, p, i);
-	float ghost = balance_ghost(s, st, now), load = (float)STAT_GET(st, in_flight) + ghost;
+	float ghost = balance_ghost(s, p, st, now), load = (float)STAT_GET(st, in_flight) + ghost;
 
 	if (s->weights)
 		load *= (float)BALANCE_WEIGHT / (float)s->weights[i];
@@ -75,12 +89,19 @@ float balance_warmth(const struct balance_spec *s, const struct balance_cell *c,
 
 /* --- feedback ----------------------------------------------------------------------------------------------------- */
 
-void balance_start(const struct balance_spec *s, struct balance_part *p, struct balance_ticket t)
+void balance_start(const struct balance_spec *s, struct balance_part *p, struct balance_ticket t, usec now)
 {
 	struct balance_stat *st = balance_stat_of(s, p, t.index);
 
+	usec pause = p->last && now > p->last ? now - p->last : 0;
+	float gap = STAT_GET(p, gap);
+
 	STAT_SET(st, in_flight, STAT_GET(st, in_flight) + 1);
 	p->in_flight++;
+	p->last = now;
+	if (pause > USEC_SEC)
+		pause = USEC_SEC; /* a night says nothing of the day */
+	STAT_SET(p, gap, gap + ((float)pause - gap) * MEAN_WEIGHT);
 }
 
 /* A reply that is one: the cost jumps up to a peak, or moves towards the latency by the time that passed. */
@@ -122,7 +143,7 @@ enum outlier_verdict balance_end(const struct balance_spec *s, struct balance_pa
 	if (p->in_flight)
 		p->in_flight--;
 	if (outcome != BALANCE_CANCELLED) {
-		float ghost = balance_ghost(s, st, now), took = latency ? (float)latency : 1.0f;
+		float ghost = balance_ghost(s, p, st, now), took = latency ? (float)latency : 1.0f;
 		if (outcome == BALANCE_OK) {
 			replied(s, p, st, took, now);
 			STAT_SET(st, ghost,

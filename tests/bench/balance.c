@@ -91,7 +91,7 @@ static void attempts(struct bench *b, uint32_t n, bool feed)
 		__asm__ volatile("" : : "r"(&t) : "memory");
 		if (!feed)
 			continue;
-		balance_start(&b->spec, &b->part, t);
+		balance_start(&b->spec, &b->part, t, b->now);
 		balance_end(&b->spec, &b->part, t, BALANCE_OK, 1000 + (q.hash & 1023), b->now, &b->rng);
 	}
 }

@@ -205,7 +205,7 @@ static void arrive(struct world *w, usec now)
 	f.ticket = balance_pick(&c->spec, &c->part, &q, now, &w->rng);
 	if (f.ticket.index == BALANCE_NONE)
 		return;
-	balance_start(&c->spec, &c->part, f.ticket);
+	balance_start(&c->spec, &c->part, f.ticket, now);
 	struct server *s = &w->servers[f.ticket.index];
 	if (now >= WARM_UP)
 		s->hits++;

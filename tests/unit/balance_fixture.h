@@ -106,7 +106,7 @@ static inline struct balance_ticket fleet_attempt(struct fleet *f, enum balance_
 	struct balance_ticket t = fleet_pick(f, &NOBODY);
 
 	ck_assert_uint_ne(t.index, BALANCE_NONE);
-	balance_start(&f->spec, &f->part, t);
+	balance_start(&f->spec, &f->part, t, f->now);
 	fleet_end(f, t, o, latency);
 	return t;
 }

@@ -15,7 +15,7 @@ static inline enum outlier_verdict attempt(uint32_t i, enum balance_outcome o)
 {
 	struct balance_ticket t = ticket(i);
 
-	balance_start(&f.spec, &f.part, t);
+	balance_start(&f.spec, &f.part, t, f.now);
 	f.now += USEC_MS;
 	return fleet_end(&f, t, o, USEC_MS);
 }
@@ -55,7 +55,7 @@ static inline struct balance_ticket probe(uint32_t i)
 			continue;
 		ck_assert_uint_eq(t.index, i);
 		ck_assert_int_eq(t.why, BALANCE_BY_PROBE);
-		balance_start(&f.spec, &f.part, t);
+		balance_start(&f.spec, &f.part, t, f.now);
 		return t;
 	}
 	ck_abort_msg("nobody probed");

@@ -80,7 +80,7 @@ START_TEST(busy_endpoints_share_by_weight)
 		f.m[i].weight = (i + 1) * 100;
 	fleet_build(&f);
 	for (uint32_t k = 0; k < 2000; k++)
-		balance_start(&f.spec, &f.part, fleet_pick(&f, &NOBODY));
+		balance_start(&f.spec, &f.part, fleet_pick(&f, &NOBODY), f.now);
 	for (uint32_t i = 0; i < 4; i++) {
 		double want = 200.0 * (i + 1), got = f.stats[i].in_flight;
 		ck_assert_msg(got > want * 0.9 && got < want * 1.1, "%u has %.0f in flight, %.0f expected", i,
@@ -117,7 +117,7 @@ START_TEST(least_request_fills_evenly)
 {
 	fleet_make(&f, 10, BALANCE_LEAST_REQUEST);
 	for (uint32_t k = 0; k < 1000; k++)
-		balance_start(&f.spec, &f.part, fleet_pick(&f, &NOBODY));
+		balance_start(&f.spec, &f.part, fleet_pick(&f, &NOBODY), f.now);
 	for (uint32_t i = 0; i < 10; i++) { /* random would be 100 ± 30 */
 		ck_assert_uint_ge(f.stats[i].in_flight, 95);
 		ck_assert_uint_le(f.stats[i].in_flight, 105);
@@ -133,7 +133,7 @@ static void serve(uint32_t k, uint32_t slow_from, usec fast, usec slow)
 	memset(f.hits, 0, sizeof(f.hits));
 	while (k--) {
 		struct balance_ticket t = fleet_pick(&f, &NOBODY);
-		balance_start(&f.spec, &f.part, t);
+		balance_start(&f.spec, &f.part, t, f.now);
 		f.hits[t.index]++;
 		f.now += USEC_MS;
 		fleet_end(&f, t, BALANCE_OK, t.index >= slow_from ? slow : fast);
@@ -162,10 +162,10 @@ START_TEST(peak_rises_at_once_and_sinks_slowly_to_the_mean)
 	struct balance_ticket t[2] = { { .index = 0 }, { .index = 1 } };
 	for (int k = 0; k < 500; k++)
 		for (int i = 0; i < 2; i++) {
-			balance_start(&f.spec, &f.part, t[i]);
+			balance_start(&f.spec, &f.part, t[i], f.now);
 			fleet_end(&f, t[i], BALANCE_OK, 10 * USEC_MS);
 		}
-	balance_start(&f.spec, &f.part, t[1]);
+	balance_start(&f.spec, &f.part, t[1], f.now);
 	fleet_end(&f, t[1], BALANCE_OK, 1000 * USEC_MS);
 	balance_count(&f.spec, &census);
 	float before = 1e9f;
@@ -211,7 +211,7 @@ START_TEST(a_fast_failing_endpoint_gets_less)
 			fleet_end(&f, flying[k], BALANCE_OK, 10 * USEC_MS);
 		for (;;) { /* refused ones come back at once */
 			flying[k] = fleet_pick(&f, &NOBODY);
-			balance_start(&f.spec, &f.part, flying[k]);
+			balance_start(&f.spec, &f.part, flying[k], f.now);
 			f.hits[flying[k].index]++;
 			if (flying[k].index != 0)
 				break;
@@ -229,7 +229,7 @@ START_TEST(cancelled_requests_count_nothing)
 	fleet_make(&f, 1, BALANCE_PEAK_EWMA);
 	struct balance_ticket t = fleet_attempt(&f, BALANCE_OK, 5000);
 	struct balance_stat before = f.stats[0];
-	balance_start(&f.spec, &f.part, t);
+	balance_start(&f.spec, &f.part, t, f.now);
 	f.now += USEC_SEC;
 	ck_assert_int_eq(fleet_end(&f, t, BALANCE_CANCELLED, 1), OUTLIER_NOTHING);
 	ck_assert_mem_eq(&f.stats[0], &before, sizeof(before));
@@ -341,7 +341,7 @@ START_TEST(near_endpoints_that_are_full_spill_over)
 		struct balance_ticket t = fleet_pick(&f, &NOBODY);
 		if (k < 8)
 			ck_assert_uint_lt(t.index, 4);
-		balance_start(&f.spec, &f.part, t);
+		balance_start(&f.spec, &f.part, t, f.now);
 		f.hits[t.index]++;
 	}
 	/* One near has four times what the next tier has: 4 × 4 n + 4 n = 20 n of the first two tiers, and so on. */

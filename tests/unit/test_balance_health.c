@@ -243,7 +243,7 @@ START_TEST(ring_bounds_a_hot_key)
 	fleet_build(&f);
 	struct balance_request q = { .has_hash = true, .hash = key(1) };
 	for (uint32_t k = 0; k < 100; k++)
-		balance_start(&f.spec, &f.part, fleet_pick(&f, &q));
+		balance_start(&f.spec, &f.part, fleet_pick(&f, &q), f.now);
 	for (uint32_t i = 0; i < 10; i++)
 		ck_assert_uint_le(f.stats[i].in_flight, 15);
 	fleet_free(&f);
@@ -336,9 +336,9 @@ START_TEST(explains_candidates)
 	fleet_hold(&f, 2, BALANCE_HOLD_REGISTRY, true);
 	fleet_hold(&f, 3, BALANCE_HOLD_CHECK, true);
 	struct balance_ticket t = { .index = 0 };
-	balance_start(&f.spec, &f.part, t);
+	balance_start(&f.spec, &f.part, t, f.now);
 	fleet_end(&f, t, BALANCE_OK, 4000);
-	balance_start(&f.spec, &f.part, t);
+	balance_start(&f.spec, &f.part, t, f.now);
 	balance_count(&f.spec, &census);
 	ck_assert_uint_eq(census.pickable, 4);
 	ck_assert_uint_eq(census.available, 3);

@@ -67,7 +67,7 @@ static void *work(void *arg)
 		struct balance_ticket t = balance_pick(&f.spec, &r->part, &NOBODY, now, &r->rng);
 		if (t.index == BALANCE_NONE)
 			continue;
-		balance_start(&f.spec, &r->part, t);
+		balance_start(&f.spec, &r->part, t, now);
 		bool bad = t.index % 2 == 0 && rng_below(&r->rng, 2) == 0;
 		balance_end(&f.spec, &r->part, t, bad ? BALANCE_FAILED : BALANCE_OK, USEC_MS, now, &r->rng);
 		r->probes += t.probe;
