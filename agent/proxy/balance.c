@@ -1,10 +1,11 @@
 /* Pick. See balance.h for how it goes; /explain is balance_explain.c. */
 #include "proxy/balance_int.h"
 
-#define DRAWS 6        /* for one candidate, before the neighbours are looked at */
-#define CHOICES 5      /* candidates at most, when the first two are bad */
-#define WALK 128       /* ring points passed, before a pick by draws */
-#define SPILL_FLOOR 2u /* in flight at a near endpoint before it may be full: an idle agent never goes far */
+#define DRAWS 6   /* for one candidate, before the neighbours are looked at */
+#define CHOICES 5 /* candidates at most, when the first two are bad */
+#define WALK 128  /* ring points passed, before a pick by draws */
+#define SPILL_FLOOR                                                                                          \
+	3.0f /* load of a near endpoint from which on it may be full: an idle agent never goes far */
 #define GOLDEN 0x9e3779b9u /* 2^32 / golden ratio: multiples of it spread evenly */
 
 struct chooser { /* one pick under way */
@@ -99,6 +100,8 @@ static uint32_t draw(struct chooser *c, const struct balance_group *g, uint32_t 
 			bits = rng_next(c->r);
 		uint32_t i = turn ? in_turn(g, turn) : member(g, (uint32_t)bits);
 		bits >>= 32;
+		if (i == not_this && g->n == 2)
+			i = g->members[g->members[0] == i]; /* the other one */
 		if (i != not_this && takes(c, i) && warm_enough(c, i))
 			return i;
 	}
@@ -254,13 +257,6 @@ static unsigned choose_tier(struct chooser *c, unsigned set)
 	return tier;
 }
 
-static float load(const struct chooser *c, uint32_t i)
-{
-	if (c->s->policy == BALANCE_PEAK_EWMA || c->s->policy == BALANCE_LEAST_REQUEST)
-		return balance_score(c->s, c->p, i, c->now);
-	return (float)STAT_GET(balance_stat_of(c->s, c->p, i), in_flight) + 1.0f;
-}
-
 /* Is the near one so loaded that somebody of the next tier would do better by far? */
 static uint32_t spill(struct chooser *c, unsigned set, unsigned tier, uint32_t near)
 {
@@ -268,7 +264,7 @@ static uint32_t spill(struct chooser *c, unsigned set, unsigned tier, uint32_t n
 
 	if (s->spill == 0 || near == BALANCE_NONE || c->probe)
 		return near;
-	if (STAT_GET(balance_stat_of(s, c->p, near), in_flight) < SPILL_FLOOR)
+	if (balance_load(s, c->p, near, c->now) < SPILL_FLOOR)
 		return near;
 	do
 		tier++;
@@ -276,7 +272,9 @@ static uint32_t spill(struct chooser *c, unsigned set, unsigned tier, uint32_t n
 	if (tier >= BALANCE_TIERS)
 		return near;
 	uint32_t far = draw(c, &s->sets[set].tiers[tier], NULL, BALANCE_NONE);
-	if (far == BALANCE_NONE || (!c->probe && load(c, far) * (float)s->spill / 100.0f >= load(c, near)))
+	if (far == BALANCE_NONE ||
+		(!c->probe && balance_score(s, c->p, far, c->now) * (float)s->spill / 100.0f >=
+				      balance_score(s, c->p, near, c->now)))
 		return near;
 	c->why = BALANCE_BY_SPILL;
 	return far;
@@ -307,10 +305,24 @@ static uint32_t stuck(struct chooser *c)
 	return i;
 }
 
+/* An ejected endpoint whose time is over: also where its set or tier gets no traffic any more, this request decides. Not
+ * one that belongs elsewhere by cookie or hash (a ring meets its ejected ones anyway). */
+static uint32_t due(struct chooser *c)
+{
+	uint32_t i = c->p->census.due_index;
+
+	if (c->now < c->p->census.due || c->q->sticky ||
+		(c->s->policy == BALANCE_RING_HASH && c->q->has_hash))
+		return BALANCE_NONE;
+	return takes(c, i) && c->probe ? i : BALANCE_NONE;
+}
+
 static uint32_t choose(struct chooser *c)
 {
 	uint32_t i = stuck(c);
 
+	if (i == BALANCE_NONE)
+		i = due(c);
 	if (i != BALANCE_NONE)
 		return i;
 	unsigned set = choose_set(c);

@@ -18,8 +18,8 @@
  *
  * How a pick goes: sticky endpoint, else ring, else: a set by share (canary), in it a tier by health (locality), in it
  * endpoints by policy; when what was drawn is not available, again; after some draws the neighbours of a random place,
- * then the other tiers and sets. Whoever comes past an ejected endpoint whose time is over takes the lease and is the
- * one real request that decides (t.probe).
+ * then the other tiers and sets. The first request after an ejected endpoint's time is over takes the lease and is
+ * the one real request that decides (t.probe), unless it belongs elsewhere by cookie or hash.
  *
  * Peak-EWMA is the algorithm of Finagle and linkerd: an endpoint's cost is its mean latency that rises at once to a peak
  * and sinks with a time constant; of two random endpoints the one with the lower cost × (in flight + 1) wins. Ours
@@ -122,6 +122,8 @@ struct balance_census { /* what was available when last counted */
 	usec again;         /* not counted anew before, however often words change */
 	uint32_t available; /* in, nothing holds them */
 	uint32_t pickable;  /* the same and those that panic would take */
+	uint32_t due_index; /* the ejected endpoint (or lost probe) whose time is over first */
+	usec due;           /* when; USEC_NEVER: none */
 	bool panic;
 	uint64_t cut[BALANCE_SETS_MAX]
 		    [BALANCE_TIERS]; /* by health: a 32-bit draw below cut[set][tier] goes to that tier */
@@ -138,7 +140,9 @@ struct balance_part {
 };
 
 struct balance_request {
-	uint64_t hash;   /* of the header, cookie, query or client address; valid when has_hash */
+	uint64_t
+		hash; /* of the header, cookie, query or client address, well mixed: balance_id() does it. Ring; and with any
+			    policy a key always meets the same set (canary) */
 	uint64_t sticky; /* balance_id() that the cookie wants; 0: none */
 	bool has_hash;
 	uint8_t n_tried;                   /* at most BALANCE_TRIED_MAX */

@@ -55,7 +55,8 @@ void balance_recount(const struct balance_spec *s, struct balance_census *c, uin
 	c->serial = s->serial;
 	c->version = version;
 	c->again = now + (usec)s->n * EACH_NSEC / 1000;
-	c->available = c->pickable = 0;
+	c->available = c->pickable = c->due_index = 0;
+	c->due = USEC_NEVER;
 	for (uint32_t i = 0; i < s->n; i++) {
 		uint64_t word = cell_word(s->cells[i]);
 		struct balance_place at = s->places[i];
@@ -65,6 +66,11 @@ void balance_recount(const struct balance_spec *s, struct balance_census *c, uin
 		c->pickable++;
 		heads[at.set].available[at.tier] += outlier_available(word);
 		c->available += outlier_available(word);
+		if (outlier_state(word) != OUTLIER_IN && (word & BALANCE_HOLDS) == 0 &&
+			outlier_until(word) < c->due) {
+			c->due = outlier_until(word);
+			c->due_index = i;
+		}
 	}
 	c->panic = (uint64_t)c->available * 100 < (uint64_t)c->pickable * s->panic;
 	for (uint32_t i = 0; i < s->n_sets; i++)

@@ -25,6 +25,8 @@ float balance_cost(
 	const struct balance_spec *s, const struct balance_part *p, const struct balance_stat *st, usec now);
 float balance_ghost(
 	const struct balance_spec *s, const struct balance_part *p, const struct balance_stat *st, usec now);
+/* 1 + what is in flight and pretended to be, by weight. */
+float balance_load(const struct balance_spec *s, const struct balance_part *p, uint32_t i, usec now);
 /* What two candidates are compared by; less is better. */
 float balance_score(const struct balance_spec *s, const struct balance_part *p, uint32_t i, usec now);
 /* Slow start: the part of its usual share that an endpoint gets, 0.1 to 1. */
@@ -37,7 +39,9 @@ static inline void balance_census_fresh(const struct balance_spec *s, struct bal
 	struct balance_census *c = &p->census;
 	uint64_t version = atomic_load_explicit(&s->tally->version, memory_order_acquire);
 
-	if (__builtin_expect(c->serial != s->serial || (c->version != version && now >= c->again), 0))
+	if (__builtin_expect(
+		    c->serial != s->serial || ((c->version != version || now >= c->due) && now >= c->again),
+		    0))
 		balance_recount(s, c, version, now);
 }
 

@@ -61,20 +61,25 @@ float balance_ghost(
 }
 
 /* Weights scale what is in flight and not the whole, so that an idle upstream is shared by weight (the draw does that)
- * and a busy one is, too. One that fails is at best as fast as the mean: else the nearest endpoint, being the fastest, could
- * afford to fail. */
+ * and a busy one is, too. */
+float balance_load(const struct balance_spec *s, const struct balance_part *p, uint32_t i, usec now)
+{
+	const struct balance_stat *st = balance_stat_of(s, p, i);
+	float load = (float)STAT_GET(st, in_flight) + balance_ghost(s, p, st, now);
+
+	return 1.0f + (s->weights ? load * (float)BALANCE_WEIGHT / (float)s->weights[i] : load);
+}
+
+/* One that fails is at best as fast as the mean: else the nearest endpoint, being the fastest, could afford to fail. */
 float balance_score(const struct balance_spec *s, const struct balance_part *p, uint32_t i, usec now)
 {
 	const struct balance_stat *st = balance_stat_of(s, p, i);
-	float ghost = balance_ghost(s, p, st, now), load = (float)STAT_GET(st, in_flight) + ghost;
+	float load = balance_load(s, p, i, now);
 
-	if (s->weights)
-		load *= (float)BALANCE_WEIGHT / (float)s->weights[i];
-	load += 1.0f;
 	if (s->policy != BALANCE_PEAK_EWMA)
 		return load;
 	float cost = balance_cost(s, p, st, now), mean = STAT_GET(p, mean);
-	return load * (ghost > 1.0f && cost < mean ? mean : cost);
+	return load * (STAT_GET(st, ghost) > 0.0f && cost < mean ? mean : cost);
 }
 
 float balance_warmth(const struct balance_spec *s, const struct balance_cell *c, usec now)
@@ -147,7 +152,9 @@ enum outlier_verdict balance_end(const struct balance_spec *s, struct balance_pa
 		if (outcome == BALANCE_OK) {
 			replied(s, p, st, took, now);
 			STAT_SET(st, ghost,
-				t.probe ? 0.0f : ghost / 2); /* back by a probe: slow start does the rest */
+				t.probe || ghost < 2 * GHOST_LEAST
+					? 0.0f
+					: ghost / 2); /* back by a probe: slow start does the rest */
 			STAT_SET(st, ok, STAT_GET(st, ok) + 1);
 		} else {
 			refused(s, p, st, took, ghost, now);

@@ -353,6 +353,25 @@ START_TEST(near_endpoints_that_are_full_spill_over)
 }
 END_TEST
 
+/* 429 never ejects: the only near endpoint says it to everybody, and the load goes elsewhere. */
+START_TEST(a_near_endpoint_that_refuses_spills_over)
+{
+	fleet_init(&f, 4, (enum balance_policy)_i);
+	for (uint32_t i = 1; i < 4; i++)
+		f.m[i].tier = BALANCE_ELSEWHERE;
+	fleet_build(&f);
+	for (uint32_t k = 0; k < 2000; k++) {
+		struct balance_ticket t = fleet_pick(&f, &NOBODY);
+		balance_start(&f.spec, &f.part, t, f.now);
+		f.now += USEC_MS;
+		f.hits[t.index]++;
+		fleet_end(&f, t, t.index ? BALANCE_OK : BALANCE_OVERLOADED, USEC_MS);
+	}
+	ck_assert_uint_lt(f.hits[0], 50);
+	fleet_free(&f);
+}
+END_TEST
+
 /* --- sticky, tried ---------------------------------------------------------------------------------------------------- */
 
 START_TEST(sticky_is_honoured_while_available)
@@ -416,6 +435,7 @@ Suite *suite_balance(void)
 	tcase_add_test(tc, a_key_keeps_its_set);
 	tcase_add_loop_test(tc, near_endpoints_first_then_by_health, 0, BALANCE_POLICIES);
 	tcase_add_loop_test(tc, near_endpoints_that_are_full_spill_over, 0, BALANCE_RING_HASH);
+	tcase_add_loop_test(tc, a_near_endpoint_that_refuses_spills_over, 0, BALANCE_RING_HASH);
 	tcase_add_loop_test(tc, sticky_is_honoured_while_available, 0, BALANCE_POLICIES);
 	tcase_add_loop_test(tc, tried_ones_come_last, 0, BALANCE_POLICIES);
 	suite_add_tcase(s, tc);

@@ -177,6 +177,33 @@ START_TEST(one_probe_decides)
 }
 END_TEST
 
+/* The only one of its tier, or of its set: nobody else's request would come past. */
+START_TEST(a_lone_ejected_endpoint_is_probed_at_once)
+{
+	fleet_init(&f, 10, BALANCE_PEAK_EWMA);
+	if (_i) {
+		f.o.n_sets = 2;
+		f.o.share[0] = 500;
+	}
+	for (uint32_t i = 1; i < 10; i++) {
+		f.m[i].tier = _i ? 0 : BALANCE_ELSEWHERE;
+		f.m[i].set = _i != 0;
+	}
+	fleet_build(&f);
+	eject(0);
+	f.now += USEC_SEC;
+	fleet_picks(&f, 1000);
+	ck_assert_uint_eq(f.hits[0], 0);
+	f.now = outlier_until(cell_word(&f.cells[0]));
+	struct balance_request cookie = { .sticky = balance_id(f.text[5], strlen(f.text[5])) };
+	ck_assert_uint_eq(fleet_pick(&f, &cookie).index, 5); /* a session is not torn out for it */
+	struct balance_ticket t = fleet_pick(&f, &NOBODY);
+	ck_assert_uint_eq(t.index, 0);
+	ck_assert(t.probe);
+	fleet_free(&f);
+}
+END_TEST
+
 /* A key of a ring that belongs to the ejected endpoint probes it. */
 START_TEST(rings_probe_too)
 {
@@ -252,6 +279,7 @@ Suite *suite_outlier(void)
 	tcase_add_test(tc, penalties_grow_and_end);
 	tcase_add_test(tc, penalties_are_jittered);
 	tcase_add_loop_test(tc, one_probe_decides, 0, BALANCE_POLICIES);
+	tcase_add_loop_test(tc, a_lone_ejected_endpoint_is_probed_at_once, 0, 2);
 	tcase_add_test(tc, rings_probe_too);
 	tcase_add_test(tc, a_lease_that_expires_goes_to_another);
 	tcase_add_test(tc, a_cancelled_probe_decides_nothing);
