@@ -18,8 +18,9 @@
  *
  * How a pick goes: sticky endpoint, else ring, else: a set by share (canary), in it a tier by health (locality), in it
  * endpoints by policy; when what was drawn is not available, again; after some draws the neighbours of a random place,
- * then the other tiers and sets. The first request after an ejected endpoint's time is over takes the lease and is
- * the one real request that decides (t.probe), unless it belongs elsewhere by cookie or hash.
+ * then the other tiers and sets. The first request that meets an ejected endpoint whose time is over takes the lease and
+ * is the one real request that decides (t.probe); a turn later any request does, unless it belongs elsewhere by cookie or
+ * hash.
  *
  * Peak-EWMA is the algorithm of Finagle and linkerd: an endpoint's cost is its mean latency that rises at once to a peak
  * and sinks with a time constant; of two random endpoints the one with the lower cost × (in flight + 1) wins. Ours
