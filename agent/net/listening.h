@@ -1,0 +1,22 @@
+/* Which TCP ports somebody listens on in a network namespace, asked of the kernel (sock_diag), without connecting to any:
+ * the listener sees nothing. Works for an unprivileged process; microseconds, whatever the number of connections.
+ * Thread: any. */
+#ifndef OUTRIDER_NET_LISTENING_H
+#define OUTRIDER_NET_LISTENING_H
+
+#include "net/addr.h"
+#include "net/sockets.h"
+
+#define LISTENING_MAX 512u
+
+struct listening {
+	size_t n;
+	struct addr at[LISTENING_MAX]; /* with port; 0.0.0.0 and :: for wildcards */
+};
+
+/* false: the kernel does not tell (seccomp, another kernel); errno says why. Beyond LISTENING_MAX the rest is left out. */
+bool listening_ask(struct netspace *ns, struct listening *ret) MUST_CHECK;
+/* Would a connection to `a` find a listener? */
+bool listening_has(const struct listening *l, const struct addr *a);
+
+#endif
