@@ -46,6 +46,7 @@ static struct drain_input observe(struct process *p)
 		.child_ended = p->child.ended,
 	};
 	p->stop_signals = 0;
+	in.busy += p->withdrawing; /* registries are given two seconds to know */
 	for (unsigned w = 0; w < p->agent.n_workers; w++) {
 		in.busy += worker_busy(p->agent.workers[w]);
 		in.busy_inbound += worker_busy_inbound(p->agent.workers[w]);
@@ -68,6 +69,8 @@ static void say_step(struct process *p, const struct drain_input *in)
 
 static void carry_out(struct process *p, unsigned todo)
 {
+	if (todo & (DRAIN_DO_ANNOUNCE | DRAIN_DO_STOP_INBOUND))
+		announcing_withdraw(p); /* so that callers go elsewhere while this one still answers */
 	if (todo & DRAIN_DO_ANNOUNCE)
 		drain_workers(p, DRAIN_ANNOUNCE);
 	if (todo & DRAIN_DO_STOP_INBOUND)

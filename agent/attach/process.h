@@ -66,6 +66,10 @@ struct process {
 	struct timer beat_timer;
 	int claim; /* @outrider until the admin port has it; -1 */
 
+	/* announcing.c */
+	struct handler *handler;     /* owned */
+	bool announced;              /* registries were told of this instance */
+	bool withdrawn, withdrawing; /* they were told that it leaves; an answer is waited for */
 	/* discovering.c */
 	struct discovery *discovery; /* owned */
 	struct called *called;       /* owned: services that no option names, but that were called and are known */
@@ -125,6 +129,12 @@ void discovering_wanted(void *arg, unsigned worker, uint32_t sidecar, struct str
 /* worker_config.met */
 void discovering_met(void *arg, const struct addr *endpoint, struct str hello);
 void discovering_stop(struct process *p);
+
+/* --- announcing.c ------------------------------------------------------------------------------------------ */
+bool announcing_start(struct process *p, struct err *err) MUST_CHECK; /* when ports are open */
+void announcing_tell(struct process *p);     /* the own state may have changed */
+void announcing_withdraw(struct process *p); /* once, when it leaves */
+void announcing_stop(struct process *p);
 
 /* --- leaving.c --------------------------------------------------------------------------------------------- */
 bool leaving_prepare(struct process *p, struct err *err) MUST_CHECK; /* signals, before anything is open */

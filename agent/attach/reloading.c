@@ -5,6 +5,8 @@
  *                                                     └─ old spec: released() when its last exchange ended */
 #include "attach/process.h"
 
+#include "control/handler.h"
+
 #include "base/mem.h"
 #include "control/commands.h"
 
@@ -191,7 +193,11 @@ static bool on_apply(void *arg, const struct options *o, struct err *err)
 	if (!p->sidecar.spec || p->drain.phase != DRAIN_PHASE_SERVING)
 		return err_set(err, "the agent is starting or leaving");
 	discovering_names(p, o);
-	return reloading_publish(p, o, err);
+	if (!reloading_publish(p, o, err))
+		return false;
+	if (p->handler && p->kind != PROCESS_EDGE)
+		handler_options(p->handler, o);
+	return true;
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */

@@ -139,7 +139,8 @@ bool serving_start(struct process *p, struct err *err)
 	/* The admin port first: whoever asks while the rest starts is told so, and a second agent with the same
 	 * options fails before it shares a port of the first. */
 	return discovering_start(p, err) && make_spec(p, err) && start_admin(p, err) &&
-	       ports_open(&p->ports, p->sidecar.spec, p->set.workers, &p->log, err) && start_workers(p, err);
+	       ports_open(&p->ports, p->sidecar.spec, p->set.workers, &p->log, err) &&
+	       start_workers(p, err) && announcing_start(p, err);
 }
 
 static void listeners_text(const struct process *p, bool edge_or_in, struct text *t)
@@ -201,6 +202,7 @@ void serving_stop(struct process *p)
 	spec_drop_all(p);
 	build_unref(p->sidecar.spec);
 	p->sidecar.spec = NULL;
+	announcing_stop(p);
 	discovering_stop(p);
 	slots_free(p->slots);
 	text_release(&p->admin_text);

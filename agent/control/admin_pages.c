@@ -86,7 +86,8 @@ static void page_health(struct admin *a, struct httpd_request *r)
 static void page_ready(struct admin *a, struct httpd_request *r)
 {
 	const struct agent *g = a->agent;
-	bool ready = g->phase == AGENT_READY;
+	enum handler_state handler = g->handler ? handler_state(g->handler) : HANDLER_NONE;
+	bool ready = g->phase == AGENT_READY && handler != HANDLER_DOWN && handler != HANDLER_STARTING;
 	struct text t;
 	struct json j = page_begin(&t);
 	json_key(&j, "ready");
@@ -94,6 +95,9 @@ static void page_ready(struct admin *a, struct httpd_request *r)
 	put_text(&j, "phase", agent_phase_word(g->phase));
 	if (g->phase_detail)
 		put_text(&j, "detail", g->phase_detail);
+	put_text(&j, "handler", handler_word(handler));
+	if (g->handler && handler_why(g->handler)[0])
+		put_text(&j, "why", handler_why(g->handler));
 	json_end(&j);
 	admin_reply(r, ready ? 200 : 503, &t);
 }

@@ -6,6 +6,7 @@
 
 #include "control/beat.h"
 #include "control/discovery.h"
+#include "control/handler.h"
 #include "control/log.h"
 #include "control/reload.h"
 #include "proxy/worker.h"
@@ -20,6 +21,7 @@ struct agent {
 	struct loop *loop;
 	struct log *log;
 	struct reload *reload; /* options and properties in force */
+	const struct handler *handler; /* the service's own, as it is seen; NULL before it is looked at */
 	struct discovery *discovery; /* who knows where instances are; NULL before it is open */
 	const char *command; /* "sidecar", "exec", "edge" */
 	const char *version;

@@ -143,6 +143,18 @@ static void check_listen(struct handler *h)
 		failed(h);
 }
 
+static void check_unix(struct handler *h)
+{
+	char text[ADDR_TEXT_MAX];
+	if (listening_unix(&h->addr)) {
+		passed(h);
+		return;
+	}
+	addr_text(&h->addr, text);
+	err_set(&h->why, "nothing listens on %s", text);
+	failed(h);
+}
+
 /* --- tcp -------------------------------------------------------------------------------------------------------------- */
 
 static struct addr target(const struct handler *h)
@@ -257,7 +269,9 @@ static void on_timer(void *arg)
 		failed(h);
 	} else if (h->fetch) {
 		return; /* its own time limit tells */
-	} else if (h->check == CHECK_LISTEN && h->addr.sa.sa_family != AF_UNIX) {
+	} else if (h->check == CHECK_LISTEN && h->addr.len && h->addr.sa.sa_family == AF_UNIX) {
+		check_unix(h);
+	} else if (h->check == CHECK_LISTEN) {
 		check_listen(h);
 	} else if (h->check == CHECK_PATH && h->addr.sa.sa_family != AF_UNIX) {
 		check_path(h);

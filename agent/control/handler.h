@@ -7,7 +7,7 @@
  *
  *     STARTING ──first success──> UP <──> DOWN (HANDLER_FALL failures in a row)
  *
- * A handler on a Unix socket is checked by connecting, whatever is said. Owner and thread: control. */
+ * A path is not asked for over a Unix socket: a connection is all that is tried there. Owner and thread: control. */
 #ifndef OUTRIDER_CONTROL_HANDLER_H
 #define OUTRIDER_CONTROL_HANDLER_H
 

@@ -4,6 +4,7 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -100,6 +101,35 @@ bool listening_ask(struct netspace *ns, struct listening *ret)
 	close(fd);
 	errno = error;
 	return ok;
+}
+
+/* --- Unix sockets: lines of /proc/net/unix --------------------------------------------------------------------- */
+
+#define UNIX_ACCEPTS "00010000" /* the flag of a listening socket */
+
+/* "ffff…: 00000002 00000000 00010000 0001 01 21433 /path" or "… @name". */
+static bool line_is(const char *line, const char *name)
+{
+	const char *at = strstr(line, UNIX_ACCEPTS);
+	size_t n = strlen(line), k = strlen(name);
+	if (n && line[n - 1] == '\n')
+		n--;
+	return at && n > k && line[n - k - 1] == ' ' && memcmp(line + n - k, name, k) == 0;
+}
+
+bool listening_unix(const struct addr *a)
+{
+	char text[ADDR_TEXT_MAX], line[512];
+	FILE *f = fopen("/proc/net/unix", "re");
+	bool found = f == NULL;
+
+	addr_text(a, text);
+	const char *name = strncmp(text, "unix:", 5) == 0 ? text + 5 : text;
+	for (unsigned i = 0; !found && i < 65536 && fgets(line, sizeof(line), f); i++)
+		found = line_is(line, name);
+	if (f)
+		fclose(f);
+	return found;
 }
 
 static bool accepts(const struct addr *l, const struct addr *a)

@@ -17,6 +17,8 @@ struct listening {
 /* false: the kernel does not tell (seccomp, another kernel); errno says why. Beyond LISTENING_MAX the rest is left out. */
 bool listening_ask(struct netspace *ns, struct listening *ret) MUST_CHECK;
 /* Would a connection to `a` find a listener? */
+/* Does somebody listen on that Unix socket (path or abstract)? true also when nobody can tell. */
+bool listening_unix(const struct addr *a);
 bool listening_has(const struct listening *l, const struct addr *a);
 
 #endif

@@ -186,7 +186,7 @@ def test_slow_peers(t, fault):
     agent = t.sidecar(service(t), env=_env(consul.url, config_wait="300ms"))
     traffic = Traffic(agent.inbound)
     trouble = agent.until("told", lambda: source(agent)["trouble"], 30)
-    assert "in time" in trouble, trouble
+    assert "within 20s" in trouble, trouble
     traffic.end()
     consul.put(SERVICE + "x", "1")
     consul.fail(None)

@@ -111,7 +111,7 @@ START_TEST(pages_answer)
 	ck_assert_int_eq(dialogue(&f, "GET /health?verbose", LOCAL), 200);
 	ck_assert_ptr_nonnull(strstr(f.answer, "workers"));
 	ck_assert_int_eq(dialogue(&f, "GET /ready", LOCAL "Accept: text/plain\r\n"), 200);
-	ck_assert_ptr_nonnull(strstr(f.answer, "ready  yes"));
+	ck_assert_ptr_nonnull(strstr(f.answer, "ready    yes"));
 	tear_down(&f);
 }
 END_TEST

@@ -1,0 +1,161 @@
+/* The own instance in the eyes of others: is its handler up, and do registries know.
+ *
+ *     handler.c: listens? ──changed──> discovery_announce(state) ──> registries
+ *     drain begins ──> state DOWN, then discovery_withdraw() */
+#include "attach/process.h"
+
+#include "control/handler.h"
+#include "control/option_value.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define META_MAX 16u
+
+struct announced { /* texts of a registry_instance */
+	char host[256], id[640];
+	struct registry_meta meta[META_MAX + 1];
+	struct registry_instance self;
+};
+
+/* --- what is said ---------------------------------------------------------------------------------------------------- */
+
+/* The inbound listener's port, at its own address or at "whatever the registry sees". */
+static bool inbound_address(const struct process *p, struct addr *ret)
+{
+	const struct spec_sidecar *s = p->sidecar.spec;
+	for (uint32_t i = 0; s && i < s->n_listeners; i++) {
+		if (s->listeners[i].kind != LISTEN_INBOUND || i >= p->ports.n_listeners || p->ports.fds[i] < 0 ||
+			p->ports.bound[i].sa.sa_family == AF_UNIX)
+			continue;
+		*ret = p->ports.bound[i];
+		return true;
+	}
+	return false;
+}
+
+static bool own_address(const struct process *p, struct addr *ret)
+{
+	struct str said = options_text(p->options, OPT_ADVERTISE);
+	if (str_ieq(said, STR("off")))
+		return false;
+	if (said.n && !str_ieq(said, STR("auto")))
+		return option_address(said, ret, NULL);
+	return inbound_address(p, ret);
+}
+
+static void put_meta(struct announced *a, const struct options *o)
+{
+	struct str list = options_text(o, OPT_META), item;
+	a->meta[a->self.n_meta++] = (struct registry_meta){ STR("outrider"), STR("1") };
+	while (a->self.n_meta <= META_MAX && option_item_next(&list, &item)) {
+		size_t equals = str_find(item, '=');
+		if (equals != SIZE_MAX && equals)
+			a->meta[a->self.n_meta++] = (struct registry_meta){ str_make(item.p, equals),
+				str_make(item.p + equals + 1, item.n - equals - 1) };
+	}
+	a->self.meta = a->meta;
+}
+
+static enum registry_state own_state(const struct process *p)
+{
+	if (p->drain.phase != DRAIN_PHASE_SERVING)
+		return REGISTRY_DOWN;
+	switch (handler_state(p->handler)) {
+	case HANDLER_UP:
+		return REGISTRY_UP;
+	case HANDLER_STARTING:
+		return REGISTRY_STARTING;
+	case HANDLER_NONE:
+	case HANDLER_DOWN:
+		break;
+	}
+	return REGISTRY_DOWN;
+}
+
+/* false: there is nothing to tell. */
+static bool describe(const struct process *p, struct announced *a)
+{
+	const struct options *o = reload_options(p->reload);
+	struct str id = options_text(o, OPT_INSTANCE);
+
+	*a = (struct announced){ .self = { .node = options_text(o, OPT_NODE), .zone = options_text(o, OPT_ZONE) } };
+	if (!p->sidecar.spec || p->sidecar.spec->is_edge || handler_state(p->handler) == HANDLER_NONE ||
+		!own_address(p, &a->self.addr))
+		return false;
+	a->self.service = p->sidecar.spec->service;
+	if (gethostname(a->host, sizeof(a->host) - 1) != 0)
+		a->host[0] = '\0';
+	if (!a->self.node.n)
+		a->self.node = str_of(a->host);
+	if (!id.n) {
+		snprintf(a->id, sizeof(a->id), "%s:%.*s:%u", a->host, STR_ARG(a->self.service), addr_port(&a->self.addr));
+		id = str_of(a->id);
+	}
+	a->self.id = id;
+	a->self.state = (uint8_t)own_state(p);
+	a->self.health_url = a->self.status_url = STR("");
+	put_meta(a, o);
+	return true;
+}
+
+/* --- telling ------------------------------------------------------------------------------------------------------------ */
+
+void announcing_tell(struct process *p)
+{
+	struct announced a;
+	if (!p->handler || !p->discovery || p->withdrawn || !discovery_asks(p->discovery) || !describe(p, &a))
+		return;
+	if (!discovery_announce(p->discovery, &a.self))
+		log_write(&p->log, LEVEL_WARN, "discovery", "a registry cannot be told of this instance: memory is short", NULL);
+	p->announced = true;
+}
+
+static void on_handler(void *arg)
+{
+	struct process *p = arg;
+	enum handler_state s = handler_state(p->handler);
+	if (s == HANDLER_DOWN)
+		log_write(&p->log, LEVEL_WARN, "handler", "the service's own handler takes no requests",
+			LOG_FIELDS(log_text("why", handler_why(p->handler))));
+	else if (s == HANDLER_UP)
+		log_write(&p->log, LEVEL_INFO, "handler", "the service's own handler takes requests", NULL);
+	announcing_tell(p);
+}
+
+static void on_withdrawn(void *arg)
+{
+	struct process *p = arg;
+	p->withdrawing = false;
+}
+
+void announcing_withdraw(struct process *p)
+{
+	struct announced a;
+	if (!p->announced || p->withdrawn || !describe(p, &a))
+		return;
+	p->withdrawn = p->withdrawing = true;
+	discovery_withdraw(p->discovery, a.self.id, on_withdrawn, p);
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------------------- */
+
+bool announcing_start(struct process *p, struct err *err)
+{
+	struct handler_config c = { .loop = p->loop, .changed = on_handler, .arg = p };
+	p->handler = handler_new(&c, err);
+	if (!p->handler)
+		return false;
+	p->agent.handler = p->handler;
+	if (p->kind != PROCESS_EDGE)
+		handler_options(p->handler, reload_options(p->reload));
+	announcing_tell(p);
+	return true;
+}
+
+void announcing_stop(struct process *p)
+{
+	handler_free(p->handler);
+	p->handler = NULL;
+	p->agent.handler = NULL;
+}
