@@ -14,6 +14,6 @@ struct build_upstream {
 };
 struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sidecar_slot,
 				     const struct build_upstream *want) MUST_CHECK;
-void build_upstream_unref(struct spec_upstream *u);
+void build_upstream_unref(struct spec_upstream *u); /* the last one gives its slots back; NULL is fine */
 
 #endif

@@ -1,10 +1,16 @@
 /* Upstreams: parts of their own, shared between successive specs while they say the same. */
 #include "control/build_int.h"
 
+#include "base/list.h"
 #include "base/mem.h"
 #include "control/option_value.h"
 
 #include <stdio.h>
+
+struct made { /* what control keeps with an upstream, beside what workers read */
+	struct slots *slots;
+	struct spec_upstream u;
+};
 
 #define ENDPOINT_ROOM (sizeof(struct spec_endpoint) + 32) /* with its text, in most cases */
 
@@ -61,21 +67,28 @@ static bool add_endpoints(struct spec_upstream *u, struct str list, uint32_t n, 
 		if (has_endpoint(u, &a)) /* one address is one instance */
 			continue;
 		addr_text(&a, text);
-		struct spec_endpoint *e = &u->endpoints[u->n_endpoints];
-		e->addr = a;
-		e->text = arena_z(&u->arena, str_of(text));
-		e->slot = slots_endpoint(slots, u->slot, &a);
-		if (!e->text || e->slot == SLOT_NONE)
+		struct slot slot = slots_endpoint(slots, u->slot, &a);
+		if (slot.number == SLOT_NONE)
 			return false;
-		u->n_endpoints++;
+		struct spec_endpoint *e = &u->endpoints[u->n_endpoints++];
+		*e = (struct spec_endpoint){ .slot = slot.number, .generation = slot.generation, .addr = a };
+		e->text = arena_z(&u->arena, str_of(text));
+		if (!e->text)
+			return false;
 	}
 	return true;
 }
 
+/* Nobody uses it any more: neither control nor a worker. */
 static void upstream_free(struct spec_upstream *u)
 {
+	struct made *m = LIST_OWNER(u, struct made, u);
+
+	for (uint32_t i = 0; i < u->n_endpoints; i++)
+		slots_endpoint_unuse(m->slots, u->endpoints[i].slot);
+	slots_upstream_unuse(m->slots, u->slot);
 	arena_release(&u->arena);
-	mem_free(u);
+	mem_free(m);
 }
 
 void build_upstream_unref(struct spec_upstream *u)
@@ -93,12 +106,13 @@ static bool same_policy(const struct spec_policy *a, const struct spec_policy *b
 
 static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
-	if (a->slot != b->slot || !str_eq(a->name, b->name) || a->kind != b->kind || a->mode != b->mode ||
+	if (a->slot != b->slot || a->generation != b->generation || !str_eq(a->name, b->name) || a->kind != b->kind || a->mode != b->mode ||
 	    a->port != b->port || !addr_eq(&a->handler, &b->handler) || !same_policy(&a->policy, &b->policy) ||
 	    a->n_endpoints != b->n_endpoints)
 		return false;
 	for (uint32_t i = 0; i < a->n_endpoints; i++)
 		if (a->endpoints[i].slot != b->endpoints[i].slot ||
+		    a->endpoints[i].generation != b->endpoints[i].generation ||
 		    !addr_eq(&a->endpoints[i].addr, &b->endpoints[i].addr))
 			return false;
 	return true;
@@ -117,14 +131,17 @@ static struct spec_upstream *find_previous(const struct spec_sidecar *p, const s
 }
 
 /* Struct, name and endpoints lie in one piece of memory. */
-static struct spec_upstream *upstream_alloc(const struct build_upstream *want, uint32_t endpoints)
+static struct spec_upstream *upstream_alloc(struct slots *slots, const struct build_upstream *want, uint32_t endpoints)
 {
 	size_t room = want->name.n + 64 + endpoints * ENDPOINT_ROOM;
-	struct spec_upstream *u = mem_zalloc(sizeof(*u) + room);
+	struct made *m = mem_zalloc(sizeof(*m) + room);
 
-	if (!u)
+	if (!m)
 		return NULL;
-	arena_init(&u->arena, BUILD_MEMORY_MAX, u + 1, room);
+	m->slots = slots;
+	struct spec_upstream *u = &m->u;
+	u->slot = SLOT_NONE;
+	arena_init(&u->arena, BUILD_MEMORY_MAX, m + 1, room);
 	u->refs = 1;
 	u->kind = (uint8_t)want->kind;
 	u->port = want->port;
@@ -137,7 +154,7 @@ static struct spec_upstream *upstream_alloc(const struct build_upstream *want, u
 }
 
 /* A service may well be called "local": those that are none have a slash before their name there. */
-static uint32_t slot_of(const struct build_request *q, uint32_t sidecar_slot, const struct spec_upstream *u)
+static struct slot slot_of(const struct build_request *q, uint32_t sidecar_slot, const struct spec_upstream *u)
 {
 	char key[64];
 
@@ -155,7 +172,7 @@ struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sid
 	struct str subject = service ? want->name : STR(OPTIONS_DEFAULT_SUBJECT);
 	struct str list = service ? options_of_text(q->options, want->name, OPT_UPSTREAM_ENDPOINTS) : STR("");
 	uint32_t n = count_items(list);
-	struct spec_upstream *u = upstream_alloc(want, n);
+	struct spec_upstream *u = upstream_alloc(q->slots, want, n);
 
 	if (!u)
 		return NULL;
@@ -163,7 +180,9 @@ struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sid
 		u->port = (uint16_t)options_of_u64(q->options, want->name, OPT_UPSTREAM_PORT);
 	u->mode = (uint8_t)mode_of(q->options, want->kind == UPSTREAM_HANDLER ? STR("") : subject);
 	fill_policy(&u->policy, q->options, subject);
-	u->slot = slot_of(q, sidecar_slot, u);
+	struct slot slot = slot_of(q, sidecar_slot, u);
+	u->slot = slot.number;
+	u->generation = slot.generation;
 	if (u->slot == SLOT_NONE || !add_endpoints(u, list, n, q->slots)) {
 		upstream_free(u);
 		return NULL;

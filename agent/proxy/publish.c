@@ -100,29 +100,38 @@ void wspec_unuse(struct wspec *s)
 	release_if_done(s);
 }
 
-static bool spec_has_endpoint(const struct spec_sidecar *s, uint32_t slot)
+static int by_name(struct str a, struct str b)
 {
-	for (uint32_t i = 0; i < s->n_upstreams; i++)
-		for (uint32_t k = 0; k < s->upstreams[i]->n_endpoints; k++)
-			if (s->upstreams[i]->endpoints[k].slot == slot)
-				return true;
-	return false;
+	int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+	return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
-/* Endpoints that are no longer listed finish what they do and pool nothing. */
-static void drop_endpoints(struct worker *w, const struct spec_sidecar *old, const struct spec_sidecar *now)
+/* Both lists are sorted by name; parts that the two specs share have nothing to follow. */
+static void follow_services(struct worker *w, const struct spec_sidecar *old, const struct spec_sidecar *now)
 {
-	for (uint32_t i = 0; i < old->n_upstreams; i++) {
-		const struct spec_upstream *u = old->upstreams[i];
-		for (uint32_t k = 0; k < u->n_endpoints; k++) {
-			uint32_t slot = u->endpoints[k].slot;
-			struct wendpoint *e = slot < w->cfg.max_endpoints ? w->endpoints[slot] : NULL;
-			if (!e || spec_has_endpoint(now, slot))
-				continue;
-			e->gone = true;
-			pool_clear(e);
-		}
+	uint32_t n_old = old ? old->n_upstreams : 0;
+
+	for (uint32_t i = 0, k = 0; i < n_old || k < now->n_upstreams;) {
+		const struct spec_upstream *a = i < n_old ? old->upstreams[i] : NULL;
+		const struct spec_upstream *b = k < now->n_upstreams ? now->upstreams[k] : NULL;
+		int c = !a ? 1 : !b ? -1 : by_name(a->name, b->name);
+		i += c <= 0;
+		k += c >= 0;
+		if (a != b)
+			parts_follow(w, c <= 0 ? a : NULL, c >= 0 ? b : NULL);
 	}
+}
+
+static void follow_parts(struct worker *w, const struct spec_sidecar *old, const struct spec_sidecar *now)
+{
+	const struct spec_upstream *fixed[] = { now->handler, now->local, now->external };
+	const struct spec_upstream *former[] = { old ? old->handler : NULL, old ? old->local : NULL, old ? old->external : NULL };
+
+	w->changes++;
+	follow_services(w, old, now);
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		if (fixed[i] != former[i])
+			parts_follow(w, former[i], fixed[i]);
 }
 
 /* Everything that a change needs is allocated by control before it is posted, so that a worker cannot fail at it. */
@@ -191,8 +200,8 @@ static void on_set(struct mail *m)
 	sc->cur = s->ws;
 	s->ws = NULL;
 	update_listeners(sc, s);
+	follow_parts(s->w, old ? old->spec : NULL, s->spec);
 	if (old) {
-		drop_endpoints(s->w, old->spec, s->spec);
 		old->retired = true;
 		release_if_done(old);
 	}

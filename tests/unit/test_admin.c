@@ -241,13 +241,13 @@ START_TEST(slots_are_stable)
 	ck_assert_uint_eq(slots_sidecar(s, STR("one")), 0);
 	ck_assert_uint_eq(slots_sidecar(s, STR("two")), 1);
 	ck_assert_uint_eq(slots_sidecar(s, STR("one")), 0);
-	ck_assert_uint_eq(slots_upstream(s, 0, STR("db")), 0);
-	ck_assert_uint_eq(slots_upstream(s, 1, STR("db")), 1);
-	ck_assert_uint_eq(slots_upstream(s, 0, STR("db")), 0);
+	ck_assert_uint_eq(slots_upstream(s, 0, STR("db")).number, 0);
+	ck_assert_uint_eq(slots_upstream(s, 1, STR("db")).number, 1);
+	ck_assert_uint_eq(slots_upstream(s, 0, STR("db")).number, 0);
 	ck_assert(addr_parse(STR("10.0.0.5:80"), &a, &err));
-	ck_assert_uint_eq(slots_endpoint(s, 0, &a), 0);
-	ck_assert_uint_eq(slots_endpoint(s, 1, &a), 1);
-	ck_assert_uint_eq(slots_endpoint(s, SLOT_NONE, &a), SLOT_NONE);
+	ck_assert_uint_eq(slots_endpoint(s, 0, &a).number, 0);
+	ck_assert_uint_eq(slots_endpoint(s, 1, &a).number, 1);
+	ck_assert_uint_eq(slots_endpoint(s, SLOT_NONE, &a).number, SLOT_NONE);
 	for (unsigned i = 2; i < SLOTS_SIDECARS_MAX + 5; i++) {
 		char name[16];
 		snprintf(name, sizeof(name), "s%u", i);
