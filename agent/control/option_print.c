@@ -2,6 +2,7 @@
 #include "control/options_impl.h"
 
 #include "base/json.h"
+#include "control/option_mask.h"
 #include "control/option_value.h"
 
 #define WIDTH_MAX 48
@@ -43,18 +44,24 @@ static void each_shown(const struct options *o, shown_fn fn, void *arg)
 	}
 }
 
-static struct str shown_value(const struct shown *s)
+/* The value as it may be shown; `scratch` holds it where that is not how it is kept. */
+static struct str shown_value(const struct shown *s, struct text *scratch)
 {
 	const struct option_row *row = option_row(s->id);
 	struct str v = s->entry ? s->entry->value : str_of(row->def);
-	return row->type == OPTION_SECRET && v.n ? STR("***") : v;
+
+	if (row->type != OPTION_SECRET && row->type != OPTION_PLUGINS)
+		return v;
+	text_clear(scratch);
+	mask_value(scratch, row, STR(""), v);
+	return text_str(scratch);
 }
 
 /* --- aligned text -------------------------------------------------------------------------------------------------------- */
 
 struct columns {
 	struct text *t;
-	struct text key; /* scratch */
+	struct text key, value; /* scratch */
 	size_t key_width, value_width, origin_width;
 };
 
@@ -71,7 +78,7 @@ static void measure(void *arg, const struct options *o, const struct shown *s)
 	text_clear(&c->key);
 	key_print(&o->index, &c->key, s->id, s->subject);
 	widen(&c->key_width, c->key.n);
-	widen(&c->value_width, shown_value(s).n);
+	widen(&c->value_width, shown_value(s, &c->value).n);
 	widen(&c->origin_width, s->entry ? strlen(s->entry->origin) : 7);
 }
 
@@ -98,7 +105,7 @@ static void print_line(void *arg, const struct options *o, const struct shown *s
 
 	text_clear(&c->key);
 	key_print(&o->index, &c->key, s->id, s->subject);
-	put_line(c, text_str(&c->key), shown_value(s), s->entry ? str_of(s->entry->origin) : STR("default"),
+	put_line(c, text_str(&c->key), shown_value(s, &c->value), s->entry ? str_of(s->entry->origin) : STR("default"),
 		 str_of(option_row(s->id)->def));
 }
 
@@ -107,14 +114,16 @@ static void print_text(const struct options *o, struct text *t)
 	struct columns c = { .t = t, .key_width = 3, .value_width = 5, .origin_width = 6 };
 
 	text_init(&c.key, 2 * OPTIONS_KEY_MAX);
+	text_init(&c.value, 4 * OPTIONS_VALUE_MAX);
 	each_shown(o, measure, &c);
 	put_line(&c, STR("KEY"), STR("VALUE"), STR("ORIGIN"), STR("DEFAULT"));
 	each_shown(o, print_line, &c);
 	for (size_t i = 0; i < o->n_problems; i++)
 		text_fmt(t, "problem: %s\n", o->problems[i].text);
-	if (c.key.failed)
+	if (c.key.failed || c.value.failed)
 		t->failed = true;
 	text_release(&c.key);
+	text_release(&c.value);
 }
 
 /* --- JSON and properties ---------------------------------------------------------------------------------------------------- */
@@ -123,7 +132,7 @@ static const char *const scope_words[] = { "process", "sidecar", "upstream", "ro
 
 struct json_arg {
 	struct json *j;
-	struct text key;
+	struct text key, value;
 };
 
 static void print_object(void *arg, const struct options *o, const struct shown *s)
@@ -137,7 +146,7 @@ static void print_object(void *arg, const struct options *o, const struct shown 
 	json_key(a->j, "key");
 	json_str(a->j, text_str(&a->key));
 	json_key(a->j, "value");
-	json_str(a->j, shown_value(s));
+	json_str(a->j, shown_value(s, &a->value));
 	json_key(a->j, "origin");
 	json_strz(a->j, s->entry ? s->entry->origin : "default");
 	json_key(a->j, "default");
@@ -154,6 +163,7 @@ void options_print_json(const struct options *o, struct json *j)
 	struct json_arg a = { .j = j };
 
 	text_init(&a.key, 2 * OPTIONS_KEY_MAX);
+	text_init(&a.value, 4 * OPTIONS_VALUE_MAX);
 	json_key(j, "options");
 	json_array(j);
 	each_shown(o, print_object, &a);
@@ -174,21 +184,25 @@ void options_print_json(const struct options *o, struct json *j)
 		json_end(j);
 	}
 	json_end(j);
-	if (a.key.failed)
+	if (a.key.failed || a.value.failed)
 		j->t->failed = true;
 	text_release(&a.key);
+	text_release(&a.value);
 }
 
 static void print_property(void *arg, const struct options *o, const struct shown *s)
 {
-	struct text *t = arg;
+	struct text *t = arg, value;
 
 	if (!s->entry)
 		return;
+	text_init(&value, 4 * OPTIONS_VALUE_MAX);
 	key_print(&o->index, t, s->id, s->subject);
 	text_char(t, '=');
-	text_add(t, shown_value(s));
+	text_add(t, shown_value(s, &value));
 	text_char(t, '\n');
+	t->failed = t->failed || value.failed;
+	text_release(&value);
 }
 
 void options_print(const struct options *o, struct text *t, enum options_format format)

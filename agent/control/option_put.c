@@ -2,6 +2,7 @@
 #include "control/options_impl.h"
 
 #include "base/mem.h"
+#include "control/option_mask.h"
 #include "control/option_value.h"
 
 static struct option_cell *cell_make(struct options *o, enum option_id id, bool folded, struct str subject)
@@ -167,7 +168,9 @@ static bool unknown(struct options *o, const struct option_input *in, struct err
 		text_fmt(&t, "did you mean %s?", text_z(&near));
 	else
 		text_addz(&t, "`outrider help options` lists them");
-	bool ok = options_note(o, NULL, in->key, in->value, in->origin, text_z(&t));
+	/* A misspelt password is one all the same. */
+	struct str value = mask_key_sounds_secret(text_str(&near)) ? STR("***") : in->value;
+	bool ok = options_note(o, NULL, in->key, value, in->origin, text_z(&t));
 	text_release(&near);
 	text_release(&t);
 	return ok || no_room(err);

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "control/cpus.h"
+#include "control/option_mask.h"
 #include "control/option_value.h"
 
 #define PROBLEM_VALUE_MAX 80u
@@ -81,17 +82,21 @@ bool options_note(struct options *o, const struct option_row *row, struct str ke
 	if (o->n_problems == OPTIONS_PROBLEMS_MAX)
 		return true;
 	struct option_problem *p = &o->problems[o->n_problems];
-	if (row && row->type == OPTION_SECRET && value.n)
-		value = STR("***");
+	struct text shown;
+	text_init(&shown, 4 * value.n + 16); /* "***@" stands for no less than '@' */
+	mask_value(&shown, row, key, value);
+	value = text_str(&shown);
 	*p = (struct option_problem){ .row = row };
 	p->key = printable(&o->arena, key, OPTIONS_KEY_MAX);
-	p->value = printable(&o->arena, value, PROBLEM_VALUE_MAX);
+	p->value = printable(&o->arena, value.n ? value : STR(""), PROBLEM_VALUE_MAX);
+	bool cut = value.n > PROBLEM_VALUE_MAX, masked = !shown.failed;
+	text_release(&shown);
 	p->origin = printable(&o->arena, origin, OPTIONS_KEY_MAX);
 	p->why = printable(&o->arena, str_of(why), ERR_MAX);
-	if (!p->key.p || !p->value.p || !p->origin.p || !p->why.p)
+	if (!masked || !p->key.p || !p->value.p || !p->origin.p || !p->why.p)
 		return false;
 	p->text = arena_fmt(&o->arena, "%s=%s%s (%s): %s", p->key.p, p->value.p,
-			    value.n > PROBLEM_VALUE_MAX ? "..." : "", p->origin.p, p->why.p);
+			    cut ? "..." : "", p->origin.p, p->why.p);
 	if (!p->text)
 		return false;
 	o->n_problems++;

@@ -2,9 +2,11 @@
 #include "control/reload_int.h"
 
 #include "base/mem.h"
+#include "control/option_mask.h"
 #include "control/options_impl.h"
 
-#define CHUNK 64u /* items between two looks at the clock */
+#define CHUNK 64u               /* items between two looks at the clock, */
+#define CHUNK_BYTES (64u * 1024u) /* or so much text */
 #define OPTION_PREFIX_TEXT "outrider."
 
 struct reload_job {
@@ -15,6 +17,7 @@ struct reload_job {
 	struct properties p;
 	struct reload_notes bad, held;
 	size_t step, source, item; /* where it stands */
+	bool held_any;
 	struct text list;          /* items of a list option, joined */
 };
 
@@ -23,6 +26,7 @@ enum step_result { STEP_MORE, STEP_DONE, STEP_FAILED };
 /* A whole change is refused for any problem, so one without a key needs no more than its reason. */
 static enum step_result fail(struct reload_job *j, const char *why)
 {
+	j->r->retry = true; /* no word of the sources is wrong: it may do later */
 	notes_add(&j->bad, STR(""), STR(""), STR(""), why);
 	return STEP_FAILED;
 }
@@ -79,8 +83,10 @@ static enum step_result step_merge(struct reload_job *j)
 static enum step_result step_resolve(struct reload_job *j)
 {
 	struct err err;
-	for (unsigned k = 0; k < CHUNK && j->item < j->p.n; k++, j->item++) {
+	size_t bytes = 0;
+	for (unsigned k = 0; k < CHUNK && bytes < CHUNK_BYTES && j->item < j->p.n; k++, j->item++) {
 		const struct property *p = &j->p.at[j->item];
+		bytes += p->raw.n;
 		if (!properties_resolve(&j->p, j->item, j->r->cfg.environ_, &err))
 			notes_add(&j->bad, p->key, STR("***"), str_of(p->origin), err.text);
 		properties_hash(&j->p, j->item);
@@ -98,7 +104,7 @@ static bool join_list(struct reload_job *j, struct str root, struct str *ret)
 	const struct property *p;
 
 	text_clear(&j->list);
-	for (unsigned i = 0;; i++) {
+	for (unsigned i = 0; !j->list.failed; i++) {
 		struct text t;
 		text_init(&t, sizeof(key));
 		text_fmt(&t, "%.*s[%u]", STR_ARG(root), i);
@@ -112,14 +118,21 @@ static bool join_list(struct reload_job *j, struct str root, struct str *ret)
 	return !j->list.failed;
 }
 
+/* "[12]": an item of a plain list. A list of mappings is no option, and is refused by its name. */
+static bool is_list_item(struct str s)
+{
+	uint64_t n;
+	return s.n > 2 && s.p[s.n - 1] == ']' && str_u64(str_make(s.p + 1, s.n - 2), &n) && (s.p[1] != '0' || s.n == 3);
+}
+
 static bool put_option(struct reload_job *j, const struct property *p, struct err *err)
 {
 	enum option_layer layer = LAYER_SOURCE((int)p->source);
 	struct str root = properties_list_root(p->key), value = p->value;
 
-	if (!root.p)
+	if (!root.p || !is_list_item(str_make(p->key.p + root.n, p->key.n - root.n)))
 		return options_set(j->o, layer, p->key, value, str_of(p->origin), err);
-	if (!str_eq(str_make(p->key.p + root.n, p->key.n - root.n), STR("[0]")))
+	if (p->key.p[root.n + 1] != '0')
 		return true; /* said with the first one */
 	return (join_list(j, root, &value) || err_set(err, "a list is too long")) &&
 	       options_set(j->o, layer, root, value, str_of(p->origin), err);
@@ -142,29 +155,49 @@ static enum step_result step_options(struct reload_job *j)
 static void on_held(void *arg, const struct option_held *h)
 {
 	struct reload_job *j = arg;
-	struct text key;
+	struct text key, value;
 
+	j->held_any = true;
 	text_init(&key, OPTIONS_KEY_MAX);
+	text_init(&value, 4 * OPTIONS_VALUE_MAX);
 	text_fmt(&key, OPTION_PREFIX_TEXT "%s", h->row->name);
-	notes_add(&j->held, text_str(&key), h->waiting, h->origin, "it needs a restart of the agent; until then the "
+	mask_value(&value, h->row, text_str(&key), h->waiting);
+	notes_add(&j->held, text_str(&key), text_str(&value), h->origin, "it needs a restart of the agent; until then the "
 								     "value stays what it was at the start");
 	text_release(&key);
+	text_release(&value);
 }
 
+static enum step_result note_problems(struct reload_job *j, const char *why)
+{
+	for (size_t i = 0; i < options_problem_count(j->o); i++) {
+		const struct option_problem *p = options_problem(j->o, i);
+		notes_add(&j->bad, p->key, p->value, p->origin, p->why.p);
+	}
+	return j->bad.n ? STEP_FAILED : fail(j, why);
+}
+
+/* As a new start would judge them: what only a restart would show to be wrong is refused now. */
 static enum step_result step_check(struct reload_job *j)
+{
+	struct err err = { "" };
+
+	if (!options_check(j->o, j->r->cfg.command, &err) || j->bad.n)
+		return note_problems(j, err.text);
+	return STEP_DONE;
+}
+
+/* And with what stays until a restart in its place. */
+static enum step_result step_hold(struct reload_job *j)
 {
 	struct reload *r = j->r;
 	struct err err = { "" };
 
 	if (r->options && !options_hold(j->o, r->options, on_held, j))
 		return fail(j, "out of memory");
-	if (options_check(j->o, r->cfg.command, &err) && !j->bad.n)
-		return STEP_DONE;
-	for (size_t i = 0; i < options_problem_count(j->o); i++) {
-		const struct option_problem *p = options_problem(j->o, i);
-		notes_add(&j->bad, p->key, p->value, p->origin, p->why.p);
-	}
-	return j->bad.n ? STEP_FAILED : fail(j, err.text);
+	if (j->held_any && !options_check(j->o, r->cfg.command, &err))
+		return note_problems(j, err.text);
+	return STEP_DONE;
 }
 
 static enum step_result step_apply(struct reload_job *j)
@@ -178,7 +211,7 @@ static enum step_result step_apply(struct reload_job *j)
 }
 
 static enum step_result (*const steps[])(struct reload_job *j) = {
-	step_begin, step_merge, step_resolve, step_options, step_check, step_apply,
+	step_begin, step_merge, step_resolve, step_options, step_check, step_hold, step_apply,
 };
 
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
