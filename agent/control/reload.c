@@ -137,7 +137,7 @@ static enum job_end run_slice(struct reload *r)
 	if (s->slice > s->longest)
 		s->longest = s->slice;
 	if (end != JOB_MORE)
-		s->took = now - r->job_began;
+		s->took = loop_touch(r->cfg.loop) - r->job_began;
 	return end;
 }
 
