@@ -67,7 +67,7 @@ static bool add_endpoints(struct spec_upstream *u, struct str list, uint32_t n, 
 		if (has_endpoint(u, &a)) /* one address is one instance */
 			continue;
 		addr_text(&a, text);
-		struct slot slot = slots_endpoint(slots, u->slot, &a);
+		struct slot slot = slots_endpoint(slots, u->slot, str_of(text));
 		if (slot.number == SLOT_NONE)
 			return false;
 		struct spec_endpoint *e = &u->endpoints[u->n_endpoints++];

@@ -22,6 +22,9 @@ static struct option_cell *cell_make(struct options *o, enum option_id id, bool 
 	c->subject = str_make(kept + 2, key.n - 2);
 	*o->last = c;
 	o->last = &c->next;
+	o->any_folded = o->any_folded || folded;
+	if (!folded && (subject.n == 0 || str_eq(subject, STR(OPTIONS_DEFAULT_SUBJECT))))
+		o->common[id] = c;
 	return c;
 }
 

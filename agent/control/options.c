@@ -58,6 +58,12 @@ struct str options_cell_key(char buf[OPTIONS_CELL_KEY_MAX], enum option_id id, b
 struct option_cell *options_cell(const struct options *o, enum option_id id, bool folded, struct str subject)
 {
 	char buf[OPTIONS_CELL_KEY_MAX];
+	struct option_cell *c = o->common[id];
+
+	if (folded && !o->any_folded)
+		return NULL;
+	if (!folded && (subject.n == 0 || str_eq(subject, STR(OPTIONS_DEFAULT_SUBJECT))))
+		return c && str_eq(c->subject, subject) ? c : NULL;
 	return table_get(&o->cells, options_cell_key(buf, id, folded, subject));
 }
 
@@ -140,7 +146,7 @@ const struct option_entry *options_entry(const struct options *o, enum option_id
 	char folded[OPTIONS_KEY_MAX];
 	const struct option_cell *exact = options_cell(o, id, false, subject), *env = NULL;
 
-	if (subject.n && subject.n <= sizeof(folded) && !str_eq(subject, STR(OPTIONS_DEFAULT_SUBJECT)))
+	if (o->any_folded && subject.n && subject.n <= sizeof(folded) && !str_eq(subject, STR(OPTIONS_DEFAULT_SUBJECT)))
 		env = options_cell(o, id, true, key_fold(subject, folded));
 	const struct option_entry *a = exact ? exact->top : NULL, *b = env ? env->top : NULL;
 	if (!a || !b)

@@ -4,7 +4,7 @@
 #include "base/rng.h"
 #include "base/table.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #define KEY_MAX 320
 #define FIRST_CAP 64u
@@ -170,15 +170,31 @@ uint32_t slots_sidecar(struct slots *s, struct str name)
 	return take(&s->sidecars, name.n ? name : STR("-")).number;
 }
 
+/* Thousands are made at a time, where snprintf() would be most of it. Returns the bytes. */
+static size_t put_number(char *dst, uint32_t v)
+{
+	char digits[10];
+	size_t n = 0;
+	do
+		digits[n++] = (char)('0' + v % 10);
+	while (v /= 10);
+	for (size_t i = 0; i < n; i++)
+		dst[i] = digits[n - 1 - i];
+	return n;
+}
+
 /* "owner.generation/name": the numbers are the owner's, so that a later owner of the number does not inherit. */
 static struct slot take_owned(struct kind *k, const struct kind *owners, uint32_t owner, struct str name)
 {
 	char key[KEY_MAX];
-	uint32_t generation = owner < owners->n ? owners->at[owner].generation : 0;
-	int n = snprintf(key, sizeof(key), "%u.%u/%.*s", owner, generation, STR_ARG(name));
-	if (owner == SLOT_NONE || n < 0 || (size_t)n >= sizeof(key))
+	if (owner == SLOT_NONE || name.n > sizeof(key) - 22)
 		return (struct slot){ SLOT_NONE, 0 };
-	return take(k, str_make(key, (size_t)n));
+	size_t n = put_number(key, owner);
+	key[n++] = '.';
+	n += put_number(key + n, owner < owners->n ? owners->at[owner].generation : 0);
+	key[n++] = '/';
+	memcpy(key + n, name.p, name.n);
+	return take(k, str_make(key, n + name.n));
 }
 
 struct slot slots_upstream(struct slots *s, uint32_t sidecar, struct str name)
@@ -186,11 +202,9 @@ struct slot slots_upstream(struct slots *s, uint32_t sidecar, struct str name)
 	return take_owned(&s->upstreams, &s->sidecars, sidecar, name);
 }
 
-struct slot slots_endpoint(struct slots *s, uint32_t upstream, const struct addr *a)
+struct slot slots_endpoint(struct slots *s, uint32_t upstream, struct str address)
 {
-	char text[ADDR_TEXT_MAX];
-	addr_text(a, text);
-	return take_owned(&s->endpoints, &s->upstreams, upstream, str_of(text));
+	return take_owned(&s->endpoints, &s->upstreams, upstream, address);
 }
 
 void slots_upstream_unuse(struct slots *s, uint32_t number)

@@ -1,6 +1,6 @@
 /* Names to slots: the dense numbers by which workers find their private parts (proxy/spec.h).
  *
- *     struct slot s = slots_endpoint(slots, upstream, &addr);      counts one use more
+ *     struct slot s = slots_endpoint(slots, upstream, addr);        counts one use more
  *     …the spec part that names it lives…
  *     slots_endpoint_unuse(slots, s.number);                       when control frees that part
  *
@@ -14,7 +14,7 @@
 #define OUTRIDER_CONTROL_SLOTS_H
 
 #include "base/err.h"
-#include "net/addr.h"
+#include "base/str.h"
 
 #define SLOTS_SIDECARS_MAX 256u
 #define SLOTS_UPSTREAMS_MAX 4096u
@@ -34,7 +34,7 @@ void slots_free(struct slots *s); /* NULL is fine */
 
 uint32_t slots_sidecar(struct slots *s, struct str name);
 struct slot slots_upstream(struct slots *s, uint32_t sidecar, struct str name);
-struct slot slots_endpoint(struct slots *s, uint32_t upstream, const struct addr *a);
+struct slot slots_endpoint(struct slots *s, uint32_t upstream, struct str address); /* as addr_text() writes it */
 /* Ends one use. SLOT_NONE is fine. */
 void slots_upstream_unuse(struct slots *s, uint32_t number);
 void slots_endpoint_unuse(struct slots *s, uint32_t number);
