@@ -24,7 +24,9 @@
 #define FILE_SETTLE (20 * USEC_MS)      /* editors and syncs change several files in a row */
 #define FILE_PATIENCE (10 * USEC_SEC)   /* with one reading, until it is called trouble */
 #define FILE_SETTLE_MAX (200 * USEC_MS) /* but for ever they do not put it off */
-#define WATCHED (IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB | IN_ONLYDIR)
+#define WATCHED                                                                                              \
+	(IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB |      \
+		IN_ONLYDIR)
 
 struct reading { /* one run of the thread; owns copies of all that it needs */
 	struct task task;
@@ -44,7 +46,7 @@ struct source {
 	char dir[PATH_MAX];
 	char *service, *profiles; /* owned */
 	usec poll;
-	int fd; /* inotify; -1: only the poll */
+	int fd;     /* inotify; -1: only the poll */
 	int parent; /* as the last reading said */
 	bool open;  /* file_open() has returned: callbacks may be called */
 	usec began; /* reading */
@@ -137,7 +139,8 @@ static void watch_paths(struct reading *r)
 		parent[1] = '\0';
 	else
 		*slash = '\0';
-	r->parent = inotify_add_watch(r->fd, parent, WATCHED & ~(uint32_t)(IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB));
+	r->parent = inotify_add_watch(
+		r->fd, parent, WATCHED & ~(uint32_t)(IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB));
 }
 
 static void read_run(struct task *t) /* the thread */
@@ -205,7 +208,8 @@ static void on_timer(void *arg)
 	if (loop_touch(s->loop) < s->began + FILE_PATIENCE)
 		timer_set(s->loop, &s->timer, s->began + FILE_PATIENCE);
 	else
-		set_trouble(s, "the directory is being read for more than 10 seconds: does its file system answer?");
+		set_trouble(s,
+			"the directory is being read for more than 10 seconds: does its file system answer?");
 }
 
 static void changed(struct source *s)
@@ -274,8 +278,8 @@ static void file_close(struct source *s)
 	mem_free(s);
 }
 
-static struct source *file_open(const struct source_config *c, const struct source_events *events, void *arg,
-				struct err *err)
+static struct source *file_open(
+	const struct source_config *c, const struct source_events *events, void *arg, struct err *err)
 {
 	struct str dir = str_trim(c->address);
 	struct source *s = mem_zalloc(sizeof(*s));
@@ -344,7 +348,8 @@ static void list_directory(struct listing *l, const char *dir)
 			if (name.p[0] == '.' || !str_ends(name, str_of(ends[i])))
 				continue;
 			name.n -= strlen(ends[i]);
-			if (name.n && str_copy(name, l->names[l->n], sizeof(l->names[0])) && !has_name(l, l->names[l->n]))
+			if (name.n && str_copy(name, l->names[l->n], sizeof(l->names[0])) &&
+				!has_name(l, l->names[l->n]))
 				l->n++;
 			break;
 		}
@@ -368,7 +373,7 @@ static size_t service_of(const struct listing *l, const char *name)
 }
 
 static bool file_check(struct str address, void (*say)(void *arg, const char *problem),
-		       void (*service)(void *arg, struct str service, struct str profile), void *arg)
+	void (*service)(void *arg, struct str service, struct str profile), void *arg)
 {
 	char dir[PATH_MAX];
 	struct listing *l = mem_zalloc(sizeof(*l));
@@ -391,7 +396,8 @@ static bool file_check(struct str address, void (*say)(void *arg, const char *pr
 			continue;
 		}
 		for (size_t k = 0; profile.n && k < l->n; k++) /* a profile of all: every service has it */
-			if (service_of(l, l->names[k]) == strlen(l->names[k]) && strcmp(l->names[k], "application") != 0)
+			if (service_of(l, l->names[k]) == strlen(l->names[k]) &&
+				strcmp(l->names[k], "application") != 0)
 				service(arg, str_of(l->names[k]), profile);
 		service(arg, STR("application"), profile);
 	}
@@ -402,7 +408,8 @@ static bool file_check(struct str address, void (*say)(void *arg, const char *pr
 extern const struct source_ops source_file;
 const struct source_ops source_file = {
 	.name = "file",
-	.help = "file:DIRECTORY, laid out as a Spring config repository: application.yml, <service>.yml, <service>-<profile>.yml",
+	.help = "file:DIRECTORY, laid out as a Spring config repository: application.yml, <service>.yml, "
+		"<service>-<profile>.yml",
 	.open = file_open,
 	.refresh = file_refresh,
 	.close = file_close,

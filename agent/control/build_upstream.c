@@ -106,14 +106,15 @@ static bool same_policy(const struct spec_policy *a, const struct spec_policy *b
 
 static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
-	if (a->slot != b->slot || a->generation != b->generation || !str_eq(a->name, b->name) || a->kind != b->kind || a->mode != b->mode ||
-	    a->port != b->port || !addr_eq(&a->handler, &b->handler) || !same_policy(&a->policy, &b->policy) ||
-	    a->n_endpoints != b->n_endpoints)
+	if (a->slot != b->slot || a->generation != b->generation || !str_eq(a->name, b->name) ||
+		a->kind != b->kind || a->mode != b->mode || a->port != b->port ||
+		!addr_eq(&a->handler, &b->handler) || !same_policy(&a->policy, &b->policy) ||
+		a->n_endpoints != b->n_endpoints)
 		return false;
 	for (uint32_t i = 0; i < a->n_endpoints; i++)
 		if (a->endpoints[i].slot != b->endpoints[i].slot ||
-		    a->endpoints[i].generation != b->endpoints[i].generation ||
-		    !addr_eq(&a->endpoints[i].addr, &b->endpoints[i].addr))
+			a->endpoints[i].generation != b->endpoints[i].generation ||
+			!addr_eq(&a->endpoints[i].addr, &b->endpoints[i].addr))
 			return false;
 	return true;
 }
@@ -131,7 +132,8 @@ static struct spec_upstream *find_previous(const struct spec_sidecar *p, const s
 }
 
 /* Struct, name and endpoints lie in one piece of memory. */
-static struct spec_upstream *upstream_alloc(struct slots *slots, const struct build_upstream *want, uint32_t endpoints)
+static struct spec_upstream *upstream_alloc(
+	struct slots *slots, const struct build_upstream *want, uint32_t endpoints)
 {
 	size_t room = want->name.n + 64 + endpoints * ENDPOINT_ROOM;
 	struct made *m = mem_zalloc(sizeof(*m) + room);
@@ -154,7 +156,8 @@ static struct spec_upstream *upstream_alloc(struct slots *slots, const struct bu
 }
 
 /* A service may well be called "local": those that are none have a slash before their name there. */
-static struct slot slot_of(const struct build_request *q, uint32_t sidecar_slot, const struct spec_upstream *u)
+static struct slot slot_of(
+	const struct build_request *q, uint32_t sidecar_slot, const struct spec_upstream *u)
 {
 	char key[64];
 
@@ -164,8 +167,8 @@ static struct slot slot_of(const struct build_request *q, uint32_t sidecar_slot,
 	return slots_upstream(q->slots, sidecar_slot, str_make(key, (size_t)n));
 }
 
-struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sidecar_slot,
-				     const struct build_upstream *want)
+struct spec_upstream *build_upstream(
+	const struct build_request *q, uint32_t sidecar_slot, const struct build_upstream *want)
 {
 	bool service = want->kind == UPSTREAM_SERVICE;
 	/* The handler, localhost and egress are no services: for them holds what `default` says. */

@@ -61,7 +61,8 @@ static bool take_line(struct loading *l, const cJSON *o)
 	double set = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(o, "set"));
 	size_t i = place_of(l->r, text_of(o, "source"));
 
-	if (i == SIZE_MAX || !key || !value || !origin || !(set >= 0 && set <= UINT32_MAX) || l->n[i] == SOURCE_PROPERTIES_MAX)
+	if (i == SIZE_MAX || !key || !value || !origin || !(set >= 0 && set <= UINT32_MAX) ||
+		l->n[i] == SOURCE_PROPERTIES_MAX)
 		return true; /* of a source that is no longer in the chain */
 	if (l->n[i] % 256 == 0) {
 		void *more = mem_resize(l->at[i], (l->n[i] + 256) * sizeof(*l->at[i]));
@@ -133,7 +134,8 @@ size_t cache_read(struct reload *r, const char *path)
 		mem_free(l.at[i]);
 	}
 	if (!ok)
-		log_write(r->cfg.log, LEVEL_WARN, "config", "outrider.config-cache is not used: it is of another service or broken",
+		log_write(r->cfg.log, LEVEL_WARN, "config",
+			"outrider.config-cache is not used: it is of another service or broken",
 			LOG_FIELDS(log_text("path", path)));
 	arena_release(&l.arena);
 	mem_wipe_free(p, n);
@@ -318,8 +320,8 @@ static void begin_writing(struct cache_writer *c)
 	}
 	if (w)
 		writing_free(w);
-	log_write(c->r->cfg.log, LEVEL_WARN, "config", "outrider.config-cache cannot be written: memory or threads are short",
-		NULL);
+	log_write(c->r->cfg.log, LEVEL_WARN, "config",
+		"outrider.config-cache cannot be written: memory or threads are short", NULL);
 }
 
 static bool worth_writing(const struct reload *r)

@@ -13,9 +13,9 @@ static char lower(char c)
 
 bool mask_key_sounds_secret(struct str key)
 {
-	static const char *const words[] = { "password", "passwd", "secret", "token", "credential", "private-key",
-		"private_key", "privatekey", "apikey", "api-key", "api_key", "accesskey", "access-key", "access_key",
-		"authorization" };
+	static const char *const words[] = { "password", "passwd", "secret", "token", "credential",
+		"private-key", "private_key", "privatekey", "apikey", "api-key", "api_key", "accesskey",
+		"access-key", "access_key", "authorization" };
 	static const char *const ends[] = { ".key", "-key", "_key" };
 	char low[KEY_LOOKED_AT + 1];
 	size_t n = key.n < KEY_LOOKED_AT ? key.n : KEY_LOOKED_AT;

@@ -5,7 +5,7 @@
 #include "control/option_mask.h"
 #include "control/options_impl.h"
 
-#define CHUNK 64u               /* items between two looks at the clock, */
+#define CHUNK 64u                 /* items between two looks at the clock, */
 #define CHUNK_BYTES (64u * 1024u) /* or so much text */
 #define OPTION_PREFIX_TEXT "outrider."
 
@@ -18,7 +18,7 @@ struct reload_job {
 	struct reload_notes bad, held;
 	size_t step, source, item; /* where it stands */
 	bool held_any;
-	struct text list;          /* items of a list option, joined */
+	struct text list; /* items of a list option, joined */
 };
 
 enum step_result { STEP_MORE, STEP_DONE, STEP_FAILED };
@@ -40,7 +40,8 @@ static enum step_result step_begin(struct reload_job *j)
 	int rest;
 
 	j->o = options_new();
-	if (!j->o || !options_add_env(j->o, c->environ_, &err) || !options_add_flags(j->o, c->argc, c->argv, &rest, &err))
+	if (!j->o || !options_add_env(j->o, c->environ_, &err) ||
+		!options_add_flags(j->o, c->argc, c->argv, &rest, &err))
 		return fail(j, err.text[0] ? err.text : "out of memory");
 	return STEP_DONE;
 }
@@ -51,7 +52,8 @@ static const char *refused(const struct source_property *p)
 	if (str_starts(p->value, STR("{cipher}")))
 		return "the value is still encrypted; let the config server decrypt it, or give it the key";
 	if (str_starts(p->key, STR("invalid.")) && str_eq(p->value, STR("<n/a>")))
-		return "the config server could not decrypt the value; give it the key that it was encrypted with";
+		return "the config server could not decrypt the value; give it the key that it was encrypted "
+		       "with";
 	return NULL;
 }
 
@@ -122,7 +124,8 @@ static bool join_list(struct reload_job *j, struct str root, struct str *ret)
 static bool is_list_item(struct str s)
 {
 	uint64_t n;
-	return s.n > 2 && s.p[s.n - 1] == ']' && str_u64(str_make(s.p + 1, s.n - 2), &n) && (s.p[1] != '0' || s.n == 3);
+	return s.n > 2 && s.p[s.n - 1] == ']' && str_u64(str_make(s.p + 1, s.n - 2), &n) &&
+	       (s.p[1] != '0' || s.n == 3);
 }
 
 static bool put_option(struct reload_job *j, const struct property *p, struct err *err)
@@ -162,8 +165,9 @@ static void on_held(void *arg, const struct option_held *h)
 	text_init(&value, 4 * OPTIONS_VALUE_MAX);
 	text_fmt(&key, OPTION_PREFIX_TEXT "%s", h->row->name);
 	mask_value(&value, h->row, text_str(&key), h->waiting);
-	notes_add(&j->held, text_str(&key), text_str(&value), h->origin, "it needs a restart of the agent; until then the "
-								     "value stays what it was at the start");
+	notes_add(&j->held, text_str(&key), text_str(&value), h->origin,
+		"it needs a restart of the agent; until then the "
+		"value stays what it was at the start");
 	text_release(&key);
 	text_release(&value);
 }
@@ -211,7 +215,13 @@ static enum step_result step_apply(struct reload_job *j)
 }
 
 static enum step_result (*const steps[])(struct reload_job *j) = {
-	step_begin, step_merge, step_resolve, step_options, step_check, step_hold, step_apply,
+	step_begin,
+	step_merge,
+	step_resolve,
+	step_options,
+	step_check,
+	step_hold,
+	step_apply,
 };
 
 #define STEPS (sizeof(steps) / sizeof(steps[0]))

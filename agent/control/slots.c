@@ -9,7 +9,7 @@
 #define KEY_MAX 320
 #define FIRST_CAP 64u
 
-struct entry { /* one number */
+struct entry {     /* one number */
 	char *key; /* owned; NULL: never given */
 	uint32_t key_n, uses, generation;
 	uint32_t older, newer; /* neighbours among those that rest; SLOT_NONE: the end */

@@ -19,8 +19,8 @@
 #define SLOTS_SIDECARS_MAX 256u
 #define SLOTS_UPSTREAMS_MAX 4096u
 #define SLOTS_ENDPOINTS_MAX 65536u
-#define SLOTS_RESTING 1024u        /* of a kind, when others are still free */
-#define SLOT_NONE UINT32_MAX       /* full, or out of memory */
+#define SLOTS_RESTING 1024u  /* of a kind, when others are still free */
+#define SLOT_NONE UINT32_MAX /* full, or out of memory */
 
 struct slots;
 
@@ -34,7 +34,8 @@ void slots_free(struct slots *s); /* NULL is fine */
 
 uint32_t slots_sidecar(struct slots *s, struct str name);
 struct slot slots_upstream(struct slots *s, uint32_t sidecar, struct str name);
-struct slot slots_endpoint(struct slots *s, uint32_t upstream, struct str address); /* as addr_text() writes it */
+struct slot slots_endpoint(
+	struct slots *s, uint32_t upstream, struct str address); /* as addr_text() writes it */
 /* Ends one use. SLOT_NONE is fine. */
 void slots_upstream_unuse(struct slots *s, uint32_t number);
 void slots_endpoint_unuse(struct slots *s, uint32_t number);

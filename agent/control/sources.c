@@ -106,7 +106,8 @@ static void on_values(void *arg, const struct source_property *at, size_t n)
 		return;
 	}
 	if (!v) {
-		put_trouble(o, "more properties than are taken, or memory is short; the former values stay", true);
+		put_trouble(o, "more properties than are taken, or memory is short; the former values stay",
+			true);
 		o->owner->cfg.on_change(o->owner->cfg.arg, place, false);
 		return;
 	}
@@ -128,8 +129,8 @@ static void on_trouble(void *arg, const char *why)
 
 /* --- names --------------------------------------------------------------------------------------------------------- */
 
-static const struct source_ops *find_in(const struct source_ops *const *plugins, struct str item, struct str *address,
-					struct err *err)
+static const struct source_ops *find_in(
+	const struct source_ops *const *plugins, struct str item, struct str *address, struct err *err)
 {
 	size_t colon = str_find(item, ':');
 	struct str name = str_make(item.p, colon == SIZE_MAX ? item.n : colon);
@@ -137,13 +138,15 @@ static const struct source_ops *find_in(const struct source_ops *const *plugins,
 
 	for (size_t i = 0; plugins[i]; i++) {
 		if (str_eq(name, str_of(plugins[i]->name))) {
-			*address = colon == SIZE_MAX ? STR("") : str_make(item.p + colon + 1, item.n - colon - 1);
+			*address = colon == SIZE_MAX ? STR("")
+						     : str_make(item.p + colon + 1, item.n - colon - 1);
 			return plugins[i];
 		}
 		if (nearest_is_near(name, str_of(plugins[i]->name)))
 			near = plugins[i]->name;
 	}
-	if (str_find(name, '@') != SIZE_MAX) /* the end of a password that holds a comma, or no plug-in before it */
+	if (str_find(name, '@') !=
+		SIZE_MAX) /* the end of a password that holds a comma, or no plug-in before it */
 		name = STR("***");
 	struct text all;
 	text_init(&all, 256);
@@ -203,7 +206,8 @@ struct sources *sources_open(const struct sources_config *config, struct err *er
 	while (ok && option_item_next(&rest, &item)) {
 		struct str address;
 		const struct source_ops *ops = find_in(s->cfg.plugins, item, &address, err);
-		ok = ops && (s->n < SOURCES_MAX || err_set(err, "outrider.config: more than %u sources", SOURCES_MAX));
+		ok = ops && (s->n < SOURCES_MAX ||
+				    err_set(err, "outrider.config: more than %u sources", SOURCES_MAX));
 		if (ok && !ops->local && !network) {
 			s->resolver = resolver_new(config->loop, NULL, err);
 			network = s->resolver != NULL;

@@ -39,7 +39,7 @@ static void forget_error(struct last_error *e)
 /* The slot belongs to another upstream now. What is under way still counts, and goes down by itself. */
 static void renew_upstream(struct wupstream *u, uint32_t given)
 {
-	LIST_EACH(it, tmp, &u->dynamic) {
+	LIST_EACH (it, tmp, &u->dynamic) {
 		struct wendpoint *e = LIST_OWNER(it, struct wendpoint, link);
 		pool_clear(e);
 		if (e->n_busy)
@@ -136,7 +136,8 @@ static struct wendpoint *endpoint_at(const struct worker *w, uint32_t slot)
 
 void parts_follow(struct worker *w, const struct spec_upstream *old, const struct spec_upstream *now)
 {
-	struct wupstream *u = now && now->slot < w->cfg.max_upstreams ? SLOT_GET(w->upstreams, now->slot) : NULL;
+	struct wupstream *u = now && now->slot < w->cfg.max_upstreams ? SLOT_GET(w->upstreams, now->slot)
+								      : NULL;
 
 	if (u && u->given != now->generation)
 		renew_upstream(u, now->generation);
@@ -173,7 +174,7 @@ static void forget_one(struct wupstream *up)
 struct wendpoint *part_dynamic(struct worker *w, struct wupstream *up, const struct addr *a, usec now)
 {
 	(void)w;
-	LIST_EACH(it, tmp, &up->dynamic) {
+	LIST_EACH (it, tmp, &up->dynamic) {
 		struct wendpoint *e = LIST_OWNER(it, struct wendpoint, link);
 		if (!addr_eq(&e->addr, a))
 			continue;

@@ -9,7 +9,8 @@
 
 bool wlistener_leaving(const struct wlistener *l)
 {
-	return l->index == UINT32_MAX || l->w->drain > DRAIN_INBOUND + 1 || (l->w->drain && wlistener_is_inbound(l));
+	return l->index == UINT32_MAX || l->w->drain > DRAIN_INBOUND + 1 ||
+	       (l->w->drain && wlistener_is_inbound(l));
 }
 
 static void stop_accepting(struct wlistener *l)
@@ -19,7 +20,7 @@ static void stop_accepting(struct wlistener *l)
 		listener_stop(&l->l);
 	}
 	l->accepting = false;
-	LIST_EACH(it, tmp, &l->clients)
+	LIST_EACH (it, tmp, &l->clients)
 		client_close_idle(LIST_OWNER(it, struct client, link));
 }
 
@@ -37,10 +38,14 @@ static void on_accept(void *arg, int fd, const struct addr *peer)
 }
 
 /* Fills and starts the blank listener l. */
-static void begin_listener(struct wlistener *l, struct wsidecar *sc, const struct spec_sidecar *spec, uint32_t i, int fd)
+static void begin_listener(
+	struct wlistener *l, struct wsidecar *sc, const struct spec_sidecar *spec, uint32_t i, int fd)
 {
-	static const char suffix[] = { [LISTEN_INBOUND] = 'i', [LISTEN_OUTBOUND] = 'o', [LISTEN_PINNED] = 'o',
-				       [LISTEN_PINNED_TCP] = 'o', [LISTEN_EDGE] = 'e' };
+	static const char suffix[] = { [LISTEN_INBOUND] = 'i',
+		[LISTEN_OUTBOUND] = 'o',
+		[LISTEN_PINNED] = 'o',
+		[LISTEN_PINNED_TCP] = 'o',
+		[LISTEN_EDGE] = 'e' };
 
 	l->w = sc->w;
 	l->sc = sc;
@@ -49,15 +54,16 @@ static void begin_listener(struct wlistener *l, struct wsidecar *sc, const struc
 	l->index = i;
 	list_init(&l->clients);
 	/* in and out have marks of their own: a handler that copies Via from its request into its calls is no loop */
-	snprintf(l->via, sizeof(l->via), "%.*s-%c", (int)(spec->forward.via.n > 48 ? 48 : spec->forward.via.n),
-		 spec->forward.via.p ? spec->forward.via.p : "outrider", suffix[l->kind]);
+	snprintf(l->via, sizeof(l->via), "%.*s-%c",
+		(int)(spec->forward.via.n > 48 ? 48 : spec->forward.via.n),
+		spec->forward.via.p ? spec->forward.via.p : "outrider", suffix[l->kind]);
 	list_append(&sc->listeners, &l->link);
 	l->accepting = listener_start(&l->l, sc->w->loop, fd, on_accept, l);
 }
 
 static struct wlistener *find_listener(struct wsidecar *sc, int fd)
 {
-	LIST_EACH(it, tmp, &sc->listeners) {
+	LIST_EACH (it, tmp, &sc->listeners) {
 		struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
 		if (l->fd == fd && l->index != UINT32_MAX)
 			return l;
@@ -125,7 +131,8 @@ static void follow_services(struct worker *w, const struct spec_sidecar *old, co
 static void follow_parts(struct worker *w, const struct spec_sidecar *old, const struct spec_sidecar *now)
 {
 	const struct spec_upstream *fixed[] = { now->handler, now->local, now->external };
-	const struct spec_upstream *former[] = { old ? old->handler : NULL, old ? old->local : NULL, old ? old->external : NULL };
+	const struct spec_upstream *former[] = { old ? old->handler : NULL, old ? old->local : NULL,
+		old ? old->external : NULL };
 
 	w->changes++;
 	follow_services(w, old, now);
@@ -161,7 +168,7 @@ static void free_set(struct set_mail *s)
 
 static void retire_listeners(struct wsidecar *sc, const struct set_mail *s)
 {
-	LIST_EACH(it, tmp, &sc->listeners) {
+	LIST_EACH (it, tmp, &sc->listeners) {
 		struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
 		bool stays = false;
 		for (uint32_t i = 0; i < s->n && !stays; i++)
@@ -260,7 +267,7 @@ static void on_drop(struct mail *m)
 	struct wsidecar *sc = o->value < o->w->cfg.max_sidecars ? o->w->sidecars[o->value] : NULL;
 
 	if (sc) {
-		LIST_EACH(it, tmp, &sc->listeners) {
+		LIST_EACH (it, tmp, &sc->listeners) {
 			struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
 			l->index = UINT32_MAX;
 			stop_accepting(l);
@@ -286,7 +293,7 @@ static void on_drain(struct mail *m)
 		struct wsidecar *sc = w->sidecars[i];
 		if (!sc)
 			continue;
-		LIST_EACH(it, tmp, &sc->listeners) {
+		LIST_EACH (it, tmp, &sc->listeners) {
 			struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
 			if (o->value == DRAIN_ALL || wlistener_is_inbound(l))
 				stop_accepting(l);

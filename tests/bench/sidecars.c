@@ -75,7 +75,8 @@ static struct options *make_options(unsigned side, unsigned turn, const char *li
 	for (unsigned u = 0; u < UPSTREAMS; u++) {
 		size_t n = 0;
 		for (unsigned e = 0; e < ENDPOINTS; e++)
-			n += (size_t)snprintf(value + n, sizeof(value) - n, "%s10.%u.%u.%u:8080", e ? "," : "", side, u, e + 1);
+			n += (size_t)snprintf(value + n, sizeof(value) - n, "%s10.%u.%u.%u:8080",
+				e ? "," : "", side, u, e + 1);
 		snprintf(key, sizeof(key), "outrider.upstream.u%u.endpoints", u);
 		put(o, key, value);
 	}
@@ -87,8 +88,10 @@ static struct options *make_options(unsigned side, unsigned turn, const char *li
 static void replace(struct bench *b, struct side *s, unsigned turn)
 {
 	struct err err = { "" };
-	struct build_request q = { .options = s->options[turn], .command = COMMAND_SIDECAR, .slots = b->slots,
-				   .previous = s->spec };
+	struct build_request q = { .options = s->options[turn],
+		.command = COMMAND_SIDECAR,
+		.slots = b->slots,
+		.previous = s->spec };
 	struct spec_sidecar *spec = build_spec(&q, &err);
 
 	if (!spec)
@@ -144,9 +147,13 @@ static void start(struct bench *b, const char *listen, const char *origin)
 	struct err err = { "" };
 	b->loop = loop_new(&err);
 	b->slots = slots_new(&err);
-	struct worker_config cfg = { .buffers_max = 64u << 20, .max_sidecars = SLOTS_SIDECARS_MAX,
-				     .max_upstreams = SLOTS_UPSTREAMS_MAX, .max_endpoints = SLOTS_ENDPOINTS_MAX,
-				     .control = b->loop, .released = released, .arg = b };
+	struct worker_config cfg = { .buffers_max = 64u << 20,
+		.max_sidecars = SLOTS_SIDECARS_MAX,
+		.max_upstreams = SLOTS_UPSTREAMS_MAX,
+		.max_endpoints = SLOTS_ENDPOINTS_MAX,
+		.control = b->loop,
+		.released = released,
+		.arg = b };
 	b->worker = b->loop && b->slots ? worker_new(&cfg, &err) : NULL;
 	if (!b->worker)
 		die("start", &err);
@@ -159,7 +166,7 @@ static void start(struct bench *b, const char *listen, const char *origin)
 		replace(b, s, 1);
 	}
 	if (!worker_start(b->worker, &err) || !sigwatch_on(&b->toggle, b->loop, SIGUSR1, on_toggle, b) ||
-	    !sigwatch_on(&b->end, b->loop, SIGTERM, on_end, b))
+		!sigwatch_on(&b->end, b->loop, SIGTERM, on_end, b))
 		die("start", &err);
 }
 

@@ -20,11 +20,11 @@ struct bench {
 	char flags[256], *argv[16]; /* as reload reads them again */
 	int argc;
 	unsigned applied, watched;
-	bool refuse;          /* apply() fails */
-	struct slots *slots;  /* set: apply() makes the spec too, as the agent does */
+	bool refuse;         /* apply() fails */
+	struct slots *slots; /* set: apply() makes the spec too, as the agent does */
 	struct spec_sidecar *spec;
-	uint64_t apply_cpu;   /* us, of the last */
-	uint64_t requests;    /* outrider.limit.requests as it was applied */
+	uint64_t apply_cpu; /* us, of the last */
+	uint64_t requests;  /* outrider.limit.requests as it was applied */
 };
 
 /* This thread's time in us: what a loaded machine does not spoil. */
@@ -42,7 +42,9 @@ static bool bench_apply(void *arg, const struct options *o, struct err *err)
 		return err_set(err, "the port is taken");
 	if (b->slots) {
 		uint64_t from = thread_cpu();
-		struct build_request q = { .options = o, .command = COMMAND_SIDECAR, .slots = b->slots, .previous = b->spec };
+		struct build_request q = {
+			.options = o, .command = COMMAND_SIDECAR, .slots = b->slots, .previous = b->spec
+		};
 		struct spec_sidecar *spec = build_spec(&q, err);
 		if (!spec)
 			return false;
@@ -76,8 +78,16 @@ static inline void bench_open(struct bench *b, const char *flags)
 	ck_assert(str_copy(str_of(flags), b->flags, sizeof(b->flags)));
 	for (char *save, *word = strtok_r(b->flags, " ", &save); word; word = strtok_r(NULL, " ", &save))
 		b->argv[b->argc++] = word;
-	struct reload_config c = { .loop = b->loop, .log = &b->log, .start = b->start, .command = COMMAND_SIDECAR,
-				   .argc = b->argc, .argv = b->argv, .environ_ = no_env, .plugins = script_plugins, .apply = bench_apply, .arg = b };
+	struct reload_config c = { .loop = b->loop,
+		.log = &b->log,
+		.start = b->start,
+		.command = COMMAND_SIDECAR,
+		.argc = b->argc,
+		.argv = b->argv,
+		.environ_ = no_env,
+		.plugins = script_plugins,
+		.apply = bench_apply,
+		.arg = b };
 	b->r = reload_new(&c, &err);
 	ck_assert_msg(b->r != NULL, "%s", err.text);
 	b->watch = (struct reload_watch){ .fn = bench_watch, .arg = b };

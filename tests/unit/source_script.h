@@ -20,8 +20,8 @@ struct source {
 static struct source *scripts[SCRIPTS_MAX]; /* in the order of opening */
 static unsigned n_scripts, n_open;
 
-static struct source *script_open(const struct source_config *c, const struct source_events *events, void *arg,
-				  struct err *err)
+static struct source *script_open(
+	const struct source_config *c, const struct source_events *events, void *arg, struct err *err)
 {
 	struct source *s = mem_zalloc(sizeof(*s));
 	if (!s || str_eq(c->address, STR("bad"))) {
@@ -53,12 +53,23 @@ static void script_close(struct source *s)
 	mem_free(s);
 }
 
-static const struct source_ops script_far = { .name = "far", .help = "far:ANY", .open = script_open,
-					      .refresh = script_refresh, .close = script_close };
-static const struct source_ops script_near = { .name = "near", .help = "near:ANY", .open = script_open,
-					       .refresh = script_refresh, .close = script_close, .local = true };
-static const struct source_ops script_tick = { .name = "tick", .help = "tick:ANY", .open = script_open,
-					       .refresh = script_refresh, .close = script_close, .trigger = true };
+static const struct source_ops script_far = { .name = "far",
+	.help = "far:ANY",
+	.open = script_open,
+	.refresh = script_refresh,
+	.close = script_close };
+static const struct source_ops script_near = { .name = "near",
+	.help = "near:ANY",
+	.open = script_open,
+	.refresh = script_refresh,
+	.close = script_close,
+	.local = true };
+static const struct source_ops script_tick = { .name = "tick",
+	.help = "tick:ANY",
+	.open = script_open,
+	.refresh = script_refresh,
+	.close = script_close,
+	.trigger = true };
 static const struct source_ops *const script_plugins[] = { &script_far, &script_near, &script_tick, NULL };
 
 static inline void script_reset(void)
@@ -78,8 +89,8 @@ static inline void script_say(unsigned i, const char *lines)
 		size_t eq = str_find(line, '=');
 		ck_assert(eq != SIZE_MAX && n < 64);
 		snprintf(origin[n], sizeof(origin[n]), "script:%zu", n + 1);
-		at[n] = (struct source_property){ str_make(line.p, eq), str_make(line.p + eq + 1, line.n - eq - 1),
-						  str_of(origin[n]), 1 };
+		at[n] = (struct source_property){ str_make(line.p, eq),
+			str_make(line.p + eq + 1, line.n - eq - 1), str_of(origin[n]), 1 };
 		n++;
 	}
 	scripts[i]->events.on_values(scripts[i]->arg, at, n);

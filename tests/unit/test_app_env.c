@@ -15,14 +15,16 @@ static void fill(const char *const (*rows)[2], size_t n)
 	properties_init(&props, 1);
 	properties_begin_set(&props);
 	for (size_t i = 0; i < n; i++)
-		ck_assert(properties_add(&props, 0, str_of(rows[i][0]), str_of(rows[i][1]), STR("test"), &err));
+		ck_assert(
+			properties_add(&props, 0, str_of(rows[i][0]), str_of(rows[i][1]), STR("test"), &err));
 }
 
 static const struct {
 	const char *key, *name; /* NULL: none */
 } names[] = {
 	{ "server.port", "SERVER_PORT" },
-	{ "my.main-project.person.first-name", "MY_MAINPROJECT_PERSON_FIRSTNAME" }, /* Spring's relaxed binding */
+	{ "my.main-project.person.first-name",
+		"MY_MAINPROJECT_PERSON_FIRSTNAME" }, /* Spring's relaxed binding */
 	{ "my.list[0].name", "MY_LIST_0_NAME" },
 	{ "ALREADY_SO", "ALREADY_SO" },
 	{ "9lives", NULL },
@@ -82,7 +84,11 @@ START_TEST(what_is_selected)
 END_TEST
 
 static const char *const mixed[][2] = {
-	{ "greeting", "it's\nme" }, { "path", "/evil" }, { "a key", "#1 = x\\y" }, { "outrider.workers", "3" }, { "empty", "" },
+	{ "greeting", "it's\nme" },
+	{ "path", "/evil" },
+	{ "a key", "#1 = x\\y" },
+	{ "outrider.workers", "3" },
+	{ "empty", "" },
 };
 
 START_TEST(pages_are_escaped)
@@ -212,9 +218,11 @@ START_TEST(placeholders_cost_little)
 	for (size_t i = 0; i + 2 <= PROPERTIES_VALUE_MAX; i += 2)
 		memcpy(big + i, "${", 2);
 	properties_begin_set(&props);
-	ck_assert(properties_add(&props, 0, STR("open"), str_make(big, PROPERTIES_VALUE_MAX - 1), STR(""), &err));
+	ck_assert(properties_add(
+		&props, 0, STR("open"), str_make(big, PROPERTIES_VALUE_MAX - 1), STR(""), &err));
 	memset(big, 'x', PROPERTIES_VALUE_MAX);
-	ck_assert(properties_add(&props, 0, STR("long"), str_make(big, PROPERTIES_VALUE_MAX - 1), STR(""), &err));
+	ck_assert(properties_add(
+		&props, 0, STR("long"), str_make(big, PROPERTIES_VALUE_MAX - 1), STR(""), &err));
 	for (size_t i = 0; i + 7 <= 65536; i += 7)
 		memcpy(big + i, "${long}", 7);
 	ck_assert(properties_add(&props, 0, STR("many"), str_make(big, 65534), STR(""), &err));
@@ -224,7 +232,8 @@ START_TEST(placeholders_cost_little)
 		bool ok = properties_resolve(&props, i, NULL, &err);
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &z);
 		ck_assert(ok == !str_eq(props.at[i].key, STR("many")));
-		ck_assert_int_lt((z.tv_sec - a.tv_sec) * 1000 + (z.tv_nsec - a.tv_nsec) / 1000000, 500); /* sanitizers are slow */
+		ck_assert_int_lt((z.tv_sec - a.tv_sec) * 1000 + (z.tv_nsec - a.tv_nsec) / 1000000,
+			500); /* sanitizers are slow */
 	}
 	free(big);
 }

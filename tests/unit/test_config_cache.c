@@ -12,8 +12,9 @@ static unsigned opened;
 
 static void open_as(const char *service, const char *chain)
 {
-	snprintf(flags, sizeof(flags), "--service=%s --port=6767 --profile=test --config-wait=20ms --config=%s --config-cache=%s",
-		 service, chain, path);
+	snprintf(flags, sizeof(flags),
+		"--service=%s --port=6767 --profile=test --config-wait=20ms --config=%s --config-cache=%s",
+		service, chain, path);
 	bench_open(&b, flags);
 	opened++;
 }
@@ -134,8 +135,10 @@ static const struct {
 	bool used;
 } files[] = {
 	{ HEAD LINE, true },
-	{ HEAD "\n" LINE "{\"source\":\"gone:a\",\"set\":1,\"key\":\"x\",\"value\":\"9\",\"origin\":\"o\"}\n", true },
-	{ HEAD LINE "{\"source\":\"far:a\",\"set\":-1e300,\"key\":\"x2\",\"value\":\"1\",\"origin\":\"o\"}\n", true },
+	{ HEAD "\n" LINE "{\"source\":\"gone:a\",\"set\":1,\"key\":\"x\",\"value\":\"9\",\"origin\":\"o\"}\n",
+		true },
+	{ HEAD LINE "{\"source\":\"far:a\",\"set\":-1e300,\"key\":\"x2\",\"value\":\"1\",\"origin\":\"o\"}\n",
+		true },
 	{ HEAD LINE "{\"source\":\"far:a\",\"set\":1e300,\"key\":7}\n[", false },
 	{ HEAD LINE "{\"source\":\"far:a\",\"se", false }, /* cut */
 	{ "", false },
@@ -143,7 +146,9 @@ static const struct {
 	{ "{\"outrider\":\"config-cache\",\"service\":\"account\",\"profiles\":\"test\"}\n" LINE, false },
 	{ "{\"outrider\":\"config-cache\",\"service\":\"quotes\",\"profiles\":\"prod\"}\n" LINE, false },
 	{ "{\"outrider\":\"other\",\"service\":\"quotes\",\"profiles\":\"test\"}\n" LINE, false },
-	{ "\x7f" "ELF", false },
+	{ "\x7f"
+	  "ELF",
+		false },
 };
 
 START_TEST(only_a_whole_file_of_this_service)

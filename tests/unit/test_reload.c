@@ -94,14 +94,17 @@ END_TEST
 static const struct {
 	const char *say, *shown;
 } refused[] = {
-	{ "outrider.limit.requests=many", "\"key\":\"outrider.limit.requests\",\"value\":\"many\",\"origin\":\"script:1\"" },
+	{ "outrider.limit.requests=many",
+		"\"key\":\"outrider.limit.requests\",\"value\":\"many\",\"origin\":\"script:1\"" },
 	{ "ok=1\noutrider.limit.reqests=7", "outrider.limit.requests?" },
-	{ "outrider.admin.token=hunter2", "\"value\":\"***\",\"origin\":\"script:1\",\"why\":\"only the agent's own" },
-	{ "db={cipher}hunter2", "\"value\":\"***\"" },
-	{ "invalid.db=<n/a>", "could not decrypt" },
+	{ "outrider.admin.token=hunter2",
+		"\"value\":\"***\",\"origin\":\"script:1\",\"why\":\"only the agent's own" },
+	{ "db={cipher}hunter2", "\"value\":\"***\"" }, { "invalid.db=<n/a>", "could not decrypt" },
 	{ "a=${b}hunter2\nb=${a}", "circle" },
-	{ "outrider.upstreams[0].name=x", "outrider.upstreams[0].name" }, /* a list of mappings is no option */
-	{ "outrider.service=not a name", "\"key\":\"outrider.service\"" }, /* although only a restart would use it */
+	{ "outrider.upstreams[0].name=x",
+		"outrider.upstreams[0].name" }, /* a list of mappings is no option */
+	{ "outrider.service=not a name",
+		"\"key\":\"outrider.service\"" }, /* although only a restart would use it */
 };
 
 START_TEST(a_wrong_change_is_refused_whole)
@@ -255,7 +258,8 @@ static struct source_property *large(char (*texts)[2][64], const char *key, cons
 	for (unsigned i = 0; i < LARGE; i++) {
 		snprintf(texts[i][0], 64, key, i / 4, i % 4);
 		snprintf(texts[i][1], 64, value, salt + i % 7);
-		at[i] = (struct source_property){ str_of(texts[i][0]), str_of(texts[i][1]), STR("script"), 1 };
+		at[i] = (struct source_property){ str_of(texts[i][0]), str_of(texts[i][1]), STR("script"),
+			1 };
 	}
 	return at;
 }
@@ -270,12 +274,14 @@ static const struct {
 /* The figures are printed; a time is no verdict in a unit test. */
 START_TEST(ten_thousand)
 {
-	static const char *const rows[] = { "timeout.connect", "timeout.first-byte", "pool.idle", "timeout.connect" };
+	static const char *const rows[] = { "timeout.connect", "timeout.first-byte", "pool.idle",
+		"timeout.connect" };
 	static char texts[LARGE][2][64];
 	b.slots = slots_new(NULL);
 	ck_assert_ptr_nonnull(b.slots);
 	for (unsigned round = 0; round < 3; round++) {
-		struct source_property *at = large(texts, sizes[_i].key ? sizes[_i].key : "%u.%u", sizes[_i].value, round + 1);
+		struct source_property *at = large(
+			texts, sizes[_i].key ? sizes[_i].key : "%u.%u", sizes[_i].value, round + 1);
 		size_t n = LARGE;
 		for (unsigned i = 0; !sizes[_i].key && i < LARGE; i++) {
 			if (i % 4 == 3)
@@ -283,7 +289,8 @@ START_TEST(ten_thousand)
 			else
 				snprintf(texts[i][0], 64, "outrider.upstream.s%u.%s", i / 4, rows[i % 4]);
 			if (i % 4 == 3)
-				snprintf(texts[i][1], 64, "10.%u.0.1:80,10.0.%u.%u:80", round, i / 1000, i % 250);
+				snprintf(texts[i][1], 64, "10.%u.0.1:80,10.0.%u.%u:80", round, i / 1000,
+					i % 250);
 			at[i].key = str_of(texts[i][0]);
 			at[i].value = str_of(texts[i][1]);
 		}
@@ -298,8 +305,11 @@ START_TEST(ten_thousand)
 		ck_assert_msg(s.rejected == 0, "%zu problems", reload_problems(b.r));
 		ck_assert_uint_eq(b.applied, round + 1);
 		ck_assert_uint_ge(s.properties, LARGE);
-		printf("reload of %u %s: %llu us of CPU, of those %llu to copy, %llu for the spec; longest callback %llu us\n", LARGE, sizes[_i].what,
-		       (unsigned long long)(thread_cpu() - from), (unsigned long long)copied, (unsigned long long)b.apply_cpu, (unsigned long long)s.slice);
+		printf("reload of %u %s: %llu us of CPU, of those %llu to copy, %llu for the spec; longest "
+		       "callback %llu us\n",
+			LARGE, sizes[_i].what, (unsigned long long)(thread_cpu() - from),
+			(unsigned long long)copied, (unsigned long long)b.apply_cpu,
+			(unsigned long long)s.slice);
 	}
 }
 END_TEST

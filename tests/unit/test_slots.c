@@ -115,7 +115,8 @@ END_TEST
 
 /* --- specs ----------------------------------------------------------------------------------------------------------- */
 
-static struct spec_sidecar *build(const char *service, unsigned from, unsigned n, const struct spec_sidecar *previous)
+static struct spec_sidecar *build(
+	const char *service, unsigned from, unsigned n, const struct spec_sidecar *previous)
 {
 	struct options *o = options_new();
 	struct err err = { "" };
@@ -124,12 +125,15 @@ static struct spec_sidecar *build(const char *service, unsigned from, unsigned n
 
 	text_init(&t, 65536);
 	for (unsigned i = 0; i < n; i++)
-		text_fmt(&t, "%s10.%u.%u.%u:80", i ? "," : "", (from + i) >> 16, (from + i) >> 8 & 255, (from + i) & 255);
+		text_fmt(&t, "%s10.%u.%u.%u:80", i ? "," : "", (from + i) >> 16, (from + i) >> 8 & 255,
+			(from + i) & 255);
 	snprintf(key, sizeof(key), "outrider.upstream.%s.endpoints", service);
 	set(o, LAYER_ENV, "outrider.service", "me");
 	set(o, LAYER_ENV, key, text_z(&t));
 	ck_assert_msg(options_check(o, COMMAND_SIDECAR, &err), "%s", err.text);
-	struct build_request q = { .options = o, .command = COMMAND_SIDECAR, .slots = slots, .previous = previous };
+	struct build_request q = {
+		.options = o, .command = COMMAND_SIDECAR, .slots = slots, .previous = previous
+	};
 	struct spec_sidecar *s = build_spec(&q, &err);
 	ck_assert_msg(s != NULL, "%s", err.text);
 	text_release(&t);
@@ -171,8 +175,11 @@ static void worker_setup(void)
 {
 	struct err err;
 	control = loop_new(&err);
-	struct worker_config cfg = { .buffers_max = 1u << 20, .max_sidecars = 2, .max_upstreams = 4, .max_endpoints = 8,
-				     .control = control };
+	struct worker_config cfg = { .buffers_max = 1u << 20,
+		.max_sidecars = 2,
+		.max_upstreams = 4,
+		.max_endpoints = 8,
+		.control = control };
 	worker = worker_new(&cfg, &err);
 	ck_assert_ptr_nonnull(worker);
 }
