@@ -67,7 +67,7 @@ AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjs
 LIBS_MK := $(BUILD)/libs.mk
 
 # Targets that compile; the others must work on a machine that has no compiler.
-PASSIVE := help clean deps format lint demo interop check bench fuzz asan tsan
+PASSIVE := help clean deps format lint demo interop check bench simulate fuzz asan tsan
 ifneq ($(filter-out $(PASSIVE),$(or $(MAKECMDGOALS),all)),)
 include $(LIBS_MK)
 endif
@@ -217,8 +217,23 @@ interop: | $(DEPS)/build $(DEPS)/interop ## with the real peers that Maven and n
 
 .PHONY: bench
 bench: | $(DEPS)/build $(DEPS)/bench ## CPU, latency and memory beside nginx, HAProxy and a bare relay (BENCH_QUICK=1)
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/balance
+	@$(BUILD)/bench/balance
 	@OUTRIDER_BIN=$(BIN) exec tests/bench/run
+
+.PHONY: simulate
+simulate: | $(DEPS)/build ## 1,000 clients and 1,000 servers in virtual time: writes docs/balancing.svg
+	@$(MAKE) --no-print-directory $(BUILD)/bench/simulate
+	@$(BUILD)/bench/simulate docs/balancing.svg
+
+# What measures the balancer links it and base alone.
+BALANCE_OBJECTS := $(filter $(addprefix $(BUILD)/obj/agent/,base/% proxy/balance% proxy/outlier%),$(OBJECTS))
+$(BUILD)/bench/simulate: tests/bench/simulate_plot.c tests/bench/simulate.h tests/bench/hist.h
+$(BUILD)/bench/%: tests/bench/%.c $(BALANCE_OBJECTS) $(BUILD)/flags | $(DEPS)/build
+	@mkdir -p $(@D)
+	@echo "  LD  $@"
+	@$(CC) $(CPPFLAGS_ALL) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) $(CFLAGS) $(LDFLAGS_ALL) $(filter %.c,$^) \
+		$(BALANCE_OBJECTS) -lm -o $@
 
 .PHONY: docs
 docs: $(BIN) ## writes docs/options.md, reasons.md and metrics.md from the tables in the program

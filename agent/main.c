@@ -1,5 +1,6 @@
 /* outrider: the table of commands, and what each says of itself. */
 #include "attach/process.h"
+#include "control/check.h"
 #include "control/commands.h"
 #include "control/help_tables.h"
 #include "control/nearest.h"
@@ -117,14 +118,25 @@ static const struct command_row commands[] = {
 		"Example (compose file):\n"
 		"  healthcheck: { test: [\"CMD\", \"/outrider\", \"health\"], interval: 5s }\n\n"
 		"Exit status: 0 well, 1 not, or no agent answers.\n" },
-	{ "check", command_check, "judge the options without serving",
-		"outrider check [sidecar|exec|edge] [--option=value]...",
-		"Reads environment and flags as the named command would, and prints every problem with its "
-		"remedy.\n"
-		"Without a command it judges only what holds for all of them.\n\n" OPTION_FORMS "\n"
-		"Example:\n"
-		"  OUTRIDER_WORKERS=many outrider check sidecar --service=image --port=7777\n\n"
-		"Exit status: 0 good, 2 there are problems.\n" },
+	{ "check", command_check, "judge options, configuration and stack files without serving",
+		"outrider check [sidecar|exec|edge] [--json] [--strict] [--online] [--option=value]...\n"
+		"                      [DIRECTORY | STACK.yml | -]...",
+		"Without a path: environment and flags as the named command would read them (without one what "
+		"holds for all),\n"
+		"and the local sources of outrider.config, for the service and profile named there.\n"
+		"DIRECTORY: a config repository, for every service and profile in it.\n"
+		"STACK.yml: swarm stack files, judged together; - is standard input. Give the agent's too.\n"
+		"Each finding has file, line, cause and remedy. Nothing is asked over the network.\n\n"
+		"Options:\n"
+		"  --json     one object on stdout\n"
+		"  --strict   warnings count as errors\n"
+		"  --online   ask the remote sources of outrider.config too, for at most "
+		"config-wait\n" OPTION_FORMS "\n"
+		"Examples:\n"
+		"  OUTRIDER_WORKERS=many outrider check sidecar --service=image --port=7777\n"
+		"  outrider check config/\n"
+		"  outrider check outrider.yml shop.yml\n\n"
+		"Exit status: 0 good, 1 files have errors, 2 environment or flags are wrong.\n" },
 	{ "config", command_config, "print effective options with their origin",
 		"outrider config [--json|--text|--properties] [--option=value]...",
 		"Shows what a serving command would run with here: value, where it comes from, default. "

@@ -106,6 +106,7 @@ static void deliver(struct redis_config *c)
 		fields[i].key = str_make(c->set.bytes.p + f->at, f->key_n);
 		fields[i].value = str_make(c->set.bytes.p + f->at + f->key_n, f->value_n);
 		fields[i].hash = str_of(c->hashes[f->hash]);
+		fields[i].rank = f->hash;
 	}
 	c->known = true;
 	c->known_n = c->set.n;
@@ -225,8 +226,8 @@ static void data_down(void *arg, const char *why, unsigned tries)
 	c->reading = false;
 	redis_set_clear(&c->set);
 	timer_clear(&c->timer);
-	next_address(c, &c->data, tries);
 	tell(c, why);
+	next_address(c, &c->data, tries); /* after what was told of this one */
 }
 
 /* --- notices ---------------------------------------------------------------------------------------------------------- */
@@ -286,14 +287,27 @@ static const struct redis_link_events news_events = { news_ready, news_reply, ne
 
 /* --- life ---------------------------------------------------------------------------------------------------------------- */
 
-static bool parse_addresses(struct redis_config *c, struct err *err)
+/* What the address itself says counts more. */
+static bool add_credentials(struct redis_address *a, const struct redis_config_options *o, struct err *err)
+{
+	if (a->password[0] != '\0')
+		return true;
+	if (!str_copy(o->password, a->password, sizeof(a->password)) ||
+		(a->user[0] == '\0' && !str_copy(o->username, a->user, sizeof(a->user))))
+		return err_set(err, "the username is longer than %zu bytes or the password than %zu",
+			sizeof(a->user) - 1, sizeof(a->password) - 1);
+	return true;
+}
+
+static bool parse_addresses(struct redis_config *c, const struct redis_config_options *o, struct err *err)
 {
 	struct str rest = str_of(c->address_text), one;
 
 	while (str_next(&rest, '|', &one)) {
 		if (c->address_count == REDIS_ADDRESSES_MAX)
 			return err_set(err, "more than %u addresses", REDIS_ADDRESSES_MAX);
-		if (!redis_address_parse(one, &c->addresses[c->address_count], err))
+		if (!redis_address_parse(one, &c->addresses[c->address_count], err) ||
+			!add_credentials(&c->addresses[c->address_count], o, err))
 			return false;
 		c->address_count++;
 	}
@@ -340,7 +354,7 @@ static bool set_up(struct redis_config *c, const struct redis_config_options *o,
 		return err_set(err, "no memory");
 	if (o->service.n > 128)
 		return err_set(err, "a service's name longer than 128 bytes");
-	if (!parse_addresses(c, err) || !name_hashes(c, o->profiles, err))
+	if (!parse_addresses(c, o, err) || !name_hashes(c, o->profiles, err))
 		return false;
 	if (o->secure &&
 		!(c->tls = tls_client_new(
@@ -392,4 +406,9 @@ void redis_config_free(struct redis_config *c)
 		mem_wipe_free(c->address_text, strlen(c->address_text));
 	mem_free(c->service);
 	mem_wipe_free(c, sizeof(*c)); /* it holds passwords */
+}
+
+const struct redis_address *redis_config_server(const struct redis_config *c)
+{
+	return c->data.to;
 }

@@ -26,13 +26,14 @@
 #define REDIS_VALUE_MAX (1u << 20)
 #define REDIS_TOTAL_MAX (16u << 20)
 #define REDIS_ADDRESSES_MAX 4u
-#define REDIS_PROFILES_MAX 8u
+#define REDIS_PROFILES_MAX 16u
 
 struct redis_config;
 
 struct redis_field {
 	struct str key, value;
 	struct str hash; /* the key of the hash it stands in: its origin */
+	unsigned rank;   /* of that hash; 0: the strongest */
 };
 
 struct redis_config_events {
@@ -47,13 +48,14 @@ struct redis_config_options {
 	struct loop *loop;
 	struct netspace *ns;
 	struct resolver *resolver;
-	struct str address;  /* see redis_address_parse(); several by | are tried in turn */
-	bool secure;         /* rediss: */
-	const char *ca;      /* CA file; NULL: the system's */
-	struct str service;  /* may be empty: only `application` is read */
-	struct str profiles; /* comma list */
-	usec poll;           /* 0: REDIS_POLL */
-	usec empty_hold;     /* 0: REDIS_EMPTY_HOLD */
+	struct str address;            /* see redis_address_parse(); several by | are tried in turn */
+	bool secure;                   /* rediss: */
+	const char *ca;                /* CA file; NULL: the system's */
+	struct str username, password; /* for addresses that say none; empty: none */
+	struct str service;            /* may be empty: only `application` is read */
+	struct str profiles;           /* comma list */
+	usec poll;                     /* 0: REDIS_POLL */
+	usec empty_hold;               /* 0: REDIS_EMPTY_HOLD */
 };
 
 /* Everything in `options` is copied, but for loop, ns and resolver. Starts connecting. */
@@ -61,6 +63,8 @@ struct redis_config *redis_config_new(const struct redis_config_options *options
 	const struct redis_config_events *events, void *arg, struct err *err) MUST_CHECK;
 void redis_config_free(struct redis_config *c);    /* NULL is fine; not inside its callbacks */
 void redis_config_refresh(struct redis_config *c); /* read again soon */
+/* Whom the values or the trouble that is being told came from; valid during the callback. */
+const struct redis_address *redis_config_server(const struct redis_config *c);
 
 /* What one HGETALL answered: n fields added to the end of *set. For the fuzzer and the reading itself. */
 struct redis_set {

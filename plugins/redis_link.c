@@ -330,7 +330,7 @@ static void on_addresses(void *arg, const struct addr *addrs, size_t n, const ch
 	}
 }
 
-void redis_link_open(struct redis_link *l)
+static void begin(struct redis_link *l)
 {
 	l->state = REDIS_RESOLVING;
 	timer_set(l->loop, &l->timer, loop_now(l->loop) + REDIS_OPEN_TIME);
@@ -339,13 +339,19 @@ void redis_link_open(struct redis_link *l)
 		down(l, "too many names are being resolved");
 }
 
+void redis_link_open(struct redis_link *l)
+{
+	l->state = REDIS_WAITING;
+	timer_set(l->loop, &l->timer, loop_now(l->loop));
+}
+
 static void on_timer(void *arg)
 {
 	struct redis_link *l = arg;
 	struct str ping = STR("PING");
 
 	if (l->state == REDIS_WAITING) {
-		redis_link_open(l);
+		begin(l);
 	} else if (l->state < REDIS_READY) {
 		down(l, l->state == REDIS_RESOLVING ? "its name is not resolved in time"
 						    : "it does not answer in time");

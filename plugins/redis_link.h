@@ -85,7 +85,7 @@ struct redis_link_config {
 bool redis_link_init(struct redis_link *l, const struct redis_link_config *config,
 	const struct redis_link_events *events, void *arg, const struct resp_limits *limits,
 	struct err *err) MUST_CHECK;
-void redis_link_open(struct redis_link *l); /* and keeps it open */
+void redis_link_open(struct redis_link *l); /* on the next turn, and keeps it open */
 /* Queues a command of a ready connection. false: too much is queued, or no memory; the connection is then lost by itself. */
 bool redis_link_send(struct redis_link *l, const struct str *argv, size_t argc);
 /* Drops the connection for a reason of the owner's (a reply that makes no sense), as if it had been lost. */

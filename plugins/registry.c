@@ -1,9 +1,26 @@
 /* Every plug-in of the agent, once: a new one is its file and a row here. */
 #include "plugin.h"
 
+extern const struct source_ops source_bus;
+extern const struct source_ops source_consul;
 extern const struct source_ops source_file;
+extern const struct source_ops source_redis;
+extern const struct source_ops source_rediss;
+extern const struct source_ops source_spring;
+
+extern const struct registry_ops registry_dns;
 
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
+	&source_bus,
+	&source_redis,
+	&source_rediss,
+	&source_consul,
+	&source_spring,
+	NULL,
+};
+
+const struct registry_ops *const plugin_registries[] = {
+	&registry_dns,
 	NULL,
 };

@@ -66,6 +66,12 @@ struct process {
 	struct timer beat_timer;
 	int claim; /* @outrider until the admin port has it; -1 */
 
+	/* discovering.c */
+	struct discovery *discovery; /* owned */
+	struct called *called;       /* owned: services that no option names, but that were called and are known */
+	struct mail respec;          /* a set changed: the spec is built anew on the next turn */
+	bool respec_posted;
+	struct timer calls_timer;    /* looks which upstreams were called */
 	/* leaving.c */
 	struct drain drain;
 	struct timer drain_timer;
@@ -104,6 +110,21 @@ bool spec_hold(struct process *p, struct spec_sidecar *spec) MUST_CHECK;
 void spec_drop(struct process *p, struct spec_sidecar *spec);
 void spec_drop_all(struct process *p); /* when the workers are gone: they say nothing of the spec they had */
 void reloading_release(struct process *p);
+
+/* Builds a spec of these options and what is discovered, and gives it to the workers. false: err, nothing has changed. */
+bool reloading_publish(struct process *p, const struct options *o, struct err *err) MUST_CHECK;
+
+/* --- discovering.c ----------------------------------------------------------------------------------------- */
+bool discovering_start(struct process *p, struct err *err) MUST_CHECK;
+/* What a spec of these options is to be built from. */
+struct build_request discovering_request(struct process *p, const struct options *o);
+/* Upstreams that the options name are asked for. */
+void discovering_names(struct process *p, const struct options *o);
+/* worker_config.wanted */
+void discovering_wanted(void *arg, unsigned worker, uint32_t sidecar, struct str name);
+/* worker_config.met */
+void discovering_met(void *arg, const struct addr *endpoint, struct str hello);
+void discovering_stop(struct process *p);
 
 /* --- leaving.c --------------------------------------------------------------------------------------------- */
 bool leaving_prepare(struct process *p, struct err *err) MUST_CHECK; /* signals, before anything is open */

@@ -170,17 +170,9 @@ static bool publish(struct process *p, struct spec_sidecar *spec, struct err *er
 	return told;
 }
 
-static bool on_apply(void *arg, const struct options *o, struct err *err)
+bool reloading_publish(struct process *p, const struct options *o, struct err *err)
 {
-	struct process *p = arg;
-	if (!p->sidecar.spec || p->drain.phase != DRAIN_PHASE_SERVING)
-		return err_set(err, "the agent is starting or leaving");
-	struct build_request q = {
-		.options = o,
-		.command = process_options_for(p->kind),
-		.slots = p->slots,
-		.previous = p->sidecar.spec,
-	};
+	struct build_request q = discovering_request(p, o);
 	struct spec_sidecar *spec = build_spec(&q, err);
 	if (!spec)
 		return false;
@@ -191,6 +183,15 @@ static bool on_apply(void *arg, const struct options *o, struct err *err)
 	build_unref(p->sidecar.spec);
 	p->sidecar.spec = spec;
 	return true;
+}
+
+static bool on_apply(void *arg, const struct options *o, struct err *err)
+{
+	struct process *p = arg;
+	if (!p->sidecar.spec || p->drain.phase != DRAIN_PHASE_SERVING)
+		return err_set(err, "the agent is starting or leaving");
+	discovering_names(p, o);
+	return reloading_publish(p, o, err);
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */

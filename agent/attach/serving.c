@@ -23,7 +23,8 @@ static bool make_spec(struct process *p, struct err *err)
 	p->slots = slots_new(err);
 	if (!p->slots)
 		return false;
-	p->sidecar.spec = build_sidecar(reload_options(p->reload), process_options_for(p->kind), p->slots, err);
+	struct build_request q = discovering_request(p, reload_options(p->reload));
+	p->sidecar.spec = build_spec(&q, err);
 	p->agent.sidecars = &p->sidecar;
 	p->agent.n_sidecars = p->sidecar.spec != NULL;
 	return p->sidecar.spec != NULL;
@@ -41,6 +42,8 @@ static bool start_worker(struct process *p, unsigned index, struct err *err)
 		.max_endpoints = SLOTS_ENDPOINTS_MAX,
 		.control = p->loop,
 		.released = on_released,
+		.wanted = discovery_asks(p->discovery) ? discovering_wanted : NULL,
+		.met = discovering_met,
 		.arg = p,
 	};
 	struct worker *w = worker_new(&cfg, err);
@@ -135,7 +138,7 @@ bool serving_start(struct process *p, struct err *err)
 	p->agent.started = clock_wall();
 	/* The admin port first: whoever asks while the rest starts is told so, and a second agent with the same
 	 * options fails before it shares a port of the first. */
-	return make_spec(p, err) && start_admin(p, err) &&
+	return discovering_start(p, err) && make_spec(p, err) && start_admin(p, err) &&
 	       ports_open(&p->ports, p->sidecar.spec, p->set.workers, &p->log, err) && start_workers(p, err);
 }
 
@@ -198,6 +201,7 @@ void serving_stop(struct process *p)
 	spec_drop_all(p);
 	build_unref(p->sidecar.spec);
 	p->sidecar.spec = NULL;
+	discovering_stop(p);
 	slots_free(p->slots);
 	text_release(&p->admin_text);
 	if (p->claim >= 0)

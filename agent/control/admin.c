@@ -109,7 +109,7 @@ static void reply_no_path(struct httpd_request *r)
 	json_key(&j, "near");
 	json_array(&j);
 	for (size_t i = 0; i < n; i++) {
-		if (nearest_is_near(asked, str_of(rows[i].path)))
+		if (!strchr(rows[i].path, '*') && nearest_is_near(asked, str_of(rows[i].path)))
 			json_strz(&j, rows[i].path);
 	}
 	json_end(&j);

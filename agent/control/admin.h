@@ -50,6 +50,8 @@ void admin_refuse(
 	struct httpd_request *r, int status, const char *word, const char *cause, const char *remedy);
 
 void admin_page_upstreams(struct admin *a, struct httpd_request *r);
+void admin_page_endpoint_state(struct admin *a, struct httpd_request *r);
+void admin_page_explain(struct admin *a, struct httpd_request *r);
 void admin_page_stats(struct admin *a, struct httpd_request *r);
 void admin_page_connections(struct admin *a, struct httpd_request *r);
 void admin_page_app_config(struct admin *a, struct httpd_request *r);

@@ -1,4 +1,4 @@
-/* Admin pages about traffic: /upstreams, /stats, /connections. */
+/* Admin pages about traffic: /stats, /connections. */
 #include "control/admin.h"
 
 #include "base/mem.h"
@@ -25,88 +25,6 @@ static void put_str(struct json *j, const char *key, struct str s)
 {
 	json_key(j, key);
 	json_str(j, s);
-}
-
-/* --- /upstreams -------------------------------------------------------------------------------------------- */
-
-static void put_last_error(struct json *j, const struct last_error_sum *l)
-{
-	char at[25];
-	if (l->at)
-		clock_iso(l->at, at);
-	put_text(j, "last_error", l->at ? reason_word((enum reason)l->reason) : NULL);
-	put_text(j, "last_errno", l->at && l->error ? strerror((int)l->error) : NULL);
-	put_text(j, "last_error_at", l->at ? at : NULL);
-}
-
-static void put_endpoint(struct json *j, const struct agent *a, const struct spec_endpoint *e)
-{
-	struct endpoint_sum s;
-	agent_sum_endpoint(a, e->slot, &s);
-	json_object(j);
-	put_text(j, "address", e->text);
-	put_u64(j, "active", s.active);
-	put_u64(j, "idle", s.idle);
-	put_u64(j, "attempts", s.attempts);
-	put_u64(j, "failures", s.failures);
-	put_u64(j, "connects", s.connects);
-	put_last_error(j, &s.last);
-	json_end(j);
-}
-
-static void put_upstream(
-	struct json *j, const struct agent *a, const struct spec_sidecar *s, const struct spec_upstream *u)
-{
-	static const char *const kinds[] = {
-		[UPSTREAM_SERVICE] = "service",
-		[UPSTREAM_HANDLER] = "handler",
-		[UPSTREAM_LOCAL] = "local",
-		[UPSTREAM_EXTERNAL] = "external",
-	};
-	static const char *const modes[] = {
-		[MODE_ON] = "on", [MODE_OBSERVE] = "observe", [MODE_OFF] = "off"
-	};
-	struct upstream_sum sum;
-	if (!u)
-		return;
-	agent_sum_upstream(a, u->slot, &sum);
-	json_object(j);
-	put_str(j, "sidecar", s->service);
-	put_str(j, "name", u->name);
-	put_text(j, "kind", u->kind <= UPSTREAM_EXTERNAL ? kinds[u->kind] : "?");
-	put_text(j, "mode", u->mode <= MODE_OFF ? modes[u->mode] : "?");
-	put_u64(j, "requests", sum.requests);
-	put_u64(j, "failures", sum.failures);
-	put_u64(j, "active", sum.active);
-	put_u64(j, "retries", sum.retries);
-	put_last_error(j, &sum.last);
-	json_key(j, "endpoints");
-	json_array(j);
-	for (uint32_t i = 0; i < u->n_endpoints; i++)
-		put_endpoint(j, a, &u->endpoints[i]);
-	json_end(j);
-	json_end(j);
-}
-
-void admin_page_upstreams(struct admin *a, struct httpd_request *r)
-{
-	struct text t;
-	text_init(&t, ADMIN_PAGE_MAX);
-	struct json j = json_begin(&t);
-	json_object(&j);
-	json_key(&j, "upstreams");
-	json_array(&j);
-	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
-		const struct spec_sidecar *s = a->agent->sidecars[i].spec;
-		put_upstream(&j, a->agent, s, s->handler);
-		for (uint32_t k = 0; k < s->n_upstreams; k++)
-			put_upstream(&j, a->agent, s, s->upstreams[k]);
-		put_upstream(&j, a->agent, s, s->local);
-		put_upstream(&j, a->agent, s, s->external);
-	}
-	json_end(&j);
-	json_end(&j);
-	admin_reply(r, 200, &t);
 }
 
 /* --- /stats ------------------------------------------------------------------------------------------------ */

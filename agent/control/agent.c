@@ -58,6 +58,7 @@ void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_su
 
 void agent_sum_endpoint(const struct agent *a, uint32_t slot, struct endpoint_sum *ret)
 {
+	unsigned knowing = 0;
 	*ret = (struct endpoint_sum){ 0 };
 	for (unsigned w = 0; w < a->n_workers; w++) {
 		const struct endpoint_counters *c = worker_endpoint_counters(a->workers[w], slot);
@@ -69,5 +70,11 @@ void agent_sum_endpoint(const struct agent *a, uint32_t slot, struct endpoint_su
 		ret->idle += load(&c->idle);
 		ret->connects += load(&c->connects);
 		newest(&ret->last, &c->last);
+		const struct balance_stat *b = worker_balance_stat(a->workers[w], slot);
+		float cost = b ? atomic_load_explicit(&b->cost, memory_order_relaxed) : 0;
+		ret->cost += (double)cost;
+		knowing += cost > 0;
 	}
+	if (knowing)
+		ret->cost /= knowing;
 }

@@ -5,6 +5,7 @@
 #define OUTRIDER_CONTROL_AGENT_H
 
 #include "control/beat.h"
+#include "control/discovery.h"
 #include "control/log.h"
 #include "control/reload.h"
 #include "proxy/worker.h"
@@ -19,6 +20,7 @@ struct agent {
 	struct loop *loop;
 	struct log *log;
 	struct reload *reload; /* options and properties in force */
+	struct discovery *discovery; /* who knows where instances are; NULL before it is open */
 	const char *command; /* "sidecar", "exec", "edge" */
 	const char *version;
 	enum agent_phase phase;
@@ -50,6 +52,7 @@ void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_su
 
 struct endpoint_sum {
 	uint64_t attempts, failures, active, idle, connects;
+	double cost; /* µs, mean over the workers that know it; 0: unknown */
 	struct last_error_sum last;
 };
 void agent_sum_endpoint(const struct agent *a, uint32_t slot, struct endpoint_sum *ret);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct builder { /* one run of build_spec() */
 	const struct build_request *q;
@@ -45,6 +46,51 @@ static bool put_identity(struct builder *b)
 	return s->slot != SLOT_NONE;
 }
 
+/* key=value for a hello: what has no place in its grammar becomes '_'. */
+static void add_word(struct text *t, const char *key, struct str value)
+{
+	if (value.n == 0)
+		return;
+	text_fmt(t, "%s%s=", t->n ? ";" : "", key);
+	for (size_t i = 0; i < value.n; i++) {
+		char c = value.p[i];
+		text_char(t, c <= ' ' || c > '~' || c == ';' || c == '=' || c == ',' ? '_' : c);
+	}
+}
+
+/* What other agents are told (proxy/hello.h): the own metadata as they are written, then what we know. */
+static bool put_hello(struct builder *b)
+{
+	struct str meta = options_text(b->o, OPT_META), item;
+	char host[256] = "";
+	struct str node = options_text(b->o, OPT_NODE);
+	struct text t;
+
+	if (b->s->is_edge)
+		b->s->hello = STR("service=edge;v=1");
+	if (b->s->is_edge)
+		return true;
+	if (node.n == 0 && gethostname(host, sizeof(host) - 1) == 0)
+		node = str_of(host);
+	text_init(&t, 8192); /* more than the options can say, so only memory can be short */
+	add_word(&t, "service", b->s->service);
+	add_word(&t, "node", node);
+	add_word(&t, "zone", options_text(b->o, OPT_ZONE));
+	add_word(&t, "v", STR("1"));
+	while (option_item_next(&meta, &item)) {
+		size_t equals = str_find(item, '=');
+		char key[64];
+		if (equals != SIZE_MAX && str_copy(str_make(item.p, equals), key, sizeof(key)))
+			add_word(&t, key, str_make(item.p + equals + 1, item.n - equals - 1));
+	}
+	if (t.failed)
+		b->s->hello = str_make(NULL, 0);
+	else /* too long for a hello: what can be said */
+		b->s->hello = t.n > HELLO_MAX ? STR("v=1") : arena_str(&b->s->arena, text_str(&t));
+	text_release(&t);
+	return b->s->hello.p != NULL;
+}
+
 static bool put_via(struct builder *b)
 {
 	struct spec_forward *f = &b->s->forward;
@@ -54,7 +100,8 @@ static bool put_via(struct builder *b)
 		f->via = arena_str(&b->s->arena, b->q->via.n ? b->q->via : b->q->previous->forward.via);
 	} else {
 		rng_seed_os(&r);
-		f->via = str_of(arena_fmt(&b->s->arena, "outrider-%016llx", (unsigned long long)rng_next(&r)));
+		f->via = str_of(
+			arena_fmt(&b->s->arena, "outrider-%016llx", (unsigned long long)rng_next(&r)));
 	}
 	return f->via.p != NULL;
 }
@@ -70,7 +117,8 @@ static bool put_limits(struct builder *b)
 	l->h1.line = (uint32_t)options_u64(b->o, OPT_LIMIT_REQUEST_LINE);
 	l->h1.fields = (uint16_t)options_u64(b->o, OPT_LIMIT_FIELDS);
 	l->body = options_u64(b->o, OPT_LIMIT_BODY);
-	l->connections = (uint32_t)((connections + workers - 1) / workers); /* each worker counts for itself */
+	l->connections = (uint32_t)((connections + workers - 1) /
+				    workers); /* each worker counts for itself */
 	l->requests = (uint32_t)options_u64(b->o, OPT_LIMIT_REQUESTS);
 	t->head = options_duration(b->o, OPT_TIMEOUT_HEAD);
 	t->idle = options_duration(b->o, OPT_TIMEOUT_IDLE);
@@ -110,8 +158,10 @@ static bool put_forward(struct builder *b)
 		enum option_id id;
 		uint8_t bit;
 	} fields[] = {
-		{ OPT_FORWARD_FOR, FORWARD_FOR },   { OPT_FORWARD_PROTO, FORWARD_PROTO },
-		{ OPT_FORWARD_HOST, FORWARD_HOST }, { OPT_FORWARD_REQUEST_ID, FORWARD_REQUEST_ID },
+		{ OPT_FORWARD_FOR, FORWARD_FOR },
+		{ OPT_FORWARD_PROTO, FORWARD_PROTO },
+		{ OPT_FORWARD_HOST, FORWARD_HOST },
+		{ OPT_FORWARD_REQUEST_ID, FORWARD_REQUEST_ID },
 		{ OPT_FORWARD_VIA, FORWARD_VIA },
 	};
 	struct spec_forward *f = &b->s->forward;
@@ -188,20 +238,33 @@ static uint16_t *pinned_ports(const struct options *o)
 	return ports;
 }
 
+static int compare_names(struct str a, struct str b)
+{
+	int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+	return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+/* Services of the options and those that were called and found, both sorted, become one sorted list. */
 static bool put_services(struct builder *b)
 {
 	struct spec_sidecar *s = b->s;
-	size_t n = options_service_count(b->o);
+	size_t n = options_service_count(b->o), called = b->q->n_called, i = 0, k = 0;
 	uint16_t *ports = pinned_ports(b->o);
 
-	s->upstreams = arena_zalloc(&s->arena, (n + 1) * sizeof(struct spec_upstream *));
+	s->discovers = b->q->discovery && discovery_asks(b->q->discovery);
+	s->upstreams = arena_zalloc(&s->arena, (n + called + 1) * sizeof(struct spec_upstream *));
 	bool ok = s->upstreams && ports;
-	for (size_t i = 0; ok && i < n; i++) { /* sorted, as options_service() is */
-		struct build_upstream want = {
-			.name = options_service(b->o, i), .kind = UPSTREAM_SERVICE, .port = ports[i]
-		};
-		s->upstreams[i] = build_upstream(b->q, s->slot, &want);
-		ok = s->upstreams[i] != NULL;
+	while (ok && (i < n || k < called)) {
+		struct build_upstream want = { .kind = UPSTREAM_SERVICE };
+		int c = i == n        ? 1
+			: k == called ? -1
+				      : compare_names(options_service(b->o, i), b->q->called[k]);
+		want.name = c <= 0 ? options_service(b->o, i) : b->q->called[k];
+		want.port = c <= 0 ? ports[i] : 0;
+		i += c <= 0;
+		k += c >= 0;
+		s->upstreams[s->n_upstreams] = build_upstream(b->q, s->slot, &want);
+		ok = s->upstreams[s->n_upstreams] != NULL;
 		s->n_upstreams += ok;
 	}
 	mem_free(ports);
@@ -231,7 +294,7 @@ static bool put_fixed(struct builder *b)
 /* --- listeners ----------------------------------------------------------------------------------------------------------- */
 
 static bool add_listener(struct builder *b, enum listener_kind kind, const struct addr *a, bool by_default,
-			 struct spec_upstream *u)
+	struct spec_upstream *u)
 {
 	struct spec_listener *l = &b->s->listeners[b->s->n_listeners];
 	char text[ADDR_TEXT_MAX];
@@ -246,7 +309,8 @@ static bool add_listener(struct builder *b, enum listener_kind kind, const struc
 	return true;
 }
 
-static bool add_listeners(struct builder *b, enum option_id id, enum listener_kind kind, struct spec_upstream *u)
+static bool add_listeners(
+	struct builder *b, enum option_id id, enum listener_kind kind, struct spec_upstream *u)
 {
 	struct str list = options_text(b->o, id), item;
 	struct addr a;
@@ -254,7 +318,8 @@ static bool add_listeners(struct builder *b, enum option_id id, enum listener_ki
 	if (str_ieq(list, STR("off")))
 		return true;
 	while (option_item_next(&list, &item))
-		if (!option_address(item, &a, NULL) || !add_listener(b, kind, &a, !options_is_set(b->o, id), u))
+		if (!option_address(item, &a, NULL) ||
+			!add_listener(b, kind, &a, !options_is_set(b->o, id), u))
 			return false;
 	return true;
 }
@@ -302,7 +367,8 @@ static bool put_agent_ports(struct builder *b)
 	struct str admin = options_text(b->o, OPT_ADMIN), item;
 	struct addr a;
 
-	s->agent_ports = arena_zalloc(&s->arena, (s->n_listeners + OPTION_LISTEN_MAX) * sizeof(*s->agent_ports));
+	s->agent_ports = arena_zalloc(
+		&s->arena, (s->n_listeners + OPTION_LISTEN_MAX) * sizeof(*s->agent_ports));
 	if (!s->agent_ports)
 		return false;
 	for (uint32_t i = 0; i < s->n_listeners; i++)
@@ -372,8 +438,18 @@ static bool put_routes(struct builder *b)
 
 /* In the order in which one needs the other. */
 static const build_fn steps[] = {
-	put_identity, put_via,	 put_limits, put_forward,   put_egress,	     put_own,
-	put_services, put_fixed, put_routes, put_listeners, put_agent_ports,
+	put_identity,
+	put_hello,
+	put_via,
+	put_limits,
+	put_forward,
+	put_egress,
+	put_own,
+	put_services,
+	put_fixed,
+	put_routes,
+	put_listeners,
+	put_agent_ports,
 };
 
 struct spec_sidecar *build_spec(const struct build_request *q, struct err *err)
@@ -397,7 +473,8 @@ struct spec_sidecar *build_spec(const struct build_request *q, struct err *err)
 	return b.s;
 }
 
-struct spec_sidecar *build_sidecar(const struct options *o, enum command cmd, struct slots *slots, struct err *err)
+struct spec_sidecar *build_sidecar(
+	const struct options *o, enum command cmd, struct slots *slots, struct err *err)
 {
 	struct build_request q = { .options = o, .command = cmd, .slots = slots };
 	return build_spec(&q, err);

@@ -11,6 +11,7 @@
 #ifndef OUTRIDER_CONTROL_BUILD_H
 #define OUTRIDER_CONTROL_BUILD_H
 
+#include "control/discovery.h"
 #include "control/options.h"
 #include "control/slots.h"
 #include "proxy/spec.h"
@@ -20,20 +21,25 @@
 
 struct build_request {
 	const struct options *options;
-	enum command command;   /* COMMAND_EDGE makes an edge, all others a sidecar */
+	enum command command; /* COMMAND_EDGE makes an edge, all others a sidecar */
 	struct slots *slots;
-	struct str identity;    /* tells sidecars of one process apart; empty: the service's name */
-	struct str via;         /* the loop mark; empty: "outrider-" and 16 random hex digits, or what previous has */
+	struct str identity; /* tells sidecars of one process apart; empty: the service's name */
+	struct str via; /* the loop mark; empty: "outrider-" and 16 random hex digits, or what previous has */
 	const struct addr *own; /* own addresses; NULL: the machine is asked */
 	size_t n_own;
 	const struct spec_sidecar *previous; /* may be NULL */
+	const struct discovery *discovery;   /* NULL: upstreams have the endpoints of their options only */
+	const struct str
+		*called; /* sorted names of services that no option names, but that were called and found */
+	size_t n_called;
+	uint64_t met;                        /* grows when an agent said something new of itself: balancing is made anew */
 };
 
 /* NULL and err when memory or slots are short, or the options were never checked. */
 struct spec_sidecar *build_spec(const struct build_request *q, struct err *err) MUST_CHECK;
 /* The same with all that may be empty left empty. */
-struct spec_sidecar *build_sidecar(const struct options *o, enum command cmd, struct slots *slots,
-				   struct err *err) MUST_CHECK;
+struct spec_sidecar *build_sidecar(
+	const struct options *o, enum command cmd, struct slots *slots, struct err *err) MUST_CHECK;
 /* Gives a reference back; the last one frees, and its upstreams give their slots back (slots must still be there). NULL is fine. */
 void build_unref(struct spec_sidecar *s);
 

@@ -28,6 +28,7 @@ static void fill_policy(struct spec_policy *p, const struct options *o, struct s
 	p->idle_timeout = options_of_duration(o, name, OPT_POOL_IDLE);
 	p->max_idle = (uint32_t)options_of_u64(o, name, OPT_POOL_MAX_IDLE);
 	p->connect_tries = (uint32_t)options_of_u64(o, name, OPT_CONNECT_TRIES);
+	p->endpoint_wait = options_of_duration(o, name, OPT_ENDPOINT_WAIT);
 	p->retry_safe = options_of_bool(o, name, OPT_RETRY_SAFE);
 }
 
@@ -47,6 +48,16 @@ static bool has_endpoint(const struct spec_upstream *u, const struct addr *a)
 		if (addr_eq(&u->endpoints[i].addr, a))
 			return true;
 	return false;
+}
+
+/* Does an agent stand there? */
+static enum endpoint_agent agent_at(const struct addr *a, const struct registry_endpoint *info)
+{
+	if (info && endpoint_meta(info, STR("outrider")).p)
+		return ENDPOINT_AGENT;
+	if (a->sa.sa_family == AF_UNIX)
+		return ENDPOINT_PLAIN;
+	return addr_port(a) == 0 || addr_port(a) == AGENT_PORT ? ENDPOINT_MAYBE : ENDPOINT_PLAIN;
 }
 
 static bool add_endpoints(struct spec_upstream *u, struct str list, uint32_t n, struct slots *slots)
@@ -72,10 +83,63 @@ static bool add_endpoints(struct spec_upstream *u, struct str list, uint32_t n, 
 			return false;
 		struct spec_endpoint *e = &u->endpoints[u->n_endpoints++];
 		*e = (struct spec_endpoint){ .slot = slot.number, .generation = slot.generation, .addr = a };
+		e->agent = (uint8_t)agent_at(&a, NULL);
 		e->text = arena_z(&u->arena, str_of(text));
 		if (!e->text)
 			return false;
 	}
+	return true;
+}
+
+/* The former endpoint of that address: sets are sorted, so both are walked side by side. */
+static const struct spec_endpoint *former_endpoint(
+	const struct spec_upstream *old, uint32_t *at, const struct addr *a)
+{
+	while (old && old->told && *at < old->n_endpoints) {
+		int c = endpoint_compare(&old->endpoints[*at].addr, a);
+		if (c > 0)
+			break;
+		(*at)++;
+		if (c == 0)
+			return &old->endpoints[*at - 1];
+	}
+	return NULL;
+}
+
+/* What a registry told. The set stays with the upstream, so its texts need no copies. */
+static bool add_told(struct spec_upstream *u, struct endpoint_set *set, const struct spec_upstream *old,
+	struct slots *slots)
+{
+	char text[ADDR_TEXT_MAX];
+	uint32_t at = 0;
+
+	u->endpoints = arena_zalloc(&u->arena, set->n * sizeof(*u->endpoints));
+	if (!u->endpoints)
+		return false;
+	for (size_t i = 0; i < set->n; i++) {
+		const struct spec_endpoint *had = former_endpoint(old, &at, &set->at[i].addr);
+		struct spec_endpoint *e = &u->endpoints[i];
+		e->addr = set->at[i].addr;
+		e->info = &set->at[i];
+		e->agent = (uint8_t)agent_at(&e->addr, e->info);
+		if (!had && addr_port(&e->addr))
+			addr_text(&e->addr, text);
+		else if (!had)
+			addr_ip_text(&e->addr, text);
+		e->text = arena_z(&u->arena, str_of(had ? had->text : text));
+		struct slot slot = had ? slots_endpoint_again(slots, had->slot)
+				       : slots_endpoint(slots, u->slot, str_of(text));
+		if (slot.number == SLOT_NONE)
+			return false;
+		e->slot = slot.number;
+		e->generation = slot.generation;
+		u->n_endpoints++;
+		if (!e->text)
+			return false;
+	}
+	set->refs++;
+	u->told = set;
+	u->source = set->source;
 	return true;
 }
 
@@ -84,6 +148,7 @@ static void upstream_free(struct spec_upstream *u)
 {
 	struct made *m = LIST_OWNER(u, struct made, u);
 
+	endpoint_set_unref(u->told);
 	for (uint32_t i = 0; i < u->n_endpoints; i++)
 		slots_endpoint_unuse(m->slots, u->endpoints[i].slot);
 	slots_upstream_unuse(m->slots, u->slot);
@@ -101,7 +166,16 @@ static bool same_policy(const struct spec_policy *a, const struct spec_policy *b
 {
 	return a->connect_timeout == b->connect_timeout && a->first_byte_timeout == b->first_byte_timeout &&
 	       a->idle_timeout == b->idle_timeout && a->max_idle == b->max_idle &&
-	       a->connect_tries == b->connect_tries && a->retry_safe == b->retry_safe;
+	       a->connect_tries == b->connect_tries && a->endpoint_wait == b->endpoint_wait &&
+	       a->retry_safe == b->retry_safe;
+}
+
+static bool same_balancing(const struct spec_upstream *a, const struct spec_upstream *b)
+{
+	return memcmp(&a->balancing, &b->balancing, sizeof(a->balancing)) == 0 &&
+	       a->hash_kind == b->hash_kind && str_eq(a->hash_name, b->hash_name) &&
+	       str_eq(a->cookie, b->cookie) && str_eq(a->subset, b->subset) && a->locality == b->locality &&
+	       a->met == b->met;
 }
 
 static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
@@ -109,7 +183,7 @@ static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 	if (a->slot != b->slot || a->generation != b->generation || !str_eq(a->name, b->name) ||
 		a->kind != b->kind || a->mode != b->mode || a->port != b->port ||
 		!addr_eq(&a->handler, &b->handler) || !same_policy(&a->policy, &b->policy) ||
-		a->n_endpoints != b->n_endpoints)
+		a->n_endpoints != b->n_endpoints || a->told != b->told || !same_balancing(a, b))
 		return false;
 	for (uint32_t i = 0; i < a->n_endpoints; i++)
 		if (a->endpoints[i].slot != b->endpoints[i].slot ||
@@ -175,7 +249,8 @@ struct spec_upstream *build_upstream(
 	struct str subject = service ? want->name : STR(OPTIONS_DEFAULT_SUBJECT);
 	struct str list = service ? options_of_text(q->options, want->name, OPT_UPSTREAM_ENDPOINTS) : STR("");
 	uint32_t n = count_items(list);
-	struct spec_upstream *u = upstream_alloc(q->slots, want, n);
+	const struct endpoint_set *set = service && n == 0 ? discovery_set(q->discovery, want->name) : NULL;
+	struct spec_upstream *u = upstream_alloc(q->slots, want, n ? n : set ? (uint32_t)set->n : 0);
 
 	if (!u)
 		return NULL;
@@ -183,16 +258,30 @@ struct spec_upstream *build_upstream(
 		u->port = (uint16_t)options_of_u64(q->options, want->name, OPT_UPSTREAM_PORT);
 	u->mode = (uint8_t)mode_of(q->options, want->kind == UPSTREAM_HANDLER ? STR("") : subject);
 	fill_policy(&u->policy, q->options, subject);
-	struct slot slot = slot_of(q, sidecar_slot, u);
-	u->slot = slot.number;
-	u->generation = slot.generation;
-	if (u->slot == SLOT_NONE || !add_endpoints(u, list, n, q->slots)) {
+	u->met = service ? q->met : 0;
+	if (!build_balance_options(u, q->options, subject)) {
 		upstream_free(u);
 		return NULL;
 	}
+	struct slot slot = slot_of(q, sidecar_slot, u);
+	u->slot = slot.number;
+	u->generation = slot.generation;
 	struct spec_upstream *old = q->previous ? find_previous(q->previous, u) : NULL;
-	if (!old || !same(old, u))
-		return u;
+	bool ok = u->slot != SLOT_NONE;
+	if (ok && set)
+		ok = add_told(u, (struct endpoint_set *)(uintptr_t)set, old, q->slots);
+	else if (ok)
+		ok = add_endpoints(u, list, n, q->slots);
+	if (!ok) {
+		upstream_free(u);
+		return NULL;
+	}
+	if (!old || !same(old, u)) {
+		if (build_balance(u, q, old))
+			return u;
+		upstream_free(u);
+		return NULL;
+	}
 	upstream_free(u);
 	old->refs++;
 	return old;

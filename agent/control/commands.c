@@ -251,39 +251,3 @@ int command_config(int argc, char **argv)
 	options_free(o);
 	return ret;
 }
-
-/* A first word names the command for which the options are meant; without it what holds for all is judged. */
-static enum command take_command(int *argc, char ***argv)
-{
-	static const char *const words[] = {
-		[COMMAND_SIDECAR] = "sidecar",
-		[COMMAND_EXEC] = "exec",
-		[COMMAND_EDGE] = "edge",
-	};
-	for (unsigned i = COMMAND_SIDECAR; *argc > 0 && i <= COMMAND_EDGE; i++) {
-		if (strcmp((*argv)[0], words[i]) == 0) {
-			(*argc)--;
-			(*argv)++;
-			return (enum command)i;
-		}
-	}
-	return COMMAND_ANY;
-}
-
-int command_check(int argc, char **argv)
-{
-	int rest;
-	enum command cmd = take_command(&argc, &argv);
-	struct options *o = commands_read_options(argc, argv, &rest);
-	if (!o)
-		return STATUS_FAILED;
-	int ret = STATUS_OK;
-	if (rest < argc && cmd != COMMAND_EXEC)
-		ret = refuse_argument("check", argv[rest]);
-	else if (!commands_check_options(o, cmd))
-		ret = STATUS_USAGE;
-	else
-		puts("the options are good");
-	options_free(o);
-	return ret;
-}

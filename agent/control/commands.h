@@ -1,4 +1,4 @@
-/* The commands that serve nothing: health, get, config, check, version, help. Each returns the exit status.
+/* The commands that serve nothing: health, get and config (check: control/check.h). Each returns the exit status.
  *
  * argv is what stands behind the command's word. Output goes to stdout, problems to stderr. */
 #ifndef OUTRIDER_CONTROL_COMMANDS_H
@@ -12,7 +12,6 @@
 int command_health(int argc, char **argv); /* 0 healthy; 1 not, nobody answers, or asked wrongly */
 int command_get(int argc, char **argv);    /* 0 status below 400, 1 else, or no answer; 2 usage */
 int command_config(int argc, char **argv); /* 0; 2 options are wrong */
-int command_check(int argc, char **argv);  /* 0 all is well; 2 with every problem on stderr */
 
 /* Reads environment and flags into new options, which the caller frees; *rest is the index of the first argument that
  * is no flag. NULL: memory is short, said on stderr. */

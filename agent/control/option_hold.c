@@ -2,6 +2,7 @@
 #include "control/options_impl.h"
 
 #include "base/mem.h"
+#include "control/option_value.h"
 
 static bool same_value(const struct option_entry *a, const struct option_entry *b)
 {
@@ -45,8 +46,8 @@ bool options_hold(struct options *o, const struct options *running, options_held
 			continue;
 		struct option_held h = {
 			.row = row,
-			.running = now ? now->value : str_of(row->def),
-			.waiting = new ? new->value : str_of(row->def),
+			.running = option_value_shown(row, now ? now->value : str_of(row->def)),
+			.waiting = option_value_shown(row, new ? new->value : str_of(row->def)),
 			.origin = new ? str_of(new->origin) : STR("default"),
 		};
 		fn(arg, &h);

@@ -1,5 +1,7 @@
 #include "control/option_mask.h"
 
+#include "control/option_value.h"
+
 #include <string.h>
 
 #define KEY_LOOKED_AT 512u
@@ -95,15 +97,16 @@ static bool names_file(struct str key)
 void mask_value(struct text *t, const struct option_row *row, struct str key, struct str value)
 {
 	struct str rest = value, item;
-	bool plugins = !row || row->type == OPTION_PLUGINS;
 
-	if (!value.n)
+	if (row) {
+		text_add(t, option_value_shown(row, value));
 		return;
-	if (row ? row->type == OPTION_SECRET : mask_key_sounds_secret(key) && !names_file(key)) {
+	}
+	if (value.n && mask_key_sounds_secret(key) && !names_file(key)) {
 		text_addz(t, "***");
 		return;
 	}
-	if (!plugins || str_find(value, '@') == SIZE_MAX) {
+	if (str_find(value, '@') == SIZE_MAX) {
 		text_add(t, value);
 		return;
 	}

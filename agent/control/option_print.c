@@ -2,7 +2,6 @@
 #include "control/options_impl.h"
 
 #include "base/json.h"
-#include "control/option_mask.h"
 #include "control/option_value.h"
 
 #define WIDTH_MAX 48
@@ -44,24 +43,18 @@ static void each_shown(const struct options *o, shown_fn fn, void *arg)
 	}
 }
 
-/* The value as it may be shown; `scratch` holds it where that is not how it is kept. */
-static struct str shown_value(const struct shown *s, struct text *scratch)
+static struct str shown_value(const struct shown *s)
 {
 	const struct option_row *row = option_row(s->id);
 	struct str v = s->entry ? s->entry->value : str_of(row->def);
-
-	if (row->type != OPTION_SECRET && row->type != OPTION_PLUGINS)
-		return v;
-	text_clear(scratch);
-	mask_value(scratch, row, STR(""), v);
-	return text_str(scratch);
+	return option_value_shown(row, v);
 }
 
 /* --- aligned text -------------------------------------------------------------------------------------------------------- */
 
 struct columns {
 	struct text *t;
-	struct text key, value; /* scratch */
+	struct text key; /* scratch */
 	size_t key_width, value_width, origin_width;
 };
 
@@ -78,7 +71,7 @@ static void measure(void *arg, const struct options *o, const struct shown *s)
 	text_clear(&c->key);
 	key_print(&o->index, &c->key, s->id, s->subject);
 	widen(&c->key_width, c->key.n);
-	widen(&c->value_width, shown_value(s, &c->value).n);
+	widen(&c->value_width, shown_value(s).n);
 	widen(&c->origin_width, s->entry ? strlen(s->entry->origin) : 7);
 }
 
@@ -105,7 +98,7 @@ static void print_line(void *arg, const struct options *o, const struct shown *s
 
 	text_clear(&c->key);
 	key_print(&o->index, &c->key, s->id, s->subject);
-	put_line(c, text_str(&c->key), shown_value(s, &c->value), s->entry ? str_of(s->entry->origin) : STR("default"),
+	put_line(c, text_str(&c->key), shown_value(s), s->entry ? str_of(s->entry->origin) : STR("default"),
 		 str_of(option_row(s->id)->def));
 }
 
@@ -114,16 +107,14 @@ static void print_text(const struct options *o, struct text *t)
 	struct columns c = { .t = t, .key_width = 3, .value_width = 5, .origin_width = 6 };
 
 	text_init(&c.key, 2 * OPTIONS_KEY_MAX);
-	text_init(&c.value, 4 * OPTIONS_VALUE_MAX);
 	each_shown(o, measure, &c);
 	put_line(&c, STR("KEY"), STR("VALUE"), STR("ORIGIN"), STR("DEFAULT"));
 	each_shown(o, print_line, &c);
 	for (size_t i = 0; i < o->n_problems; i++)
 		text_fmt(t, "problem: %s\n", o->problems[i].text);
-	if (c.key.failed || c.value.failed)
+	if (c.key.failed)
 		t->failed = true;
 	text_release(&c.key);
-	text_release(&c.value);
 }
 
 /* --- JSON and properties ---------------------------------------------------------------------------------------------------- */
@@ -132,7 +123,7 @@ static const char *const scope_words[] = { "process", "sidecar", "upstream", "ro
 
 struct json_arg {
 	struct json *j;
-	struct text key, value;
+	struct text key;
 };
 
 static void print_object(void *arg, const struct options *o, const struct shown *s)
@@ -146,7 +137,7 @@ static void print_object(void *arg, const struct options *o, const struct shown 
 	json_key(a->j, "key");
 	json_str(a->j, text_str(&a->key));
 	json_key(a->j, "value");
-	json_str(a->j, shown_value(s, &a->value));
+	json_str(a->j, shown_value(s));
 	json_key(a->j, "origin");
 	json_strz(a->j, s->entry ? s->entry->origin : "default");
 	json_key(a->j, "default");
@@ -163,7 +154,6 @@ void options_print_json(const struct options *o, struct json *j)
 	struct json_arg a = { .j = j };
 
 	text_init(&a.key, 2 * OPTIONS_KEY_MAX);
-	text_init(&a.value, 4 * OPTIONS_VALUE_MAX);
 	json_key(j, "options");
 	json_array(j);
 	each_shown(o, print_object, &a);
@@ -184,25 +174,21 @@ void options_print_json(const struct options *o, struct json *j)
 		json_end(j);
 	}
 	json_end(j);
-	if (a.key.failed || a.value.failed)
+	if (a.key.failed)
 		j->t->failed = true;
 	text_release(&a.key);
-	text_release(&a.value);
 }
 
 static void print_property(void *arg, const struct options *o, const struct shown *s)
 {
-	struct text *t = arg, value;
+	struct text *t = arg;
 
 	if (!s->entry)
 		return;
-	text_init(&value, 4 * OPTIONS_VALUE_MAX);
 	key_print(&o->index, t, s->id, s->subject);
 	text_char(t, '=');
-	text_add(t, shown_value(s, &value));
+	text_add(t, shown_value(s));
 	text_char(t, '\n');
-	t->failed = t->failed || value.failed;
-	text_release(&value);
 }
 
 void options_print(const struct options *o, struct text *t, enum options_format format)

@@ -313,6 +313,8 @@ static bool plugin_item(struct str item, struct err *why)
 		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9' && i) && !(c == '-' && i))
 			colon = SIZE_MAX;
 	}
+	if (str_eq(item, STR("static")) || str_eq(item, STR("dns")) || str_eq(item, STR("docker")))
+		return true; /* these need no address */
 	if (colon == SIZE_MAX || colon == 0)
 		return err_set(why, "an item does not begin with the name of a plug-in and a colon");
 	return true;
@@ -430,4 +432,11 @@ bool option_value_parse(const struct option_row *row, struct str value, uint64_t
 	}
 	say_why(row, &detail, why);
 	return false;
+}
+
+struct str option_value_shown(const struct option_row *row, struct str value)
+{
+	bool secret = row->type == OPTION_SECRET ? value.n > 0 :
+						   row->type == OPTION_PLUGINS && str_find(value, '@') != SIZE_MAX;
+	return secret ? STR("***") : value;
 }

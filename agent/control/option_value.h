@@ -2,6 +2,7 @@
 #ifndef OUTRIDER_CONTROL_OPTION_VALUE_H
 #define OUTRIDER_CONTROL_OPTION_VALUE_H
 
+#include "base/unit.h"
 #include "control/options.h"
 #include "net/addr.h"
 
@@ -13,12 +14,8 @@ bool option_value_parse(const struct option_row *row, struct str value, uint64_t
 /* "a duration from 10ms to 1h (250ms, 2s, 5m, 1h), or off" */
 void option_value_accepts(const struct option_row *row, struct text *t);
 
-/* "250ms", "2s", "5m", "1h", "1d"; "64KiB", "1MiB", "10MB", "4096". */
-bool duration_parse(struct str s, usec *ret) MUST_CHECK;
-bool size_parse(struct str s, uint64_t *ret) MUST_CHECK;
-/* In the largest unit that leaves no rest. */
-void duration_text(struct text *t, usec d);
-void size_text(struct text *t, uint64_t bytes);
+/* The value as people may see it: *** for a secret, and for a plug-in's address with credentials before an '@'. */
+struct str option_value_shown(const struct option_row *row, struct str value);
 
 /* The next item of a comma list that is not empty; false at the end. */
 bool option_item_next(struct str *rest, struct str *item);

@@ -2,31 +2,6 @@
 
 #include "base/mem.h"
 
-/* --- notes ----------------------------------------------------------------------------------------------------------- */
-
-void notes_add(struct reload_notes *n, struct str key, struct str value, struct str origin, const char *why)
-{
-	n->total++;
-	if (n->n == RELOAD_PROBLEMS_MAX)
-		return;
-	if (!n->arena.max)
-		arena_init(&n->arena, RELOAD_NOTES_MAX, NULL, 0);
-	struct reload_note *to = &n->at[n->n];
-	to->key = arena_str(&n->arena, str_make(key.p, key.n < 512 ? key.n : 512));
-	to->value = arena_str(&n->arena, str_make(value.p, value.n < 80 ? value.n : 80));
-	to->origin = arena_str(&n->arena, str_make(origin.p, origin.n < 512 ? origin.n : 512));
-	to->why = arena_str(&n->arena, str_of(why));
-	n->n++;
-}
-
-void notes_release(struct reload_notes *n)
-{
-	if (n->arena.max)
-		arena_release(&n->arena);
-	n->arena.max = 0;
-	n->n = n->total = 0;
-}
-
 /* --- jobs ------------------------------------------------------------------------------------------------------------ */
 
 static void post_next(struct reload *r)

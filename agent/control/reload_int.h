@@ -3,22 +3,11 @@
 #define OUTRIDER_CONTROL_RELOAD_INT_H
 
 #include "base/rng.h"
+#include "control/judge.h"
 #include "control/reload.h"
 #include "net/timer.h"
 
-#define RELOAD_PROBLEMS_MAX 64u
 #define RELOAD_RETRY (10 * USEC_SEC)
-#define RELOAD_NOTES_MAX (256u * 1024u) /* bytes of problems, of held options */
-
-struct reload_note { /* a problem of a rejected change, or an option that waits for a restart */
-	struct str key, value, origin, why;
-};
-
-struct reload_notes {
-	struct arena arena;
-	struct reload_note at[RELOAD_PROBLEMS_MAX];
-	size_t n, total;
-};
 
 struct reload_job;
 
@@ -45,9 +34,6 @@ struct reload {
 	struct list watches;
 	struct cache_writer *writer; /* NULL: no outrider.config-cache */
 };
-
-void notes_add(struct reload_notes *n, struct str key, struct str value, struct str origin, const char *why);
-void notes_release(struct reload_notes *n);
 
 /* --- reload_job.c --------------------------------------------------------------------------------------------------- */
 

@@ -46,17 +46,6 @@ static enum step_result step_begin(struct reload_job *j)
 	return STEP_DONE;
 }
 
-/* What a server could not decipher is no value (spring-config: `{cipher}…`, `invalid.<key>`). */
-static const char *refused(const struct source_property *p)
-{
-	if (str_starts(p->value, STR("{cipher}")))
-		return "the value is still encrypted; let the config server decrypt it, or give it the key";
-	if (str_starts(p->key, STR("invalid.")) && str_eq(p->value, STR("<n/a>")))
-		return "the config server could not decrypt the value; give it the key that it was encrypted "
-		       "with";
-	return NULL;
-}
-
 static enum step_result step_merge(struct reload_job *j)
 {
 	struct err err;
@@ -66,13 +55,7 @@ static enum step_result step_merge(struct reload_job *j)
 	}
 	const struct source_values *v = j->values[j->source];
 	for (unsigned k = 0; v && k < CHUNK && j->item < v->n; k++, j->item++) {
-		const struct source_property *p = &v->at[j->item];
-		if (j->item == 0 || p->set != v->at[j->item - 1].set)
-			properties_begin_set(&j->p);
-		const char *why = refused(p);
-		if (why)
-			notes_add(&j->bad, p->key, STR("***"), p->origin, why);
-		else if (!properties_add(&j->p, (uint32_t)j->source, p->key, p->value, p->origin, &err))
+		if (!judge_merge(&j->p, (uint32_t)j->source, v, j->item, &j->bad, &err))
 			return fail(j, err.text);
 	}
 	if (!v || j->item >= v->n) {
@@ -84,13 +67,10 @@ static enum step_result step_merge(struct reload_job *j)
 
 static enum step_result step_resolve(struct reload_job *j)
 {
-	struct err err;
 	size_t bytes = 0;
 	for (unsigned k = 0; k < CHUNK && bytes < CHUNK_BYTES && j->item < j->p.n; k++, j->item++) {
-		const struct property *p = &j->p.at[j->item];
-		bytes += p->raw.n;
-		if (!properties_resolve(&j->p, j->item, j->r->cfg.environ_, &err))
-			notes_add(&j->bad, p->key, STR("***"), str_of(p->origin), err.text);
+		bytes += j->p.at[j->item].raw.n;
+		judge_resolve(&j->p, j->item, j->r->cfg.environ_, &j->bad);
 		properties_hash(&j->p, j->item);
 	}
 	if (j->item < j->p.n)
@@ -99,54 +79,11 @@ static enum step_result step_resolve(struct reload_job *j)
 	return STEP_DONE;
 }
 
-/* outrider.upstreams[0], [1] … of YAML are one comma list. */
-static bool join_list(struct reload_job *j, struct str root, struct str *ret)
-{
-	char key[PROPERTIES_KEY_MAX + 24];
-	const struct property *p;
-
-	text_clear(&j->list);
-	for (unsigned i = 0; !j->list.failed; i++) {
-		struct text t;
-		text_init(&t, sizeof(key));
-		text_fmt(&t, "%.*s[%u]", STR_ARG(root), i);
-		p = properties_find(&j->p, text_str(&t));
-		text_release(&t);
-		if (!p)
-			break;
-		text_fmt(&j->list, "%s%.*s", i ? "," : "", STR_ARG(p->value));
-	}
-	*ret = text_str(&j->list);
-	return !j->list.failed;
-}
-
-/* "[12]": an item of a plain list. A list of mappings is no option, and is refused by its name. */
-static bool is_list_item(struct str s)
-{
-	uint64_t n;
-	return s.n > 2 && s.p[s.n - 1] == ']' && str_u64(str_make(s.p + 1, s.n - 2), &n) &&
-	       (s.p[1] != '0' || s.n == 3);
-}
-
-static bool put_option(struct reload_job *j, const struct property *p, struct err *err)
-{
-	enum option_layer layer = LAYER_SOURCE((int)p->source);
-	struct str root = properties_list_root(p->key), value = p->value;
-
-	if (!root.p || !is_list_item(str_make(p->key.p + root.n, p->key.n - root.n)))
-		return options_set(j->o, layer, p->key, value, str_of(p->origin), err);
-	if (p->key.p[root.n + 1] != '0')
-		return true; /* said with the first one */
-	return (join_list(j, root, &value) || err_set(err, "a list is too long")) &&
-	       options_set(j->o, layer, root, value, str_of(p->origin), err);
-}
-
 static enum step_result step_options(struct reload_job *j)
 {
 	struct err err;
 	for (unsigned k = 0; k < CHUNK && j->item < j->p.n; k++, j->item++) {
-		const struct property *p = &j->p.at[j->item];
-		if (str_starts(p->key, STR(OPTION_PREFIX_TEXT)) && !put_option(j, p, &err))
+		if (!judge_option(j->o, &j->p, j->item, &j->list, &err))
 			return fail(j, err.text);
 	}
 	if (j->item < j->p.n)
@@ -174,10 +111,7 @@ static void on_held(void *arg, const struct option_held *h)
 
 static enum step_result note_problems(struct reload_job *j, const char *why)
 {
-	for (size_t i = 0; i < options_problem_count(j->o); i++) {
-		const struct option_problem *p = options_problem(j->o, i);
-		notes_add(&j->bad, p->key, p->value, p->origin, p->why.p);
-	}
+	judge_problems(j->o, &j->bad);
 	return j->bad.n ? STEP_FAILED : fail(j, why);
 }
 

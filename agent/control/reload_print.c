@@ -69,6 +69,7 @@ static void put_sources(const struct reload *r, struct json *j)
 		json_key(j, "cached");
 		json_bool(j, !v.said && v.n);
 		put_u64(j, "properties", v.n);
+		put_u64(j, "times", v.times);
 		put_time(j, "changed_at", v.at);
 		json_end(j);
 	}

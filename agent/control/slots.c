@@ -12,6 +12,7 @@
 struct entry {     /* one number */
 	char *key; /* owned; NULL: never given */
 	uint32_t key_n, uses, generation;
+	uint32_t owner;        /* number of the upstream, of the sidecar */
 	uint32_t older, newer; /* neighbours among those that rest; SLOT_NONE: the end */
 };
 
@@ -25,7 +26,42 @@ struct kind {
 
 struct slots {
 	struct kind sidecars, upstreams, endpoints;
+	void *memory; /* of cells and tallies; untouched pages cost nothing */
+	struct balance_cell *cells;
+	struct balance_tally *tallies;
+	uint64_t serial;
 };
+
+/* --- cells --------------------------------------------------------------------------------------------------------- */
+
+static bool make_cells(struct slots *s)
+{
+	size_t tallies = SLOTS_UPSTREAMS_MAX * sizeof(struct balance_tally);
+	s->memory = mem_zalloc(
+		SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + _Alignof(struct balance_cell));
+	if (!s->memory)
+		return false;
+	uintptr_t at = ((uintptr_t)s->memory + _Alignof(struct balance_cell) - 1) &
+		       ~(uintptr_t)(_Alignof(struct balance_cell) - 1);
+	s->tallies = (struct balance_tally *)at;
+	s->cells = (struct balance_cell *)(at + tallies);
+	return true;
+}
+
+struct balance_cell *slots_cell(struct slots *s, uint32_t endpoint)
+{
+	return &s->cells[endpoint];
+}
+
+struct balance_tally *slots_tally(struct slots *s, uint32_t upstream)
+{
+	return &s->tallies[upstream];
+}
+
+uint64_t slots_serial(struct slots *s)
+{
+	return ++s->serial;
+}
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
@@ -49,7 +85,8 @@ struct slots *slots_new(struct err *err)
 {
 	struct rng r;
 	struct slots *s = mem_zalloc(sizeof(*s));
-	if (!s) {
+	if (!s || !make_cells(s)) {
+		mem_free(s);
 		err_set(err, "out of memory");
 		return NULL;
 	}
@@ -67,6 +104,7 @@ void slots_free(struct slots *s)
 	kind_release(&s->sidecars);
 	kind_release(&s->upstreams);
 	kind_release(&s->endpoints);
+	mem_free(s->memory);
 	mem_free(s);
 }
 
@@ -159,10 +197,13 @@ static struct slot take(struct kind *k, struct str key)
 	return (struct slot){ i, e->generation };
 }
 
-static void unuse(struct kind *k, uint32_t i)
+/* Was it the last use? */
+static bool unuse(struct kind *k, uint32_t i)
 {
-	if (i < k->n && k->at[i].uses && --k->at[i].uses == 0)
-		rest(k, i);
+	if (i >= k->n || !k->at[i].uses || --k->at[i].uses > 0)
+		return false;
+	rest(k, i);
+	return true;
 }
 
 uint32_t slots_sidecar(struct slots *s, struct str name)
@@ -194,7 +235,10 @@ static struct slot take_owned(struct kind *k, const struct kind *owners, uint32_
 	n += put_number(key + n, owner < owners->n ? owners->at[owner].generation : 0);
 	key[n++] = '/';
 	memcpy(key + n, name.p, name.n);
-	return take(k, str_make(key, n + name.n));
+	struct slot ret = take(k, str_make(key, n + name.n));
+	if (ret.number != SLOT_NONE)
+		k->at[ret.number].owner = owner;
+	return ret;
 }
 
 struct slot slots_upstream(struct slots *s, uint32_t sidecar, struct str name)
@@ -207,14 +251,21 @@ struct slot slots_endpoint(struct slots *s, uint32_t upstream, struct str addres
 	return take_owned(&s->endpoints, &s->upstreams, upstream, address);
 }
 
+struct slot slots_endpoint_again(struct slots *s, uint32_t number)
+{
+	return use(&s->endpoints, number);
+}
+
 void slots_upstream_unuse(struct slots *s, uint32_t number)
 {
-	unuse(&s->upstreams, number);
+	(void)unuse(&s->upstreams, number);
 }
 
 void slots_endpoint_unuse(struct slots *s, uint32_t number)
 {
-	unuse(&s->endpoints, number);
+	/* Now, while its upstream's tally still counts it: its ejection ends with its last user. */
+	if (unuse(&s->endpoints, number))
+		outlier_reset(&s->cells[number], &s->tallies[s->endpoints.at[number].owner], clock_now());
 }
 
 size_t slots_upstreams_used(const struct slots *s)

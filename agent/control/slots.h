@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "proxy/outlier.h"
 
 #define SLOTS_SIDECARS_MAX 256u
 #define SLOTS_UPSTREAMS_MAX 4096u
@@ -32,11 +33,17 @@ struct slot {
 struct slots *slots_new(struct err *err) MUST_CHECK;
 void slots_free(struct slots *s); /* NULL is fine */
 
+/* What workers and control share of an endpoint, of an upstream: lives as long as its slot. The slot must have been given. */
+struct balance_cell *slots_cell(struct slots *s, uint32_t endpoint);
+struct balance_tally *slots_tally(struct slots *s, uint32_t upstream);
+uint64_t slots_serial(struct slots *s); /* 1, 2, 3 …: never the same twice */
+
 uint32_t slots_sidecar(struct slots *s, struct str name);
 struct slot slots_upstream(struct slots *s, uint32_t sidecar, struct str name);
 struct slot slots_endpoint(
 	struct slots *s, uint32_t upstream, struct str address); /* as addr_text() writes it */
-/* Ends one use. SLOT_NONE is fine. */
+struct slot slots_endpoint_again(struct slots *s, uint32_t number); /* one more use of a number that is in use */
+/* Ends one use; the last one makes the endpoint's cell as of an endpoint that is in. SLOT_NONE is fine. */
 void slots_upstream_unuse(struct slots *s, uint32_t number);
 void slots_endpoint_unuse(struct slots *s, uint32_t number);
 

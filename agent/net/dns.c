@@ -266,6 +266,77 @@ void dns_ask(struct dns *d, const char *name, int family, dns_cb cb, void *arg)
 	rearm(d);
 }
 
+/* --- all addresses ------------------------------------------------------------------------------------------------- */
+
+struct big_question {
+	dns_all_cb cb;
+	void *arg;
+	int family;
+};
+
+static struct addr *take_all(const struct ares_addrinfo *ai, int family, size_t *ret)
+{
+	size_t n = 0;
+	for (const struct ares_addrinfo_node *it = ai->nodes; it && n < DNS_ALL_MAX; it = it->ai_next)
+		n++;
+	struct addr *at = mem_zarray(n + 1, sizeof(*at));
+	*ret = 0;
+	for (const struct ares_addrinfo_node *it = ai->nodes; at && it && *ret < n; it = it->ai_next) {
+		if (it->ai_family != family || it->ai_addrlen > sizeof(struct sockaddr_in6))
+			continue;
+		struct addr *a = &at[(*ret)++];
+		memcpy(&a->sa, it->ai_addr, it->ai_addrlen);
+		a->len = it->ai_addrlen;
+		addr_set_port(a, 0);
+	}
+	return at;
+}
+
+static enum dns_end end_of(int status)
+{
+	switch (status) {
+	case ARES_SUCCESS:
+		return DNS_FOUND;
+	case ARES_ENOTFOUND:
+	case ARES_ENODATA:
+		return DNS_NONE;
+	default:
+		return DNS_FAILED;
+	}
+}
+
+static void on_big_answer(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
+{
+	(void)timeouts;
+	struct big_question *q = arg;
+	size_t n = 0;
+	struct addr *at = ai ? take_all(ai, q->family, &n) : NULL;
+	bool short_of_memory = ai && !at;
+	if (ai)
+		ares_freeaddrinfo(ai);
+	if (short_of_memory)
+		status = ARES_ENOMEM;
+	else if (status == ARES_SUCCESS && n == 0)
+		status = ARES_ENODATA;
+	enum dns_end end = end_of(status);
+	q->cb(q->arg, q->family, end, at, end == DNS_FOUND ? n : 0, end == DNS_FOUND ? NULL : ares_strerror(status));
+	mem_free(at);
+	mem_free(q);
+}
+
+void dns_ask_all(struct dns *d, const char *name, int family, dns_all_cb cb, void *arg)
+{
+	struct big_question *q = mem_alloc(sizeof(*q));
+	if (!q) {
+		cb(arg, family, DNS_FAILED, NULL, 0, "out of memory");
+		return;
+	}
+	*q = (struct big_question){ .cb = cb, .arg = arg, .family = family };
+	struct ares_addrinfo_hints hints = { .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT };
+	ares_getaddrinfo(d->channel, name, NULL, &hints, on_big_answer, q);
+	rearm(d);
+}
+
 bool dns_hosts(struct dns *d, const char *name, int family, struct dns_ips *ips)
 {
 	struct hostent *host = NULL;

@@ -27,6 +27,11 @@ void dns_free(struct dns *d); /* every question in flight is answered with a fai
 typedef void (*dns_cb)(void *arg, int family, const struct dns_ips *ips, unsigned ttl, const char *why);
 /* Calls cb exactly once, perhaps before it returns. family: AF_INET or AF_INET6. */
 void dns_ask(struct dns *d, const char *name, int family, dns_cb cb, void *arg);
+/* The same for all addresses that the answer has (DNS_ALL_MAX at most), port 0. */
+#define DNS_ALL_MAX 4096u
+enum dns_end { DNS_FOUND, DNS_NONE /* the server said that there is none */, DNS_FAILED };
+typedef void (*dns_all_cb)(void *arg, int family, enum dns_end end, const struct addr *addrs, size_t n, const char *why);
+void dns_ask_all(struct dns *d, const char *name, int family, dns_all_cb cb, void *arg);
 /* What /etc/hosts says, read now. false: nothing. */
 bool dns_hosts(struct dns *d, const char *name, int family, struct dns_ips *ips);
 

@@ -1,39 +1,7 @@
-#include "net/fetch.h"
-
 #include "base/mem.h"
-#include "base/text.h"
-#include "net/timer.h"
+#include "net/fetch_int.h"
 
-#include <curl/curl.h>
 #include <string.h>
-
-struct fetcher {
-	struct loop *loop;
-	struct resolver *resolver;
-	struct netspace *ns;
-	CURLM *multi;
-	struct timer timer; /* libcurl's */
-	struct list fetches;
-	unsigned count;
-};
-
-struct fetch {
-	struct list link; /* fetcher.fetches */
-	struct fetcher *owner;
-	CURL *easy;
-	struct curl_slist *headers, *addrs;
-	struct resolve_query *query;
-	bool added; /* to the multi handle */
-	struct timer timer;
-	usec total_end, idle, last;
-	struct text body, head;
-	struct str host;
-	char *host_z;
-	uint16_t port;
-	struct err err; /* what stopped it, when that was here */
-	fetch_cb cb;
-	void *arg;
-};
 
 struct fetch_socket { /* a descriptor that libcurl wants watched */
 	struct fetcher *owner;
@@ -41,30 +9,42 @@ struct fetch_socket { /* a descriptor that libcurl wants watched */
 	struct watch rd, wr;
 };
 
+/* Bodies and headers may hold secrets. */
+static void wipe(struct fetch *f)
+{
+	if (f->body.p)
+		explicit_bzero(f->body.p, f->body.cap);
+	for (struct curl_slist *h = f->headers; h; h = h->next)
+		explicit_bzero(h->data, strlen(h->data));
+}
+
 static void fetch_free(struct fetch *f)
 {
 	timer_clear(&f->timer);
+	list_remove(&f->trust.link);
 	if (f->query)
 		resolve_cancel(f->query);
 	if (f->added)
 		curl_multi_remove_handle(f->owner->multi, f->easy);
 	if (f->easy)
 		curl_easy_cleanup(f->easy);
+	wipe(f);
 	curl_slist_free_all(f->headers);
 	curl_slist_free_all(f->addrs);
 	text_release(&f->body);
 	text_release(&f->head);
-	mem_free(f->host_z);
 	list_remove(&f->link);
 	f->owner->count--;
 	mem_free(f);
 }
 
-static void fetch_finish(struct fetch *f, int status, const char *why)
+/* status 0: f->err says why. */
+static void fetch_finish(struct fetch *f, int status)
 {
-	struct fetch_reply reply = {
-		.status = status, .body = text_str(&f->body), .head = text_str(&f->head), .why = why
-	};
+	struct fetch_reply reply = { .status = status,
+		.body = text_str(&f->body),
+		.head = text_str(&f->head),
+		.why = status ? "" : f->err.text };
 
 	timer_clear(&f->timer);
 	if (f->added) /* before the callback: it may begin another */
@@ -89,10 +69,11 @@ static void fetcher_reap(struct fetcher *fr)
 			continue;
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&f);
 		curl_easy_getinfo(m->easy_handle, CURLINFO_RESPONSE_CODE, &status);
-		if (code == CURLE_OK && status > 0)
-			fetch_finish(f, (int)status, "");
-		else
-			fetch_finish(f, 0, f->err.text[0] ? f->err.text : curl_easy_strerror(code));
+		if (code != CURLE_OK || status <= 0) {
+			fetch_why_code(f, code != CURLE_OK ? code : CURLE_WEIRD_SERVER_REPLY);
+			status = 0;
+		}
+		fetch_finish(f, (int)status);
 	}
 }
 
@@ -128,12 +109,37 @@ static int want_timer(CURLM *m, long ms, void *arg)
 	return 0;
 }
 
+static struct fetch_socket *socket_new(struct fetcher *fr, int fd)
+{
+	struct fetch_socket *s = mem_zalloc(sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->owner = fr;
+	s->fd = fd;
+	watch_init(&s->rd, fr->loop, fd, EV_READ, on_ready, s);
+	watch_init(&s->wr, fr->loop, fd, EV_WRITE, on_ready, s);
+	curl_multi_assign(fr->multi, fd, s);
+	return s;
+}
+
+/* An error returned here would end every transfer of the multi handle for good: only this one ends, on the next turn. */
+static int doom(CURL *easy)
+{
+	struct fetch *f = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&f);
+	if (f) {
+		err_set(&f->err, "%s cannot be asked now: memory is short", f->peer);
+		timer_set(f->owner->loop, &f->timer, loop_now(f->owner->loop));
+	}
+	return 0;
+}
+
 static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *mine)
 {
-	struct fetcher *fr = arg;
 	struct fetch_socket *s = mine;
 
-	(void)easy;
 	if (s) {
 		watch_off(&s->rd);
 		watch_off(&s->wr);
@@ -142,27 +148,12 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
 		mem_free(s);
 		return 0;
 	}
-	if (!s) {
-		s = mem_zalloc(sizeof(*s));
-		if (!s)
-			return -1;
-		s->owner = fr;
-		s->fd = fd;
-		watch_init(&s->rd, fr->loop, fd, EV_READ, on_ready, s);
-		watch_init(&s->wr, fr->loop, fd, EV_WRITE, on_ready, s);
-		curl_multi_assign(fr->multi, fd, s);
-	}
-	if ((what & CURL_POLL_IN) && !watch_on(&s->rd))
-		return -1;
-	return (what & CURL_POLL_OUT) && !watch_on(&s->wr) ? -1 : 0;
-}
-
-static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
-{
-	struct fetch *f = arg;
-
-	(void)purpose;
-	return socket_make(f->owner->ns, a->family, SOCK_STREAM);
+	if (!s)
+		s = socket_new(arg, fd);
+	if (!s || ((what & CURL_POLL_IN) && !watch_on(&s->rd)) ||
+		((what & CURL_POLL_OUT) && !watch_on(&s->wr)))
+		return doom(easy);
+	return 0;
 }
 
 struct fetcher *fetcher_new(struct loop *l, struct resolver *r, struct netspace *ns, struct err *err)
@@ -170,7 +161,10 @@ struct fetcher *fetcher_new(struct loop *l, struct resolver *r, struct netspace 
 	struct fetcher *fr = mem_zalloc(sizeof(*fr));
 
 	/* Counted by libcurl; only agents with a peer over HTTP pay for it. */
-	if (!fr || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(fr->multi = curl_multi_init())) {
+	bool global = fr && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+	if (!global || !(fr->multi = curl_multi_init())) {
+		if (global)
+			curl_global_cleanup();
 		mem_free(fr);
 		err_set(err, "out of memory");
 		return NULL;
@@ -196,13 +190,16 @@ void fetcher_free(struct fetcher *fr)
 		fetch_free((struct fetch *)(void *)fr->fetches.next); /* link is its first member */
 	curl_multi_cleanup(fr->multi);
 	timer_clear(&fr->timer);
+	tls_client_free(fr->tls);
+	mem_free(fr->ca_file);
+	mem_free(fr->ca_option);
 	mem_free(fr);
 	curl_global_cleanup();
 }
 
 static void arm(struct fetch *f)
 {
-	usec end = f->last + f->idle;
+	usec end = f->err.text[0] ? f->last : f->last + f->idle;
 
 	timer_set(f->owner->loop, &f->timer, end < f->total_end ? end : f->total_end);
 }
@@ -212,12 +209,12 @@ static void on_deadline(void *arg)
 	struct fetch *f = arg;
 	usec now = loop_now(f->owner->loop);
 
-	if (now >= f->total_end)
-		fetch_finish(f, 0, "no complete answer in time");
-	else if (now >= f->last + f->idle)
-		fetch_finish(f, 0, "the peer fell silent");
-	else
+	if (now < f->total_end && now < f->last + f->idle && !f->err.text[0]) {
 		arm(f);
+		return;
+	}
+	fetch_why_late(f, now >= f->total_end);
+	fetch_finish(f, 0);
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -228,7 +225,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	text_add(&f->body, str_make(p, size * n));
 	if (!f->body.failed)
 		return size * n;
-	err_set(&f->err, "the answer is longer than %zu bytes, or memory is short", f->body.max);
+	err_set(&f->err, "%s: the answer is longer than %zu bytes, or memory is short", f->peer, f->body.max);
 	return 0;
 }
 
@@ -242,150 +239,149 @@ static size_t on_head(char *p, size_t size, size_t n, void *arg)
 	text_add(&f->head, str_make(p, size * n));
 	if (!f->head.failed)
 		return size * n;
-	err_set(&f->err, "the head of the answer is longer than %u bytes", FETCH_HEAD_MAX);
+	err_set(&f->err, "%s: the head of the answer is longer than %u bytes", f->peer, FETCH_HEAD_MAX);
 	return 0;
 }
 
-/* Hands the transfer to libcurl; its callbacks come on later turns. */
-static bool begin(struct fetch *f)
+/* --- the steps before libcurl gets it --------------------------------------------------------------------------------- */
+
+/* Hands the transfer to libcurl once nothing is waited for; its callbacks come on later turns. false: no memory. */
+static bool go_on(struct fetch *f)
 {
+	if (f->query || !list_empty(&f->trust.link))
+		return true;
 	if (f->addrs)
 		curl_easy_setopt(f->easy, CURLOPT_RESOLVE, f->addrs);
 	f->added = curl_multi_add_handle(f->owner->multi, f->easy) == CURLM_OK;
-	return f->added;
+	return f->added || err_set(&f->err, "%s cannot be asked now: memory is short", f->peer);
+}
+
+static void on_trust(struct tls_waiter *w, const char *why)
+{
+	struct fetch *f = LIST_OWNER(w, struct fetch, trust);
+
+	list_remove(&w->link);
+	if (why)
+		err_set(&f->err, "%s: %s", f->peer, why);
+	if (why || !go_on(f))
+		fetch_finish(f, 0);
+}
+
+/* "host:port:1.2.3.4,[::1]", what libcurl takes for resolved. */
+static bool set_addresses(struct fetch *f, const struct addr *addrs, size_t n)
+{
+	struct text t;
+
+	text_init(&t, 4096);
+	text_fmt(&t, "%s:%u:", f->host, f->port);
+	for (size_t i = 0; i < n; i++) {
+		char ip[ADDR_TEXT_MAX];
+
+		addr_ip_text(&addrs[i], ip);
+		text_addz(&t, i ? "," : "");
+		text_fmt(&t, addrs[i].sa.sa_family == AF_INET6 ? "[%s]" : "%s", ip);
+	}
+	f->addrs = t.failed ? NULL : curl_slist_append(NULL, text_z(&t));
+	text_release(&t);
+	return f->addrs || err_set(&f->err, "%s cannot be asked now: memory is short", f->peer);
 }
 
 static void on_resolved(void *arg, const struct addr *addrs, size_t n, const char *why)
 {
 	struct fetch *f = arg;
-	struct text t;
 
 	f->query = NULL;
-	if (n == 0) {
-		fetch_finish(f, 0, why);
-		return;
-	}
-	text_init(&t, 4096);
-	text_fmt(&t, "%s:%u:", f->host_z, f->port);
-	for (size_t i = 0; i < n; i++) {
-		char ip[ADDR_TEXT_MAX];
-
-		addr_ip_text(&addrs[i], ip);
-		text_fmt(&t, addrs[i].sa.sa_family == AF_INET6 ? "%s[%s]" : "%s%s", i ? "," : "", ip);
-	}
-	f->addrs = t.failed ? NULL : curl_slist_append(NULL, text_z(&t));
-	text_release(&t);
-	if (!f->addrs || !begin(f))
-		fetch_finish(f, 0, "out of memory");
+	if (n == 0)
+		err_set(&f->err, "%s", why);
+	if (n == 0 || !set_addresses(f, addrs, n) || !go_on(f))
+		fetch_finish(f, 0);
 }
 
-static bool add_header(struct fetch *f, const char *line)
+static bool same_text(const char *a, const char *b)
 {
-	struct curl_slist *more = curl_slist_append(f->headers, line);
-
-	if (more)
-		f->headers = more;
-	return more != NULL;
+	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static bool set_headers(struct fetch *f, const struct fetch_request *q)
+/* Connections and TLS sessions are shared within a fetcher, so all must trust the same. */
+static bool set_trust(struct fetch *f, const struct fetch_request *q, struct err *err)
 {
-	char line[512];
+	struct fetcher *fr = f->owner;
+	struct tls_client_config c = { .ca = q->ca_file, .ca_option = q->ca_option };
 
-	for (const char *const *h = q->headers; h && *h; h++)
-		if (!add_header(f, *h))
-			return false;
-	if (q->if_none_match) {
-		if (snprintf(line, sizeof(line), "If-None-Match: %s", q->if_none_match) >= (int)sizeof(line))
-			return false;
-		return add_header(f, line);
+	if (!f->secure)
+		return true;
+	if (fr->tls && !same_text(fr->ca_file, q->ca_file))
+		return err_set(err, "%s: another CA file than that of the fetcher's other requests", f->peer);
+	if (!fr->tls) {
+		mem_free(fr->ca_file);
+		mem_free(fr->ca_option);
+		fr->ca_file = q->ca_file ? mem_dup(q->ca_file, strlen(q->ca_file)) : NULL;
+		fr->ca_option = q->ca_option ? mem_dup(q->ca_option, strlen(q->ca_option)) : NULL;
+		if (!fr->ca_file != !q->ca_file || !fr->ca_option != !q->ca_option)
+			return err_set(err, "out of memory");
+		fr->tls = tls_client_new(&c, err);
 	}
+	if (!fr->tls || !tls_trust_begin(fr->tls, fr->loop, err))
+		return false;
+	if (fr->tls->state == TLS_TRUST_LOADING)
+		list_append(&fr->tls->waiting, &f->trust.link);
 	return true;
 }
 
-#define SET(option, value) (curl_easy_setopt(f->easy, CURLOPT_##option, value) == CURLE_OK)
-
-static bool set_up(struct fetch *f, const struct fetch_request *q)
+static bool launch(struct fetch *f, struct err *err)
 {
-	bool ok = set_headers(f, q) && SET(URL, q->url) && SET(PRIVATE, f) && SET(HTTPHEADER, f->headers) &&
-		  SET(PROTOCOLS_STR, "http,https") && SET(PROXY, "") &&
-		  SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(NOSIGNAL, 1L) && SET(FOLLOWLOCATION, 0L) &&
-		  SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) && SET(WRITEFUNCTION, on_body) &&
-		  SET(WRITEDATA, f) && SET(HEADERFUNCTION, on_head) && SET(HEADERDATA, f) &&
-		  SET(OPENSOCKETFUNCTION, open_socket) && SET(OPENSOCKETDATA, f) && SET(HTTP09_ALLOWED, 0L);
-
-	if (ok && q->body.n)
-		ok = q->body.n <= FETCH_BODY_MAX && SET(POSTFIELDSIZE, (long)q->body.n) &&
-		     SET(COPYPOSTFIELDS, q->body.p);
-	if (ok && q->method && strcmp(q->method, "HEAD") == 0)
-		ok = SET(NOBODY, 1L);
-	else if (ok && q->method)
-		ok = SET(CUSTOMREQUEST, q->method);
-	if (ok && q->ca_file)
-		ok = SET(CAINFO, q->ca_file);
-	if (ok && q->user)
-		ok = SET(HTTPAUTH, CURLAUTH_BASIC) && SET(USERNAME, q->user) &&
-		     SET(PASSWORD, q->password ? q->password : "");
-	else if (ok && q->bearer)
-		ok = SET(HTTPAUTH, CURLAUTH_BEARER) && SET(XOAUTH2_BEARER, q->bearer);
-	return ok;
+	if (!f->literal)
+		f->query = resolve(f->owner->resolver, str_of(f->host), f->port, on_resolved, f);
+	return ((f->literal || f->query) && go_on(f)) ||
+	       err_set(err, "%s cannot be asked now: memory is short", f->peer);
 }
 
-/* Host and port of the URL. */
-static bool set_peer(struct fetch *f, const char *url)
+static bool set_callbacks(struct fetch *f, struct err *err)
 {
-	CURLU *u = curl_url();
-	char *host = NULL, *port = NULL;
-	uint64_t number = 0;
-
-	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-		curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-		curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-		str_u64(str_of(port), &number) && number <= UINT16_MAX)
-		f->host_z = mem_dup(host, strlen(host));
-	f->port = (uint16_t)number;
-	curl_free(host);
-	curl_free(port);
-	curl_url_cleanup(u);
-	f->host = str_of(f->host_z);
-	return f->host_z != NULL;
+	f->easy = curl_easy_init();
+	return (f->easy && curl_easy_setopt(f->easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+		       curl_easy_setopt(f->easy, CURLOPT_WRITEDATA, f) == CURLE_OK &&
+		       curl_easy_setopt(f->easy, CURLOPT_HEADERFUNCTION, on_head) == CURLE_OK &&
+		       curl_easy_setopt(f->easy, CURLOPT_HEADERDATA, f) == CURLE_OK) ||
+	       err_set(err, "out of memory");
 }
 
-static bool launch(struct fetch *f)
+static struct fetch *fetch_new(struct fetcher *fr, const struct fetch_request *q)
 {
-	struct addr literal;
+	struct fetch *f = mem_zalloc(sizeof(*f));
 
-	if (addr_parse_ip(f->host, f->port, &literal))
-		return begin(f);
-	f->query = resolve(f->owner->resolver, f->host, f->port, on_resolved, f);
-	return f->query != NULL;
+	if (!f)
+		return NULL;
+	f->owner = fr;
+	list_append(&fr->fetches, &f->link);
+	fr->count++;
+	list_init(&f->trust.link);
+	f->trust.known = on_trust;
+	text_init(&f->body, q->body_max);
+	text_init(&f->head, FETCH_HEAD_MAX);
+	timer_init(&f->timer, on_deadline, f);
+	f->last = loop_touch(fr->loop);
+	f->idle = q->idle;
+	f->total = q->total;
+	f->total_end = f->last + q->total;
+	return f;
 }
 
 struct fetch *fetch_start(
 	struct fetcher *fr, const struct fetch_request *q, fetch_cb cb, void *arg, struct err *err)
 {
-	struct fetch *f = fr->count < FETCH_MAX ? mem_zalloc(sizeof(*f)) : NULL;
+	struct fetch *f = fr->count < FETCH_MAX ? fetch_new(fr, q) : NULL;
 
 	if (!f) {
-		err_set(err, "out of memory, or more than %u requests at once", FETCH_MAX);
+		err_set(err, fr->count < FETCH_MAX ? "out of memory" : "more than %u requests at once",
+			FETCH_MAX);
 		return NULL;
 	}
-	f->owner = fr;
 	f->cb = cb;
 	f->arg = arg;
-	list_append(&fr->fetches, &f->link);
-	fr->count++;
-	text_init(&f->body, q->body_max);
-	text_init(&f->head, FETCH_HEAD_MAX);
-	timer_init(&f->timer, on_deadline, f);
-	f->last = loop_now(fr->loop);
-	f->idle = q->idle;
-	f->total_end = f->last + q->total;
-	f->easy = curl_easy_init();
-	if (strlen(q->url) > FETCH_URL_MAX || !set_peer(f, q->url) || !f->easy || !set_up(f, q) ||
-		!launch(f)) {
+	if (!fetch_set_peer(f, q->url, err) || !set_callbacks(f, err) || !fetch_set_up(f, q, err) ||
+		!set_trust(f, q, err) || !launch(f, err)) {
 		fetch_free(f);
-		err_set(err, "the request cannot be made: not an http URL, or out of memory");
 		return NULL;
 	}
 	arm(f);

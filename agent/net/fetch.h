@@ -3,7 +3,8 @@
  * One fetcher per network namespace: a multi handle shares connections by host name. Names go through net/resolve and
  * sockets through net/sockets; libcurl itself neither resolves nor reads a proxy from the environment, and redirects
  * are not followed (the caller sees the 3xx). Bounded: FETCH_MAX at once, the body by body_max, the response's head by
- * FETCH_HEAD_MAX, time by total and idle. Thread: the loop's. */
+ * FETCH_HEAD_MAX, time by total and idle. CA certificates are read as net/tls reads them: large files on a thread.
+ * Why a request failed is a sentence that names host, port and cause, and never a credential. Thread: the loop's. */
 #ifndef OUTRIDER_NET_FETCH_H
 #define OUTRIDER_NET_FETCH_H
 
@@ -25,7 +26,8 @@ struct fetch_request {               /* copied by fetch_start() */
 	const char *user, *password; /* basic auth; NULL: none */
 	const char *bearer;          /* NULL: none */
 	const char *if_none_match;   /* an ETag; NULL: none */
-	const char *ca_file;         /* NULL: the system's */
+	const char *ca_file;         /* NULL: the system's. The same in all https requests of one fetcher */
+	const char *ca_option;       /* the option that sets it, for messages; NULL: not named */
 	size_t body_max;             /* bytes; must be given */
 	usec total, idle;            /* of the whole, name included; without a byte. Must be given */
 };
@@ -44,7 +46,8 @@ struct fetcher *fetcher_new(
 /* Ends what is in flight without calling back. Not from a callback. NULL is fine. */
 void fetcher_free(struct fetcher *fr);
 
-/* cb is called exactly once, on a later turn, unless cancelled. NULL: refused, err says why. */
+/* cb is called exactly once, on a later turn, unless cancelled; it may start and cancel others. NULL: refused, err says why
+ * (the URL, a CA file that cannot be read, FETCH_MAX, memory). */
 struct fetch *fetch_start(struct fetcher *fr, const struct fetch_request *q, fetch_cb cb, void *arg,
 	struct err *err) MUST_CHECK;
 void fetch_cancel(struct fetch *f); /* not after cb was called */

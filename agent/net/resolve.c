@@ -260,6 +260,11 @@ struct resolver *resolver_new_with(struct loop *l, struct netspace *ns, const st
 	return r;
 }
 
+struct dns *resolver_dns(struct resolver *r)
+{
+	return r->dns;
+}
+
 struct resolver *resolver_new(struct loop *l, struct netspace *ns, struct err *err)
 {
 	return resolver_new_with(l, ns, &(struct resolver_options){ .servers = NULL }, err);

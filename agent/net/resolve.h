@@ -22,6 +22,7 @@ struct resolver_options {
 };
 struct resolver *resolver_new_with(struct loop *l, struct netspace *ns, const struct resolver_options *o,
 				   struct err *err) MUST_CHECK;
+struct dns *resolver_dns(struct resolver *r); /* for net/lookup */
 void resolver_free(struct resolver *r); /* outstanding callbacks are not called */
 
 /* Called exactly once unless cancelled, never before resolve() returned (cached and literal answers come on the next turn).

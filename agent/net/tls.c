@@ -15,7 +15,7 @@
 static void arm(struct stream *s)
 {
 	struct tls *t = s->tls;
-	bool read = (!t->established && !t->failure && list_empty(&t->link)) ||
+	bool read = (!t->established && !t->failure && list_empty(&t->wait.link)) ||
 		    (t->owner_read && !t->read_wants_write) || t->write_wants_read;
 	bool write = (t->established && t->owner_write && !t->write_wants_read) || t->read_wants_write ||
 		     ((t->established || t->failure) && !t->told);
@@ -80,7 +80,8 @@ static ssize_t shake(struct stream *s)
 {
 	struct tls *t = s->tls;
 
-	if (!list_empty(&t->link)) /* whom to trust is being read; what the peer does meanwhile can wait */
+	if (!list_empty(
+		    &t->wait.link)) /* whom to trust is being read; what the peer does meanwhile can wait */
 		return 0;
 	ERR_clear_error();
 	s->error = 0;
@@ -191,7 +192,7 @@ static void secure_want_write(struct stream *s, bool on)
 
 static void dispose(struct tls *t)
 {
-	list_remove(&t->link);
+	list_remove(&t->wait.link);
 	SSL_free(t->ssl);
 	mem_free(t);
 }
@@ -207,7 +208,7 @@ static void secure_release(struct stream *s, enum stream_close how)
 	s->on_writable = t->on_writable;
 	s->arg = t->arg;
 	s->tls = NULL;
-	list_remove(&t->link); /* it waits for nothing any more */
+	list_remove(&t->wait.link); /* it waits for nothing any more */
 	if (t->busy)
 		t->dead = true; /* a callback of ours stands above: it frees */
 	else
@@ -253,11 +254,13 @@ static void go_on_shaking(struct stream *s)
 		(void)tell(t, t->on_readable); /* the peer's first words came in the same read */
 }
 
-void tls_trust_known(struct stream *s, const char *why)
+/* It is known whom to trust (or, why, is not). */
+static void trust_known(struct tls_waiter *w, const char *why)
 {
-	struct tls *t = s->tls;
+	struct tls *t = LIST_OWNER(w, struct tls, wait);
+	struct stream *s = t->stream;
 
-	list_remove(&t->link);
+	list_remove(&t->wait.link);
 	if (why) {
 		err_set(&t->why, "%s", why);
 		s->error = EIO;
@@ -336,7 +339,8 @@ static struct tls *session_new(struct stream *s, struct tls_client *c)
 	SSL_set_connect_state(t->ssl);
 	t->client = c;
 	t->stream = s;
-	list_init(&t->link);
+	list_init(&t->wait.link);
+	t->wait.known = trust_known;
 	t->on_readable = s->on_readable;
 	t->on_writable = s->on_writable;
 	t->arg = s->arg;
@@ -366,7 +370,7 @@ bool tls_start(struct stream *s, struct tls_client *c, struct str host, uint16_t
 	s->on_writable = on_writable;
 	s->arg = s;
 	if (c->state == TLS_TRUST_LOADING)
-		list_append(&c->waiting, &t->link);
+		list_append(&c->waiting, &t->wait.link);
 	else
 		(void)shake(s); /* over already, well or not? an event tells, as always */
 	return true;

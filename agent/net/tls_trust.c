@@ -100,9 +100,10 @@ static void on_loaded(struct mail *m)
 	}
 	load_free(l);
 	/* A callback may close any of the others: from the front, one by one. */
-	while (c && !list_empty(&c->waiting))
-		tls_trust_known(LIST_OWNER(c->waiting.next, struct tls, link)->stream,
-			why.text[0] != '\0' ? why.text : NULL);
+	while (c && !list_empty(&c->waiting)) {
+		struct tls_waiter *w = LIST_OWNER(c->waiting.next, struct tls_waiter, link);
+		w->known(w, why.text[0] != '\0' ? why.text : NULL);
+	}
 }
 
 static struct tls_load *load_new(struct tls_client *c, struct loop *loop, const char *file)
@@ -147,6 +148,25 @@ bool tls_trust_begin(struct tls_client *c, struct loop *loop, struct err *err)
 	loaded(c, l, err);
 	load_free(l);
 	return c->state == TLS_TRUST_KNOWN;
+}
+
+bool tls_trust_apply(struct tls_client *c, SSL_CTX *ctx, const char *host)
+{
+	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
+	struct addr ip;
+	char bare[ADDR_TEXT_MAX];
+
+	SSL_CTX_set1_cert_store(ctx, SSL_CTX_get_cert_store(c->ctx));
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	if (c->ca)
+		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
+	if (!addr_parse_ip(str_of(host), 0, &ip)) {
+		X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+		return X509_VERIFY_PARAM_set1_host(param, host, 0) == 1;
+	}
+	addr_ip_text(&ip, bare);
+	return X509_VERIFY_PARAM_set1_ip_asc(param, bare) == 1;
 }
 
 /* --- the client ----------------------------------------------------------------------------------------------------------- */

@@ -84,20 +84,20 @@ static void add_day(struct text *t, const ASN1_TIME *when)
 		text_addz(t, "a day that cannot be read");
 }
 
-static void add_remedy(struct text *t, const struct tls *s, const char *what)
+static void add_remedy(struct text *t, const struct tls_peer *p, const char *what)
 {
-	if (s->client->ca_option)
-		text_fmt(t, ": name %s by %s", what, s->client->ca_option);
+	if (p->ca_option)
+		text_fmt(t, ": name %s by %s", what, p->ca_option);
 }
 
-static void add_reason(struct text *t, const struct tls *s, int error, X509 *cert)
+static void add_reason(struct text *t, const struct tls_peer *p, int error, X509 *cert)
 {
 	switch (error) {
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
 		text_addz(t, "is for ");
 		add_names(t, cert);
-		text_fmt(t, ", not for %s", s->host);
+		text_fmt(t, ", not for %s", p->host);
 		break;
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 		text_addz(t, "expired on ");
@@ -109,7 +109,7 @@ static void add_reason(struct text *t, const struct tls *s, int error, X509 *cer
 		break;
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
 		text_addz(t, "is self-signed");
-		add_remedy(t, s, "its CA");
+		add_remedy(t, p, "its CA");
 		break;
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
@@ -118,29 +118,36 @@ static void add_reason(struct text *t, const struct tls *s, int error, X509 *cer
 		text_addz(t, "is signed by ");
 		add_common_name(t, X509_get_issuer_name(cert));
 		text_addz(t, ", which is not trusted here");
-		add_remedy(t, s, "that CA");
+		add_remedy(t, p, "that CA");
 		break;
 	default:
 		text_fmt(t, "is refused: %s", X509_verify_cert_error_string(error));
 	}
 }
 
+void tls_refused(const struct tls_peer *p, X509_STORE_CTX *store, struct err *why)
+{
+	X509 *cert = X509_STORE_CTX_get_current_cert(store);
+	struct text t;
+
+	if (!cert)
+		return;
+	int depth = X509_STORE_CTX_get_error_depth(store);
+	text_init(&t, ERR_MAX - 1);
+	text_fmt(&t, "%scertificate of %s:%u ", depth > 0 ? "a CA in the " : "", p->host, p->port);
+	add_reason(&t, p, X509_STORE_CTX_get_error(store), cert);
+	err_set(why, "%s", text_z(&t));
+	text_release(&t);
+}
+
 int tls_verified(int ok, X509_STORE_CTX *store)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct tls *s = ssl ? SSL_get_app_data(ssl) : NULL;
-	X509 *cert = X509_STORE_CTX_get_current_cert(store);
-	struct text t;
 
-	if (ok || !s || !cert)
-		return ok;
-	int depth = X509_STORE_CTX_get_error_depth(store);
-	text_init(&t, ERR_MAX - 1);
-	text_fmt(&t, "%scertificate of %s:%u ", depth > 0 ? "a CA in the " : "", s->host, s->port);
-	add_reason(&t, s, X509_STORE_CTX_get_error(store), cert);
-	err_set(&s->why, "%s", text_z(&t));
-	text_release(&t);
-	return 0;
+	if (!ok && s)
+		tls_refused(&(struct tls_peer){ s->host, s->port, s->client->ca_option }, store, &s->why);
+	return ok;
 }
 
 /* --- the library's own errors -------------------------------------------------------------------------------- */

@@ -57,7 +57,7 @@ static bool is_unsent(const struct exchange *x, enum reason why)
 	bool safe = x->req.body == BODY_NONE && (x->req.method == METHOD_GET || x->req.method == METHOD_HEAD ||
 						 x->req.method == METHOD_OPTIONS);
 	bool silent = why == REASON_UPSTREAM_CLOSED || why == REASON_UPSTREAM_RESET;
-	bool before = why == REASON_HANDLER_DOWN || why == REASON_DRAINING || why == REASON_NO_MEMORY ||
+	bool before = why == REASON_HANDLER_DOWN || why == REASON_WRONG_SERVICE || why == REASON_DRAINING || why == REASON_NO_MEMORY ||
 		      why == REASON_CONNECT_FAILED || why == REASON_CONNECT_TIMEOUT || why == REASON_TOO_MANY_CONNECTIONS;
 
 	if (x->l->kind != LISTEN_INBOUND || x->a.got_bytes)
@@ -80,6 +80,8 @@ bool answer_write(struct exchange *x, enum reason why)
 		 row->status, phrase_of(row->status), row->word, body.n);
 	if (why == REASON_UPGRADE_REFUSED)
 		text_addz(&all, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+	if (x->greet)
+		text_fmt(&all, "X-Outrider-Hello: %.*s\r\n", STR_ARG(exchange_spec(x)->hello));
 	if (is_unsent(x, why))
 		text_addz(&all, "x-outrider-mark: unsent\r\n");
 	text_fmt(&all, "X-Request-Id: %.*s\r\n", STR_ARG(x->request_id));

@@ -2,7 +2,9 @@
 
 #include "base/mem.h"
 #include "proxy/client.h"
+#include "proxy/hello.h"
 #include "proxy/origin.h"
+#include "proxy/park.h"
 #include "proxy/steps.h"
 
 #define FREE_EXCHANGES_MAX 128 /* kept for reuse; above that they go back to libc */
@@ -48,6 +50,8 @@ static void reset_target(struct exchange *x)
 	x->n_addrs = x->next_addr = 0;
 	x->a = (struct attempt){ 0 };
 	x->n_attempts = x->n_connects = x->n_tried = 0;
+	x->sticky = 0;
+	x->park_until = 0;
 }
 
 static void reset_flags(struct exchange *x)
@@ -57,6 +61,7 @@ static void reset_flags(struct exchange *x)
 	x->admitted = x->counted = x->tunnel_wanted = x->connect = x->tcp = false;
 	x->request_done = x->head_down = x->response_done = false;
 	x->close_down = x->cut = x->retried_safe = x->upgraded = false;
+	x->is_parked = x->was_parked = x->greet = x->port_given = x->park_over = x->prepared = false;
 	x->id[0] = '\0';
 }
 
@@ -93,9 +98,9 @@ void exchange_drop_attempt(struct exchange *x, bool clean)
 		resolve_cancel(x->a.query);
 		x->a.query = NULL;
 	}
+	attempt_end(x, BALANCE_CANCELLED);
 	if (!x->a.o)
 		return;
-	count_sub(&x->a.ep->c.active, 1);
 	x->up_ops->leave(x, clean);
 	x->a.o = NULL;
 }
@@ -106,6 +111,7 @@ void exchange_finish(struct exchange *x)
 	struct wspec *s = x->wspec;
 
 	x->step = STEP_FINISH;
+	park_leave(x);
 	exchange_drop_attempt(x, false);
 	if (x->admitted)
 		count_sub(&x->wup->c.active, 1);
@@ -156,6 +162,8 @@ static enum step_result step_begin(struct exchange *x)
 		return refuse(x, REASON_BODY_TOO_LARGE);
 	if (forward_looped(x))
 		return refuse(x, REASON_LOOP);
+	if (x->req.first[FIELD_X_OUTRIDER_HELLO] && hello_is_foreign(x))
+		return refuse(x, REASON_WRONG_SERVICE);
 	return CONTINUE;
 }
 
@@ -163,6 +171,8 @@ static enum step_result step_route(struct exchange *x)
 {
 	enum reason why = route_find(x);
 
+	if (x->is_parked)
+		return WAIT;
 	if (why != REASON_NONE)
 		return refuse(x, why);
 	x->step = STEP_ADMIT;
@@ -172,11 +182,13 @@ static enum step_result step_route(struct exchange *x)
 /* Where breaker, bulkhead and budget of the upstream will be asked. */
 static enum step_result step_admit(struct exchange *x)
 {
-	count_add(&x->wup->c.requests, 1);
+	if (!x->prepared)
+		count_add(&x->wup->c.requests, 1);
 	count_add(&x->wup->c.active, 1);
 	x->admitted = true;
-	if (!x->tcp && !forward_prepare(x))
+	if (!x->tcp && !x->prepared && !forward_prepare(x))
 		return refuse(x, REASON_NO_MEMORY);
+	x->prepared = true;
 	x->step = STEP_PICK;
 	return CONTINUE;
 }
@@ -208,16 +220,18 @@ static enum step_result step_connect(struct exchange *x)
 	struct attempt *a = &x->a;
 	usec now = loop_now(x->w->loop);
 
-	x->n_attempts++;
-	a->started = now;
+	if (!a->begun) { /* else: an agent was looked for where none stands */
+		x->n_attempts++;
+		a->started = now;
+		attempt_begin(x);
+		count(x->sc, COUNTER_ATTEMPTS);
+	}
 	a->err = 0;
 	a->sent_before = x->up.q.sent;
-	a->o = x->connect ? NULL : pool_take(x->w, a->ep, now, must_not_repeat(x));
+	struct addr to = hello_address(x);
+	a->o = x->connect ? NULL : pool_take(x->w, a->ep, addr_port(&to), now, must_not_repeat(x));
 	a->reused = a->o != NULL;
 	a->ep->last_used = now;
-	count(x->sc, COUNTER_ATTEMPTS);
-	count_add(&a->ep->c.attempts, 1);
-	count_add(&a->ep->c.active, 1);
 	if (a->o) {
 		count(x->sc, COUNTER_REUSES);
 		origin_attach(a->o, x);
@@ -271,6 +285,18 @@ void exchange_run(struct exchange *x)
 {
 	while (steps[x->step](x) == CONTINUE)
 		;
+}
+
+void exchange_reroute(struct exchange *x)
+{
+	if (x->admitted)
+		count_sub(&x->wup->c.active, 1);
+	x->admitted = false;
+	x->upstream = NULL;
+	x->wup = NULL;
+	x->n_tried = 0; /* of another spec, perhaps */
+	x->step = STEP_ROUTE;
+	exchange_run(x);
 }
 
 /* --- from the client's side ----------------------------------------------------------------------------- */
@@ -384,6 +410,7 @@ static bool response_upgrade(struct exchange *x)
 		exchange_answer(x, REASON_BAD_RESPONSE);
 		return false;
 	}
+	attempt_answered(x);
 	x->status = 101;
 	x->head_down = x->upgraded = true;
 	if (!x->down->head(x)) {
@@ -403,8 +430,10 @@ bool exchange_response_head(struct exchange *x)
 		return response_upgrade(x);
 	if (x->res.status < 200)
 		return response_interim(x);
+	hello_learn(x);
 	if (x->res.first[FIELD_X_OUTRIDER_MARK] && exchange_retry_unsent(x))
 		return false;
+	attempt_answered(x);
 	x->status = x->res.status;
 	x->head_down = true;
 	if (!x->request_done)
@@ -432,6 +461,7 @@ void exchange_response_moved(struct exchange *x)
 void exchange_response_failed(struct exchange *x, enum reason why)
 {
 	record_attempt_failed(x, why, 0);
+	attempt_end(x, why == REASON_NO_MEMORY ? BALANCE_CANCELLED : BALANCE_FAILED);
 	cut(x, why);
 }
 

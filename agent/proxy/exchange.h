@@ -53,6 +53,11 @@ struct attempt { /* one try at one endpoint; its own object so that two may live
 	usec started;
 	uint64_t sent_before;  /* of x->up.q.sent when the attempt began */
 	uint32_t err;          /* errno of its failure */
+	struct balance_ticket ticket; /* of a balanced one */
+	usec head_at;          /* when the response's head came; 0: not yet */
+	uint8_t outcome;       /* enum balance_outcome, once head_at is set */
+	bool balanced;         /* an endpoint of a service that the balancer picked */
+	bool begun;            /* it counts at its endpoint */
 	bool reused;           /* a pooled connection */
 	bool got_bytes;        /* the origin began to answer */
 };
@@ -87,6 +92,11 @@ struct exchange {
 	struct attempt a;
 	uint8_t n_attempts, n_connects, n_tried;
 	const struct wendpoint *tried[TRIED_MAX];
+	uint32_t tried_index[TRIED_MAX]; /* the same by index among the upstream's endpoints */
+	uint64_t sticky;             /* balance_id() that the client's cookie wants; 0: none */
+	struct list parked;          /* park.c: it waits for a name */
+	struct timer park_timer;
+	usec park_until;             /* 0: it never waited */
 
 	uint16_t status;             /* of the final response, 0 = none yet */
 	uint16_t reason;             /* enum reason: why the agent answered or cut */
@@ -101,6 +111,10 @@ struct exchange {
 	bool close_down;             /* the client is told Connection: close */
 	bool cut;                    /* the response could not be completed */
 	bool retried_safe;           /* the one repetition of a safe request is used up */
+	bool is_parked, was_parked, park_over; /* waits for discovery; waited as long as it may */
+	bool greet;                  /* inbound: the caller is an agent that said hello */
+	bool port_given;             /* the target named a port */
+	bool prepared;               /* forward_prepare() is done */
 	bool upgraded;               /* became a tunnel: the sessions belong to it now */
 	char id[33];                 /* request id, "" until made */
 	struct str request_id;       /* the client's own or id */
@@ -146,6 +160,7 @@ void exchange_answer(struct exchange *x, enum reason why); /* own answer; may fi
 void exchange_drop_attempt(struct exchange *x, bool clean);
 /* retry.c: the reply is an agent's "unsent": true when the request went to another endpoint instead; x may be gone. */
 bool exchange_retry_unsent(struct exchange *x);
+void exchange_reroute(struct exchange *x);      /* runs from the route on, as if it had not been routed yet; may finish x */
 void exchange_finish(struct exchange *x);       /* the end; x is gone */
 
 static inline const struct spec_sidecar *exchange_spec(const struct exchange *x)

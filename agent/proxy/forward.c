@@ -1,9 +1,10 @@
 /* Heads as they are sent on: hop-by-hop fields out, framing of our own, and what the agent adds. */
 #include "proxy/client.h"
+#include "proxy/hello.h"
 #include "proxy/origin.h"
 #include "proxy/steps.h"
 
-#define ADDED_MAX 1024 /* bytes that fields of ours may take beside copied values */
+#define ADDED_MAX (1024 + HELLO_MAX) /* bytes that fields of ours may take beside copied values */
 
 /* A cursor that cannot run over: `full` is asked once at the end. */
 struct pen {
@@ -208,6 +209,14 @@ static void put_added(struct pen *w, struct exchange *x)
 		put(w, x->id, 32);
 		PUT(w, "\r\n");
 	}
+	if (hello_is_due(x)) {
+		PUT(w, "X-Outrider-Hello: to=");
+		put_str(w, x->upstream->name);
+		PUT(w, ";");
+		put_str(w, exchange_spec(x)->hello);
+		PUT(w, "\r\n");
+		x->a.o->said_hello = true;
+	}
 	if (exchange_spec(x)->forward.set & FORWARD_VIA) {
 		put(w, x->req.minor ? "Via: 1.1 " : "Via: 1.0 ", 9);
 		put(w, x->l->via, strlen(x->l->via));
@@ -302,6 +311,24 @@ static void put_status_line(struct pen *w, const struct head *h)
 	PUT(w, "\r\n");
 }
 
+/* A client without the cookie, or with that of an instance that did not answer this time, is told whom it belongs to. */
+static void put_sticky(struct pen *w, const struct exchange *x)
+{
+	if (!x->upstream->cookie.n || !x->a.balanced || x->res.status < 200)
+		return;
+	uint64_t id = x->upstream->balance.ids[x->a.ticket.index];
+	char hex[16];
+	if (id == x->sticky)
+		return;
+	for (unsigned i = 0; i < sizeof(hex); i++)
+		hex[i] = "0123456789abcdef"[id >> (60 - 4 * i) & 15];
+	PUT(w, "Set-Cookie: ");
+	put_str(w, x->upstream->cookie);
+	PUT(w, "=");
+	put(w, hex, sizeof(hex));
+	PUT(w, "; Path=/; HttpOnly; SameSite=Lax\r\n");
+}
+
 bool forward_response_head(struct exchange *x)
 {
 	struct head *h = &x->res;
@@ -316,6 +343,12 @@ bool forward_response_head(struct exchange *x)
 	struct pen w = { to, to + size, false };
 	put_status_line(&w, h);
 	put_response_framing(&w, x);
+	put_sticky(&w, x);
+	if (x->greet && h->status >= 200) {
+		PUT(&w, "X-Outrider-Hello: ");
+		put_str(&w, exchange_spec(x)->hello);
+		PUT(&w, "\r\n");
+	}
 	put_fields(&w, h);
 	PUT(&w, "\r\n");
 	outq_commit(&x->down_flow.q, (size_t)(w.p - to));

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "proxy/client.h"
+#include "proxy/hello.h"
 #include "proxy/steps.h"
 
 #include <errno.h>
@@ -293,8 +294,24 @@ static void flush(struct exchange *x)
 		exchange_origin_flushed(x);
 }
 
+/* No agent at an address that came without a port: the service itself is next, within the same attempt. */
+static bool tries_service_itself(struct origin *o)
+{
+	struct exchange *x = o->x;
+
+	if (!o->to_agent || addr_port(&o->ep->addr) || o->ep->addr.sa.sa_family == AF_UNIX)
+		return false;
+	hello_no_agent(o->ep, loop_now(o->w->loop));
+	origin_close(o, STREAM_CLOSE);
+	x->a.o = NULL;
+	exchange_run(x);
+	return true;
+}
+
 static void connect_failed(struct origin *o, int err)
 {
+	if (tries_service_itself(o))
+		return;
 	count(o->x->sc, COUNTER_CONNECT_FAILURES);
 	fail(o, origin_reason(err), err);
 }
@@ -427,7 +444,17 @@ enum origin_start origin_connect(struct exchange *x)
 	list_init(&o->link);
 	timer_init(&o->timer, on_timer, o);
 	stream_init(&o->s, x->w->loop, on_readable, on_writable, o);
-	int r = stream_connect(&o->s, NULL, &ep->addr);
+	struct addr to = hello_address(x);
+	bool portless = addr_port(&ep->addr) != addr_port(&to);
+	o->port = addr_port(&to);
+	o->to_agent = ep->agent != ENDPOINT_PLAIN && (!portless || o->port == AGENT_PORT);
+	int r = stream_connect(&o->s, NULL, &to);
+	if (r < 0 && portless && o->to_agent) {
+		hello_no_agent(ep, loop_now(x->w->loop));
+		stream_close(&o->s, STREAM_CLOSE);
+		mem_free(o);
+		return origin_connect(x); /* once: it goes to the service itself now */
+	}
 	if (r < 0) {
 		x->a.err = (uint32_t)stream_errno(&o->s);
 		stream_close(&o->s, STREAM_CLOSE);
@@ -443,6 +470,9 @@ enum origin_start origin_connect(struct exchange *x)
 		return ORIGIN_READY;
 	}
 	o->state = ORIGIN_CONNECTING;
-	timer_set(x->w->loop, &o->timer, loop_now(x->w->loop) + x->upstream->policy.connect_timeout);
+	usec limit = x->upstream->policy.connect_timeout;
+	if (portless && o->to_agent && limit > HELLO_PROBE_TIME)
+		limit = HELLO_PROBE_TIME; /* a firewall that drops must not delay what needs no agent */
+	timer_set(x->w->loop, &o->timer, loop_now(x->w->loop) + limit);
 	return ORIGIN_WAIT;
 }

@@ -21,6 +21,9 @@ struct origin {
 	usec keep;         /* may rest that long (Keep-Alive, learned age, option) */
 	uint32_t uses;
 	uint32_t generation; /* of its endpoint when it was made */
+	uint16_t port;       /* that it is connected to, of an endpoint without one */
+	bool to_agent;       /* to what may be an agent */
+	bool said_hello;
 	uint8_t state;     /* enum origin_state */
 	bool head_done;    /* the final response's head is parsed */
 	bool got_bytes;    /* of the present response */
@@ -39,8 +42,8 @@ enum origin_start {
 enum origin_start origin_connect(struct exchange *x);
 /* The reason word for a connect that failed with that errno. */
 enum reason origin_reason(int err);
-/* Takes a pooled connection for x, or NULL. `careful`: look for a pending end first (requests that may not be repeated). */
-struct origin *pool_take(struct worker *w, struct wendpoint *ep, usec now, bool careful);
+/* Takes a pooled connection to that port for x, or NULL. `careful`: look for a pending end first (requests that may not be repeated). */
+struct origin *pool_take(struct worker *w, struct wendpoint *ep, uint16_t port, usec now, bool careful);
 void origin_attach(struct origin *o, struct exchange *x);
 /* To the pool when it may be used again, else closed. */
 void origin_rest(struct origin *o, usec keep, uint32_t max_idle);

@@ -20,6 +20,7 @@ struct wsidecar *part_sidecar(struct worker *w, uint32_t slot, struct wsidecar *
 	sc->w = w;
 	sc->slot = slot;
 	list_init(&sc->listeners);
+	list_init(&sc->names);
 	SLOT_SET(w->sidecars, slot, sc);
 	return sc;
 }
@@ -64,7 +65,7 @@ struct wupstream *part_upstream(struct worker *w, const struct spec_upstream *s)
 		return u;
 	u->slot = s->slot;
 	u->given = s->generation;
-	u->turn = (uint32_t)rng_next(&w->rng); /* workers and agents do not begin in step */
+	balance_part_init(&u->balance, w->stats, &w->rng);
 	list_init(&u->dynamic);
 	SLOT_SET(w->upstreams, s->slot, u);
 	return u;
@@ -88,13 +89,17 @@ static struct wendpoint *make_endpoint(struct wupstream *up, const struct addr *
 }
 
 /* The slot belongs to another endpoint now. */
-static void renew_endpoint(struct wendpoint *e, struct wupstream *up, const struct spec_endpoint *s)
+static void renew_endpoint(
+	struct worker *w, struct wendpoint *e, struct wupstream *up, const struct spec_endpoint *s)
 {
 	char text[ADDR_TEXT_MAX];
 
 	pool_clear(e);
 	e->generation++;
 	e->given = s->generation;
+	e->agent = s->agent;
+	e->hello_hash = 0;
+	w->stats[s->slot] = (struct balance_stat){ 0 };
 	e->up = up;
 	e->addr = s->addr;
 	addr_text(&s->addr, text);
@@ -119,12 +124,13 @@ struct wendpoint *part_endpoint(struct worker *w, struct wupstream *up, const st
 	if (e) {
 		e->gone = false;
 		if (is_other(e, s))
-			renew_endpoint(e, up, s);
+			renew_endpoint(w, e, up, s);
 		return e;
 	}
 	if (!(e = make_endpoint(up, &s->addr)))
 		return NULL;
 	e->given = s->generation;
+	e->agent = s->agent;
 	SLOT_SET(w->endpoints, s->slot, e);
 	return e;
 }
@@ -147,7 +153,7 @@ void parts_follow(struct worker *w, const struct spec_upstream *old, const struc
 			continue;
 		e->seen = w->changes;
 		if (u && is_other(e, &now->endpoints[i]))
-			renew_endpoint(e, u, &now->endpoints[i]);
+			renew_endpoint(w, e, u, &now->endpoints[i]);
 	}
 	for (uint32_t i = 0; old && i < old->n_endpoints; i++) {
 		struct wendpoint *e = endpoint_at(w, old->endpoints[i].slot);

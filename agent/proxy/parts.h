@@ -57,6 +57,8 @@ struct wsidecar {
 	uint32_t slot;
 	struct wspec *cur;
 	struct list listeners;
+	struct list names;     /* park.c: names that requests wait for */
+	uint32_t n_names, n_parked;
 	struct counters counters;
 };
 
@@ -70,6 +72,9 @@ struct wendpoint {
 	usec idle_age;         /* peer closes idle connections after that long, as seen; USEC_NEVER: not seen */
 	usec last_used;
 	bool dynamic;
+	uint8_t agent;         /* enum endpoint_agent, as this worker saw it */
+	usec absent_until;     /* ENDPOINT_ABSENT: then it is looked for again */
+	uint64_t hello_hash;   /* of what its agent said last */
 	bool gone;             /* not in the spec any more: nothing is pooled */
 	uint32_t given;        /* spec_endpoint.generation of the identity that it stands for */
 	uint32_t generation;   /* grows when the slot gets another identity: older connections are not pooled */
@@ -82,7 +87,7 @@ struct wendpoint {
 struct wupstream {
 	uint32_t slot;
 	uint32_t given;       /* spec_upstream.generation */
-	uint32_t turn;        /* round robin */
+	struct balance_part balance;
 	uint32_t n_dynamic;
 	struct list dynamic;  /* wendpoint.link, most recently used first */
 	bool handler_own;     /* HANDLER: it answered at the caller's address once, so loopback is never tried again */
@@ -101,6 +106,7 @@ struct worker {
 	struct wsidecar *_Atomic *sidecars;   /* by slot; set once, read by control */
 	struct wupstream *_Atomic *upstreams;
 	struct wendpoint *_Atomic *endpoints;
+	struct balance_stat *stats;           /* by endpoint slot */
 	struct list dead_clients, dead_origins; /* closed in this turn, freed at its end */
 	struct list ready;        /* clients with pipelined bytes to look at in this turn */
 	struct list tunnels;

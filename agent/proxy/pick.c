@@ -1,6 +1,7 @@
 /* Pick: which endpoint of the upstream the next attempt goes to. Named services rotate over their endpoints; the own
  * handler, localhost and egress have endpoints that are made when they are first asked for. */
 #include "proxy/client.h"
+#include "proxy/park.h"
 #include "proxy/steps.h"
 
 static bool was_tried(const struct exchange *x, const struct wendpoint *e)
@@ -18,27 +19,51 @@ static enum pick_result chosen(struct exchange *x, struct wendpoint *e, enum rea
 		return PICK_NONE;
 	}
 	x->a.ep = e;
+	x->a.balanced = false;
 	return PICK_OK;
 }
 
-/* --- a named service: round robin over what was not tried yet --------------------------------------------- */
+/* --- a named service: the balancer ------------------------------------------------------------------------ */
+
+_Static_assert(TRIED_MAX <= BALANCE_TRIED_MAX, "the balancer passes over all that was tried");
+
+static struct balance_request request_of(struct exchange *x)
+{
+	struct balance_request q = { .n_tried = x->n_tried };
+
+	memcpy(q.tried, x->tried_index, x->n_tried * sizeof(q.tried[0]));
+	if (x->upstream->balance.policy == BALANCE_RING_HASH)
+		q.has_hash = hash_key(x, &q.hash);
+	if (x->upstream->cookie.n)
+		q.sticky = x->sticky = hash_sticky(x);
+	return q;
+}
+
+/* Nobody takes requests now: it waits for discovery to say better. */
+static enum pick_result wait_or_refuse(struct exchange *x, enum reason refusal, enum reason *why)
+{
+	const struct spec_upstream *u = x->upstream;
+
+	*why = refusal;
+	if (!u->policy.endpoint_wait || !exchange_spec(x)->discovers ||
+	    park(x, u->name, u->policy.endpoint_wait, true) != PARK_WAIT)
+		return PICK_NONE;
+	return PICK_WAIT;
+}
 
 static enum pick_result pick_service(struct exchange *x, enum reason *why)
 {
 	const struct spec_upstream *u = x->upstream;
 
-	if (u->n_endpoints == 0) {
-		*why = REASON_NO_ENDPOINT;
-		return PICK_NONE;
-	}
-	struct wendpoint *e = NULL;
-	for (uint32_t i = 0; i < u->n_endpoints; i++) {
-		uint32_t at = x->wup->turn++ % u->n_endpoints;
-		e = part_endpoint(x->w, x->wup, &u->endpoints[at]);
-		if (!e || !was_tried(x, e))
-			break;
-	}
-	return chosen(x, e, why); /* all tried: the last one once more */
+	if (u->n_endpoints == 0)
+		return wait_or_refuse(x, REASON_NO_ENDPOINT, why);
+	struct balance_request q = request_of(x);
+	x->a.ticket = balance_pick(&u->balance, &x->wup->balance, &q, loop_now(x->w->loop), &x->w->rng);
+	if (x->a.ticket.index == BALANCE_NONE)
+		return wait_or_refuse(x, REASON_NONE_AVAILABLE, why);
+	enum pick_result r = chosen(x, part_endpoint(x->w, x->wup, &u->endpoints[x->a.ticket.index]), why);
+	x->a.balanced = r == PICK_OK;
+	return r;
 }
 
 /* --- the own handler: at the address that the caller used, else on loopback --------------------------------- */
@@ -179,6 +204,16 @@ enum pick_result pick_endpoint(struct exchange *x, enum reason *why)
 	}
 }
 
+/* The present one has failed, but is not among those tried yet. */
+static bool service_has_other(struct exchange *x)
+{
+	struct balance_request q = request_of(x);
+
+	if (q.n_tried < BALANCE_TRIED_MAX)
+		q.tried[q.n_tried++] = x->a.ticket.index;
+	return balance_has_other(&x->upstream->balance, &x->wup->balance, &q);
+}
+
 bool pick_has_other(struct exchange *x)
 {
 	if (x->fixed)
@@ -189,7 +224,7 @@ bool pick_has_other(struct exchange *x)
 	case UPSTREAM_EXTERNAL:
 		return x->next_addr < x->n_addrs;
 	default:
-		return x->n_tried + 1u < x->upstream->n_endpoints;
+		return service_has_other(x);
 	}
 }
 

@@ -20,11 +20,13 @@ static bool still_open(const struct origin *o)
 	return n < 0; /* 0 is the end, more is what nobody asked for */
 }
 
-struct origin *pool_take(struct worker *w, struct wendpoint *ep, usec now, bool careful)
+struct origin *pool_take(struct worker *w, struct wendpoint *ep, uint16_t port, usec now, bool careful)
 {
 	(void)w;
-	while (!list_empty(&ep->idle)) {
-		struct origin *o = LIST_OWNER(ep->idle.next, struct origin, link);
+	LIST_EACH(it, tmp, &ep->idle) {
+		struct origin *o = LIST_OWNER(it, struct origin, link);
+		if (o->port != port)
+			continue;
 		if (now - o->rested < o->keep && (!careful || still_open(o))) {
 			pool_remove(o);
 			return o;

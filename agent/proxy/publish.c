@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "proxy/client.h"
 #include "proxy/origin.h"
+#include "proxy/park.h"
 
 #include <stdio.h>
 
@@ -212,6 +213,7 @@ static void on_set(struct mail *m)
 		old->retired = true;
 		release_if_done(old);
 	}
+	park_resume(sc);
 	free_set(s);
 }
 
@@ -279,6 +281,39 @@ static void on_drop(struct mail *m)
 bool worker_drop_sidecar(struct worker *w, uint32_t slot)
 {
 	return post_order(w, on_drop, slot);
+}
+
+struct unknown_mail {
+	struct mail m;
+	struct worker *w;
+	uint32_t sidecar;
+	size_t n;
+	char name[PARK_NAME_BYTES];
+};
+
+static void on_unknown(struct mail *m)
+{
+	struct unknown_mail *u = LIST_OWNER(m, struct unknown_mail, m);
+	struct wsidecar *sc = u->sidecar < u->w->cfg.max_sidecars ? u->w->sidecars[u->sidecar] : NULL;
+
+	if (sc)
+		park_unknown(sc, str_make(u->name, u->n));
+	mem_free(u);
+}
+
+bool worker_unknown(struct worker *w, uint32_t slot, struct str name)
+{
+	struct unknown_mail *u = name.n <= PARK_NAME_BYTES ? mem_zalloc(sizeof(*u)) : NULL;
+
+	if (!u)
+		return false;
+	u->m.fn = on_unknown;
+	u->w = w;
+	u->sidecar = slot;
+	u->n = name.n;
+	memcpy(u->name, name.p, name.n);
+	loop_post(w->loop, &u->m);
+	return true;
 }
 
 /* --- draining ------------------------------------------------------------------------------------------------ */

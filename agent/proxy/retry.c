@@ -4,8 +4,10 @@
 
 static void remember_tried(struct exchange *x)
 {
-	if (x->n_tried < TRIED_MAX)
-		x->tried[x->n_tried++] = x->a.ep;
+	if (x->n_tried == TRIED_MAX)
+		return;
+	x->tried_index[x->n_tried] = x->a.ticket.index;
+	x->tried[x->n_tried++] = x->a.ep;
 }
 
 /* May this request be sent again, though the origin may have seen it? */
@@ -49,7 +51,7 @@ void exchange_attempt_failed(struct exchange *x, enum reason why, int err)
 	bool head_queued = !connecting && !x->connect;
 	bool retry = may_retry(x, connecting, why);
 
-	count_sub(&x->a.ep->c.active, 1);
+	attempt_end(x, why == REASON_NO_MEMORY ? BALANCE_CANCELLED : BALANCE_FAILED);
 	x->a.o = NULL;
 	record_attempt_failed(x, why, err);
 	pick_failed(x, connecting);
@@ -82,6 +84,7 @@ bool exchange_retry_unsent(struct exchange *x)
 	    x->n_attempts >= x->upstream->policy.connect_tries || !pick_has_other(x))
 		return false;
 	record_attempt_failed(x, REASON_HANDLER_DOWN, 0);
+	attempt_end(x, BALANCE_FAILED);
 	exchange_drop_attempt(x, false);
 	outq_clear(&x->up.q);
 	block_unref(x->res_block);

@@ -1,5 +1,6 @@
 /* Route: which upstream a request goes to, by the kind of listener that it came in on. */
 #include "proxy/client.h"
+#include "proxy/park.h"
 #include "proxy/steps.h"
 
 static enum reason go(struct exchange *x, const struct spec_upstream *u)
@@ -105,6 +106,26 @@ static bool listed(const struct spec_sidecar *s, struct str host)
 	return false;
 }
 
+/* A name that may be a service which nobody named yet: control asks the registries, the request waits. When it is none, the
+ * next rule decides. */
+static bool rule_called(struct exchange *x, const struct target *t, enum reason *why)
+{
+	const struct spec_sidecar *s = exchange_spec(x);
+
+	if (t->is_ip || !s->discovers || !park_may_be_service(t->host))
+		return false;
+	switch (park(x, t->host, s->external->policy.endpoint_wait, false)) {
+	case PARK_WAIT:
+		return true;
+	case PARK_FULL:
+		*why = REASON_NO_ENDPOINT;
+		return true;
+	case PARK_NO:
+		break;
+	}
+	return false;
+}
+
 /* Anything else is egress. */
 static bool rule_egress(struct exchange *x, const struct target *t, enum reason *why)
 {
@@ -123,7 +144,7 @@ static bool rule_egress(struct exchange *x, const struct target *t, enum reason 
 	return true;
 }
 
-static const rule_fn authority_rules[] = { rule_service, rule_endpoint, rule_local, rule_egress };
+static const rule_fn authority_rules[] = { rule_service, rule_endpoint, rule_local, rule_called, rule_egress };
 
 static enum reason route_outbound(struct exchange *x)
 {
@@ -135,6 +156,7 @@ static enum reason route_outbound(struct exchange *x)
 		return REASON_BAD_TARGET;
 	if (!authority_split(authority, &t.host, &t.port))
 		return REASON_BAD_HOST;
+	x->port_given = t.port != 0;
 	if (t.port == 0)
 		t.port = 80;
 	t.is_ip = addr_parse_ip(t.host, t.port, &t.addr);
@@ -151,25 +173,6 @@ static enum reason route_outbound(struct exchange *x)
 }
 
 /* --- the edge ------------------------------------------------------------------------------------------------------ */
-
-static bool host_matches(const struct spec_route *r, struct str host)
-{
-	if (r->host.n == 0 || str_ieq(r->host, host))
-		return true;
-	return r->host.n > 2 && r->host.p[0] == '*' && host.n >= r->host.n &&
-	       str_ieq(str_make(r->host.p + 1, r->host.n - 1),
-		       str_make(host.p + host.n - (r->host.n - 1), r->host.n - 1));
-}
-
-/* Whole segments: "/a" matches "/a", "/a/b", "/a?q", not "/ab". */
-static bool prefix_matches(struct str prefix, struct str path)
-{
-	if (!str_starts(path, prefix))
-		return false;
-	if (path.n == prefix.n || prefix.p[prefix.n - 1] == '/')
-		return true;
-	return path.p[prefix.n] == '/' || path.p[prefix.n] == '?';
-}
 
 static bool rewrite_path(struct exchange *x, const struct spec_route *r)
 {
@@ -209,7 +212,7 @@ static enum reason route_edge(struct exchange *x)
 		return REASON_BAD_PATH;
 	for (uint32_t i = 0; i < s->n_routes; i++) {
 		const struct spec_route *r = &s->routes[i];
-		if (!host_matches(r, x->host) || !prefix_matches(r->prefix, x->path))
+		if (!spec_route_matches(r, x->host, x->path))
 			continue;
 		if (!rewrite_path(x, r))
 			return REASON_NO_MEMORY;

@@ -36,3 +36,27 @@ struct spec_upstream *spec_find_upstream(const struct spec_sidecar *s, struct st
 	}
 	return NULL;
 }
+
+static bool host_matches(const struct spec_route *r, struct str host)
+{
+	if (r->host.n == 0 || str_ieq(r->host, host))
+		return true;
+	return r->host.n > 2 && r->host.p[0] == '*' && host.n >= r->host.n &&
+	       str_ieq(str_make(r->host.p + 1, r->host.n - 1),
+		       str_make(host.p + host.n - (r->host.n - 1), r->host.n - 1));
+}
+
+/* Whole segments: "/a" matches "/a", "/a/b", "/a?q", not "/ab". */
+static bool prefix_matches(struct str prefix, struct str path)
+{
+	if (!str_starts(path, prefix))
+		return false;
+	if (path.n == prefix.n || prefix.p[prefix.n - 1] == '/')
+		return true;
+	return path.p[prefix.n] == '/' || path.p[prefix.n] == '?';
+}
+
+bool spec_route_matches(const struct spec_route *r, struct str host, struct str path)
+{
+	return host_matches(r, host) && prefix_matches(r->prefix, path);
+}

@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "http/h1.h"
 #include "net/addr.h"
+#include "plugin.h"
+#include "proxy/balance_build.h"
 
 enum mode { MODE_ON, MODE_OBSERVE, MODE_OFF };
 
@@ -29,17 +31,30 @@ enum listener_kind {
 };
 
 enum upstream_kind {
-	UPSTREAM_SERVICE,  /* a named service */
-	UPSTREAM_HANDLER,  /* the own handler behind inbound */
-	UPSTREAM_LOCAL,    /* localhost:port of this namespace, asked for through 4140 */
-	UPSTREAM_EXTERNAL  /* egress */
+	UPSTREAM_SERVICE, /* a named service */
+	UPSTREAM_HANDLER, /* the own handler behind inbound */
+	UPSTREAM_LOCAL,   /* localhost:port of this namespace, asked for through 4140 */
+	UPSTREAM_EXTERNAL /* egress */
 };
+
+enum endpoint_agent { /* does an agent stand at the endpoint? */
+	ENDPOINT_PLAIN,  /* its port is written, and it is no agent's: never asked */
+	ENDPOINT_MAYBE,  /* port 4143, or none given: tried */
+	ENDPOINT_AGENT,  /* it said hello, or its registry says so */
+	ENDPOINT_ABSENT  /* none answered; tried again after a while */
+};
+#define AGENT_PORT 4143
+#define HELLO_MAX 512u /* bytes of what one agent says of itself */
+
+enum hash_kind { HASH_CLIENT, HASH_HEADER, HASH_COOKIE, HASH_QUERY };
 
 struct spec_endpoint {
 	uint32_t slot;
 	uint32_t generation; /* of the slot: another one than a worker's part has means another identity */
 	struct addr addr;
-	const char *text; /* "10.0.0.5:8080", as in /upstreams */
+	const char *text;                     /* "10.0.0.5:8080", as in /upstreams */
+	uint8_t agent; /* enum endpoint_agent, as far as control knows */
+	const struct registry_endpoint *info; /* what its registry says; NULL: it is written in the options */
 };
 
 /* What a call to this upstream may cost and how it may be helped (options of scope upstream). */
@@ -49,7 +64,8 @@ struct spec_policy {
 	usec idle_timeout;       /* a pooled connection rests at most that long; default 60 s */
 	uint32_t max_idle;       /* pooled connections per endpoint and worker; default 128 */
 	uint32_t connect_tries;  /* endpoints tried when connecting fails; default 3 */
-	bool retry_safe;         /* repeat GET, HEAD, OPTIONS without body once when the connection ends before a byte */
+	usec endpoint_wait;      /* a request waits that long for the first endpoint; 0: not at all */
+	bool retry_safe; /* repeat GET, HEAD, OPTIONS without body once when the connection ends before a byte */
 };
 
 struct spec_upstream {
@@ -61,10 +77,21 @@ struct spec_upstream {
 	uint8_t kind;    /* enum upstream_kind */
 	uint8_t mode;    /* enum mode */
 	uint16_t port;   /* HANDLER: its port; SERVICE: default port; 0 = none */
-	struct addr handler; /* HANDLER with a fixed address (unix:, HOST:PORT); len 0: port at the address that the caller used, else 127.0.0.1 */
+	struct addr
+		handler; /* HANDLER with a fixed address (unix:, HOST:PORT); len 0: port at the address that the caller used, else 127.0.0.1 */
 	struct spec_policy policy;
 	uint32_t n_endpoints;
-	struct spec_endpoint *endpoints;
+	struct spec_endpoint *endpoints; /* sorted by address when a registry tells them */
+	const char *source;              /* who tells them: "eureka:http://…"; NULL: the options */
+	struct balance_options balancing; /* what `balance` was built from, serial 0 */
+	struct balance_spec balance;
+	uint64_t met;         /* build_request.met when it was built */
+	uint8_t hash_kind;    /* enum hash_kind: the key of RING_HASH */
+	struct str hash_name; /* of the header, cookie or query parameter */
+	struct str cookie;    /* sticky sessions: the cookie's name; empty: none */
+	struct str subset;    /* outrider.upstream.<s>.subset as it was written */
+	bool locality;
+	void *told;                      /* control's: keeps what `info` and `source` point to */
 };
 
 struct spec_route {
@@ -81,14 +108,14 @@ struct spec_listener {
 	struct addr addr;
 	struct spec_upstream *upstream; /* PINNED*, INBOUND; else NULL */
 	const char *text;               /* address as text */
-	bool optional;                  /* by default only: left out where the machine lacks the address's family */
+	bool optional; /* by default only: left out where the machine lacks the address's family */
 };
 
 struct spec_limits {
-	struct h1_limits h1;      /* head 64 KiB, request line 32 KiB, 256 fields */
-	uint64_t body;            /* bytes; 0 = off */
-	uint32_t connections;     /* per listener and worker; 0 = off */
-	uint32_t requests;        /* per client connection; 0 = off */
+	struct h1_limits h1;  /* head 64 KiB, request line 32 KiB, 256 fields */
+	uint64_t body;        /* bytes; 0 = off */
+	uint32_t connections; /* per listener and worker; 0 = off */
+	uint32_t requests;    /* per client connection; 0 = off */
 };
 
 struct spec_times {
@@ -99,15 +126,20 @@ struct spec_times {
 };
 
 enum { /* spec_forward.set: which fields the agent adds or extends */
-	FORWARD_FOR = 1, FORWARD_PROTO = 2, FORWARD_HOST = 4, FORWARD_REQUEST_ID = 8, FORWARD_VIA = 16
+	FORWARD_FOR = 1,
+	FORWARD_PROTO = 2,
+	FORWARD_HOST = 4,
+	FORWARD_REQUEST_ID = 8,
+	FORWARD_VIA = 16
 };
 
 struct spec_forward {
 	uint8_t set;
 	uint32_t n_trusted;
-	struct cidr *trusted;  /* peers whose X-Forwarded-*, X-Request-Id are kept; others' are replaced. Default: every private,
+	struct cidr *
+		trusted; /* peers whose X-Forwarded-*, X-Request-Id are kept; others' are replaced. Default: every private,
 	                          loopback and link-local range for sidecars, nobody for the edge */
-	struct str via;        /* what Via says of us: unique per sidecar, "outrider-<16 hex>"; the loop mark */
+	struct str via; /* what Via says of us: unique per sidecar, "outrider-<16 hex>"; the loop mark */
 };
 
 struct spec_sidecar {
@@ -121,23 +153,30 @@ struct spec_sidecar {
 	struct spec_limits limits;
 	struct spec_times times;
 	struct spec_forward forward;
+	struct str hello; /* what we say of ourselves to other agents; at most HELLO_MAX */
+	bool discovers; /* names that no upstream has may be services all the same: ask control before egress */
 	uint8_t egress; /* enum egress */
 	uint32_t n_egress_list;
-	struct str *egress_list;      /* host names or "*.suffix", lower case */
-	uint32_t n_own;               /* the agent's own addresses, for "localhost or an own address" */
+	struct str *egress_list; /* host names or "*.suffix", lower case */
+	uint32_t n_own;          /* the agent's own addresses, for "localhost or an own address" */
 	struct addr *own;
-	uint32_t n_agent_ports;       /* ports of 4140, 4143, 4191: never reached through the proxy */
+	uint32_t n_agent_ports; /* ports of 4140, 4143, 4191: never reached through the proxy */
 	uint16_t *agent_ports;
 	uint32_t n_listeners;
 	struct spec_listener *listeners;
 	uint32_t n_upstreams;
 	struct spec_upstream **upstreams; /* sorted by name; services only */
-	struct spec_upstream *handler, *local, *external; /* local, external are always there; handler when a port is set */
+	struct spec_upstream *handler, *local,
+		*external; /* local, external are always there; handler when a port is set */
 	uint32_t n_routes;
-	struct spec_route *routes; /* exact hosts, then *.suffixes, then any host; of each the longest prefix first */
+	struct spec_route
+		*routes; /* exact hosts, then *.suffixes, then any host; of each the longest prefix first */
 };
 
 /* Service with that name (any case; a final dot is ignored), or NULL. Binary search. */
 struct spec_upstream *spec_find_upstream(const struct spec_sidecar *s, struct str name);
+
+/* Does the route take that host and normalised path (its query may follow)? */
+bool spec_route_matches(const struct spec_route *r, struct str host, struct str path);
 
 #endif

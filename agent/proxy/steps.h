@@ -20,6 +20,19 @@ bool pick_has_other(struct exchange *x);
 void pick_connected(struct exchange *x);
 void pick_failed(struct exchange *x, bool connecting);
 
+/* attempt.c: what an attempt counts at its endpoint. */
+void attempt_begin(struct exchange *x);
+/* The response's head came. */
+void attempt_answered(struct exchange *x);
+/* Idempotent. `how` is overruled by what attempt_answered() saw, unless it is BALANCE_FAILED. */
+void attempt_end(struct exchange *x, enum balance_outcome how);
+
+/* hash_key.c */
+/* The hash of what the upstream's balance.hash names; false: the request has none. */
+bool hash_key(const struct exchange *x, uint64_t *ret);
+/* The endpoint that the client's sticky cookie wants (balance_id()); 0: none. */
+uint64_t hash_sticky(const struct exchange *x);
+
 /* forward.c: heads as they are sent on. */
 /* Once per exchange, before the first attempt: removes what must not be forwarded, settles the request id. false: no memory. */
 bool forward_prepare(struct exchange *x);

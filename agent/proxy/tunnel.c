@@ -245,7 +245,7 @@ static void grant(struct exchange *x)
 	}
 	o->x = NULL;
 	x->a.o = NULL;
-	count_sub(&o->ep->c.active, 1);
+	attempt_end(x, BALANCE_OK);
 	c->sniff = o;
 	o->sniffer = c;
 	x->status = 200;
@@ -270,7 +270,7 @@ void tunnel_start(struct exchange *x)
 	outq_init(&x->down_flow.q);
 	t->up.q = x->up.q;
 	outq_init(&x->up.q);
-	count_sub(&o->ep->c.active, 1);
+	attempt_end(x, BALANCE_OK);
 	o->x = NULL;
 	x->a.o = NULL;
 	c->x = NULL;

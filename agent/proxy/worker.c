@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "proxy/client.h"
 #include "proxy/origin.h"
+#include "proxy/park.h"
 #include "proxy/steps.h"
 
 #include <signal.h>
@@ -71,7 +72,8 @@ static bool make_tables(struct worker *w)
 	w->sidecars = mem_zarray(w->cfg.max_sidecars, sizeof(w->sidecars[0]));
 	w->upstreams = mem_zarray(w->cfg.max_upstreams, sizeof(w->upstreams[0]));
 	w->endpoints = mem_zarray(w->cfg.max_endpoints, sizeof(w->endpoints[0]));
-	return w->sidecars && w->upstreams && w->endpoints;
+	w->stats = mem_zarray(w->cfg.max_endpoints, sizeof(w->stats[0]));
+	return w->sidecars && w->upstreams && w->endpoints && w->stats;
 }
 
 struct worker *worker_new(const struct worker_config *cfg, struct err *err)
@@ -181,6 +183,7 @@ static void free_sidecar(struct wsidecar *sc)
 		list_remove(&l->link);
 		mem_free(l);
 	}
+	park_free(sc);
 	mem_free(sc->cur);
 	mem_free(sc);
 }
@@ -207,6 +210,7 @@ void worker_free(struct worker *w)
 	mem_free(w->sidecars);
 	mem_free(w->upstreams);
 	mem_free(w->endpoints);
+	mem_free(w->stats);
 	mem_free(w);
 }
 
@@ -236,4 +240,15 @@ const struct endpoint_counters *worker_endpoint_counters(const struct worker *w,
 {
 	const struct wendpoint *e = PART(w->endpoints, w->cfg.max_endpoints, slot);
 	return e ? &e->c : NULL;
+}
+
+const struct balance_stat *worker_balance_stat(const struct worker *w, uint32_t slot)
+{
+	return slot < w->cfg.max_endpoints ? &w->stats[slot] : NULL;
+}
+
+const struct balance_part *worker_balance_part(const struct worker *w, uint32_t slot)
+{
+	const struct wupstream *u = PART(w->upstreams, w->cfg.max_upstreams, slot);
+	return u ? &u->balance : NULL;
 }

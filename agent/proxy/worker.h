@@ -59,6 +59,10 @@ struct worker_config {
 	/* Posted to this loop (control's) when a spec is no longer used by this worker. */
 	struct loop *control;
 	void (*released)(void *arg, unsigned worker, struct spec_sidecar *spec);
+	/* Posted to the same loop: somebody calls `name` (lower case), whose endpoints are not known; NULL: nobody can be asked. */
+	void (*wanted)(void *arg, unsigned worker, uint32_t sidecar, struct str name);
+	/* Posted to the same loop: the agent at an endpoint said of itself `hello` (proxy/hello.h), something new; may be NULL. */
+	void (*met)(void *arg, const struct addr *endpoint, struct str hello);
 	void *arg;
 };
 
@@ -72,6 +76,9 @@ bool worker_start(struct worker *w, struct err *err) MUST_CHECK; /* its thread, 
 bool worker_set_sidecar(struct worker *w, struct spec_sidecar *spec, const int *fds) MUST_CHECK;
 /* Stops accepting and lets what is under way finish; then the spec is released. */
 bool worker_drop_sidecar(struct worker *w, uint32_t slot) MUST_CHECK;
+
+/* There is no service `name`: requests that wait for it go on without. false: out of memory. */
+bool worker_unknown(struct worker *w, uint32_t sidecar_slot, struct str name) MUST_CHECK;
 
 enum drain_step {
 	DRAIN_ANNOUNCE, /* go on accepting; answer with Connection: close (lame duck) */
@@ -93,6 +100,12 @@ struct loop *worker_loop(const struct worker *w);
 const struct counters *worker_counters(const struct worker *w, uint32_t sidecar_slot);
 const struct upstream_counters *worker_upstream_counters(const struct worker *w, uint32_t upstream_slot);
 const struct endpoint_counters *worker_endpoint_counters(const struct worker *w, uint32_t endpoint_slot);
+
+/* Latency and load of an endpoint as this worker sees them; fields that are atomic may be read. NULL: slot out of range. */
+const struct balance_stat *worker_balance_stat(const struct worker *w, uint32_t endpoint_slot);
+
+/* What a worker knows of an upstream, for balance_explain(); NULL: it never called it. */
+const struct balance_part *worker_balance_part(const struct worker *w, uint32_t upstream_slot);
 
 /* Asks for the list of open client connections: `fn` is called on control's loop with a JSON array of objects (peer, listener, state, age_ms, idle_ms,
  * requests, method, path without query, upstream, endpoint), at most `max` of them. Text is the callee's to text_release(). */

@@ -3,6 +3,8 @@ import select
 
 from harness.message import request
 
+ROUND_ROBIN = {"OUTRIDER_BALANCE": "round-robin"}
+
 
 def _serve(c, wires, origins, path="/"):
     """One request; the index of the origin that got it."""
@@ -22,7 +24,7 @@ def _serve(c, wires, origins, path="/"):
 
 def test_round_robin(t):
     """Requests go to the endpoints in turn."""
-    _, c, origins = t.outbound(n=3)
+    _, c, origins = t.outbound(n=3, env=ROUND_ROBIN)
     wires = {}
     order = [_serve(c, wires, origins) for _ in range(9)]
     assert sorted(order[:3]) == [0, 1, 2] and order[:3] * 3 == order, order
@@ -107,7 +109,7 @@ def test_slow_endpoint_by_connect_timeout(t):
 
 def test_killed_and_restarted_instance(t):
     """An instance that dies and comes back on the same address is used again; no GET fails meanwhile."""
-    agent, c, origins = t.outbound(n=2)
+    agent, c, origins = t.outbound(n=2, env=ROUND_ROBIN)
     wires = {}
     for _ in range(4):
         _serve(c, wires, origins)

@@ -1,73 +1,13 @@
 """Live configuration from a directory: a change is in force within a second, without a failed request; a broken one is
 refused as a whole and shown."""
 import http.client
-import http.server
 import json
 import os
-import threading
 import time
 
 from harness.agent import run, sanitized
 from harness.case import limit, rows, slow
-
-WITHIN = 1.0 if not os.environ.get("SLOW_MACHINE") else 5.0
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-
-def _service(t):
-    """A service that answers every request; its address as text."""
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-        def log_message(self, *_):
-            pass
-
-    server = _Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    server.close = lambda: (server.shutdown(), server.server_close())
-    t._keep(server)
-    return "127.0.0.1:%d" % server.server_address[1]
-
-
-class Traffic:
-    """Requests one after the other on kept connections, until it is stopped; failed ones are remembered."""
-
-    def __init__(self, address, n=2):
-        self.address, self.stop, self.done, self.failed = address, False, 0, []
-        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(n)]
-        for thread in self.threads:
-            thread.start()
-
-    def _run(self):
-        conn = http.client.HTTPConnection(*self.address, timeout=10)
-        while not self.stop:
-            try:
-                conn.request("GET", "/", headers={"Host": "handler"})
-                reply = conn.getresponse()
-                if reply.status != 200 or reply.read() != b"ok":
-                    self.failed.append(reply.status)
-            except (OSError, http.client.HTTPException) as why:
-                self.failed.append(repr(why))
-                conn.close()
-            self.done += 1
-        conn.close()
-
-    def end(self):
-        self.stop = True
-        for thread in self.threads:
-            thread.join(15)
-        assert self.done > 0 and not self.failed, (self.done, self.failed[:5])
-        return self.done
+from harness.config import WITHIN, Traffic, app, option, service
 
 
 def _put(t, name, text, folder="config"):
@@ -87,24 +27,15 @@ def _env(directory, **more):
     return env
 
 
-def _option(agent, key):
-    found = [o for o in agent.get("/config")["options"] if o["key"] == "outrider." + key]
-    return (found[0]["value"], found[0]["origin"]) if found else (None, None)
-
-
-def _app(agent, path="/app/config", headers=None):
-    return agent.admin_call("GET", path, dict({"X-Outrider": "1"}, **(headers or {})))
-
-
 def test_a_change_is_live(t):
     """A changed value is in force within a second, under traffic, without a failed request, and says where it is from."""
     d = _put(t, "application.yml", "outrider:\n  limit:\n    requests: 1000000\n")
-    agent = t.sidecar(_service(t), env=_env(d))
-    assert _option(agent, "limit.requests") == ("1000000", "file:%s/application.yml:3" % d)
+    agent = t.sidecar(service(t), env=_env(d))
+    assert option(agent, "limit.requests") == ("1000000", "file:%s/application.yml:3" % d)
     traffic = Traffic(agent.inbound)
     for value in ("2000000", "3000000"):
         _put(t, "application.yml", "outrider:\n  limit:\n    requests: %s\n" % value)
-        agent.until("live", lambda: _option(agent, "limit.requests")[0] == value, WITHIN)
+        agent.until("live", lambda: option(agent, "limit.requests")[0] == value, WITHIN)
     traffic.end()
     snapshot = agent.get("/config")["snapshot"]
     assert snapshot["version"] == 3 and len(snapshot["hash"]) == 16, snapshot
@@ -114,7 +45,7 @@ def test_a_change_is_live(t):
 def test_it_acts(t):
     """What is changed is what is done: a smaller limit refuses the next request."""
     d = _put(t, "accountservice.properties", "outrider.limit.body=100\n")
-    agent = t.sidecar(_service(t), env=_env(d))
+    agent = t.sidecar(service(t), env=_env(d))
 
     def post(size):
         conn = http.client.HTTPConnection(*agent.inbound, timeout=10)
@@ -137,31 +68,31 @@ def test_it_acts(t):
 def test_a_broken_change_is_refused(t, text, key, value, why):
     """The whole change is refused: the former options stay, /config shows key, value, origin and reason, a counter rises."""
     d = _put(t, "application.properties", "outrider.timeout.idle=60s\nx=1\n")
-    agent = t.sidecar(_service(t), env=_env(d))
+    agent = t.sidecar(service(t), env=_env(d))
     traffic = Traffic(agent.inbound, 1)
     _put(t, "application.properties", "x=2\n" + text)
     rejected = agent.until("refused", lambda: agent.get("/config")["rejected"], WITHIN)
     problem = rejected["problems"][0]
     assert problem["key"] == key and problem["value"] == value and why in problem["why"], rejected
     assert problem["origin"] == "file:%s/application.properties:2" % d, problem
-    assert _option(agent, "timeout.idle")[0] == "60s" and _app(agent, "/app/config/x")[2] == b"1"
+    assert option(agent, "timeout.idle")[0] == "60s" and app(agent, "/app/config/x")[2] == b"1"
     assert agent.get("/stats")["config"]["reloads_rejected_total"] == 1
     _put(t, "application.properties", "x=3\n")
     agent.until("well again", lambda: agent.get("/config")["rejected"] is None, WITHIN)
-    assert _app(agent, "/app/config/x")[2] == b"3"
+    assert app(agent, "/app/config/x")[2] == b"3"
     traffic.end()
 
 
 def test_a_broken_file_keeps_the_last_values(t):
     """A file that does not parse is told with its line, and nothing changes."""
     d = _put(t, "application.yml", "x: 1\n")
-    agent = t.sidecar(_service(t), env=_env(d))
+    agent = t.sidecar(service(t), env=_env(d))
     _put(t, "application.yml", "x: 2\ny: [1,\n")
     source = agent.until("trouble", lambda: [s for s in agent.get("/config")["sources"] if s["trouble"]], WITHIN)[0]
     assert "application.yml:3" in source["trouble"] and not source["well"], source
-    assert _app(agent, "/app/config/x")[2] == b"1"
+    assert app(agent, "/app/config/x")[2] == b"1"
     _put(t, "application.yml", "x: 3\n")
-    agent.until("well", lambda: _app(agent, "/app/config/x")[2] == b"3", WITHIN)
+    agent.until("well", lambda: app(agent, "/app/config/x")[2] == b"3", WITHIN)
     assert agent.get("/config")["sources"][0]["well"]
 
 
@@ -170,18 +101,18 @@ def test_a_broken_file_keeps_the_last_values(t):
 def test_a_broken_start_ends(t, text, why):
     """At the start a wrong value, a broken file, a missing directory ends the program with the reason."""
     d = _put(t, "application.yml", text or "")
-    env, _ = t.wiring(_service(t), env=_env(d if text else d + "/none"))
+    env, _ = t.wiring(service(t), env=_env(d if text else d + "/none"))
     status, _, err = run(["sidecar"], env)
     assert status in (1, 2) and why in err, (status, err)
 
 
 def test_listeners_come_and_go(t):
     """A pinned upstream that appears is listened on at once, one that is gone refuses; the others are not touched."""
-    o = _service(t)
+    o = service(t)
     a, b = t.port("127.0.4.1"), t.port("127.0.4.1")
     text = "outrider.upstreams=%s\noutrider.upstream.quotes.endpoints=" + o + "\n"
     d = _put(t, "application.properties", text % ("quotes@" + a.text))
-    agent = t.sidecar(_service(t), env=_env(d))
+    agent = t.sidecar(service(t), env=_env(d))
     traffic = Traffic(agent.inbound)
 
     def status(port):
@@ -207,11 +138,11 @@ def test_a_taken_port_is_refused(t):
     """A new listener whose address somebody else has: the change is refused, what runs goes on."""
     taken = t.origin("taken", ("127.0.4.1", 0))
     d = _put(t, "application.properties", "x=1\n")
-    agent = t.sidecar(_service(t), env=_env(d))
+    agent = t.sidecar(service(t), env=_env(d))
     _put(t, "application.properties", "x=2\noutrider.upstreams=quotes@%s\n" % taken.text)
     rejected = agent.until("refused", lambda: agent.get("/config")["rejected"], WITHIN)
     assert taken.text in rejected["problems"][0]["why"], rejected
-    assert _app(agent, "/app/config/x")[2] == b"1"
+    assert app(agent, "/app/config/x")[2] == b"1"
 
 
 def test_profiles_and_layers(t):
@@ -220,11 +151,11 @@ def test_profiles_and_layers(t):
                        "accountservice-test.yml": "def", "application-eu.yml": "ef"}.items():
         d = _put(t, name, "".join("%s: %s\n" % (key, name) for key in keys) + "outrider.limit.fields: 100\n")
     env = _env(d, profile="test,eu", limit_fields="77")
-    agent = t.sidecar(_service(t), env=env)
-    values = json.loads(_app(agent)[2])
+    agent = t.sidecar(service(t), env=env)
+    values = json.loads(app(agent)[2])
     assert values == {"a": "application.yml", "b": "accountservice.yml", "c": "application-test.yml",
                       "d": "accountservice-test.yml", "e": "application-eu.yml", "f": "application-eu.yml"}, values
-    assert _option(agent, "limit.fields") == ("77", "env")
+    assert option(agent, "limit.fields") == ("77", "env")
 
 
 def test_symlink_swap(t):
@@ -234,30 +165,30 @@ def test_symlink_swap(t):
     os.mkdir(d)
     os.symlink(one, d + "/..data")
     os.symlink("..data/application.yml", d + "/application.yml")
-    agent = t.sidecar(_service(t), env=_env(d))
-    assert _app(agent, "/app/config/x")[2] == b"1"
+    agent = t.sidecar(service(t), env=_env(d))
+    assert app(agent, "/app/config/x")[2] == b"1"
     os.symlink(two, d + "/..tmp")
     os.rename(d + "/..tmp", d + "/..data")
-    agent.until("swapped", lambda: _app(agent, "/app/config/x")[2] == b"2", WITHIN)
+    agent.until("swapped", lambda: app(agent, "/app/config/x")[2] == b"2", WITHIN)
     three = _put(t, "application.yml", "x: 3\n", "three")
     os.rename(d, d + ".old")
     os.symlink(three, d)
-    agent.until("moved", lambda: _app(agent, "/app/config/x")[2] == b"3", WITHIN)
+    agent.until("moved", lambda: app(agent, "/app/config/x")[2] == b"3", WITHIN)
 
 
 def test_restart_options_wait(t):
     """An option that needs a restart keeps its running value, and /config says so."""
     d = _put(t, "application.yml", "x: 1\n")
-    agent = t.sidecar(_service(t), env=_env(d))
+    agent = t.sidecar(service(t), env=_env(d))
     _put(t, "application.yml", "x: 2\noutrider.service: other\n")
-    agent.until("live", lambda: _app(agent, "/app/config/x")[2] == b"2", WITHIN)
-    assert _option(agent, "service") == ("accountservice", "env")
+    agent.until("live", lambda: app(agent, "/app/config/x")[2] == b"2", WITHIN)
+    assert option(agent, "service") == ("accountservice", "env")
 
 
 def test_refresh(t):
     """POST /refresh reads again; it needs the mark of those who mean it."""
     d = _put(t, "application.yml", "x: 1\n")
-    agent = t.sidecar(_service(t), env=_env(d))
+    agent = t.sidecar(service(t), env=_env(d))
     assert agent.admin_call("POST", "/refresh", {}, b"")[0] == 403
     assert agent.admin_call("POST", "/refresh", {"X-Outrider": "1"}, b"")[0] == 202
 
@@ -268,9 +199,9 @@ def test_refresh(t):
 def test_fifty_reloads_a_second(t):
     """Fifty changes a second for some seconds: no failed request, no growth of memory or descriptors."""
     d = _put(t, "application.yml", "x: 0\n")
-    o = _service(t)
+    o = service(t)
     env = _env(d, upstream_quotes_endpoints=o)
-    agent = t.sidecar(_service(t), env=env)
+    agent = t.sidecar(service(t), env=env)
     traffic = Traffic(agent.inbound, 4)
 
     def storm(seconds, start):
@@ -280,7 +211,7 @@ def test_fifty_reloads_a_second(t):
             _put(t, "application.yml", "x: %d\noutrider.limit.requests: %d\n" % (i, 1000000 + i))
             agent.admin_call("POST", "/refresh", {"X-Outrider": "1"}, b"")
             time.sleep(0.02)  # the pace of the changes is what is tested
-        agent.until("last", lambda: _app(agent, "/app/config/x")[2] == b"%d" % i)
+        agent.until("last", lambda: app(agent, "/app/config/x")[2] == b"%d" % i)
         return i
     last = storm(2, 0)
     before, fds = agent.rss(), len(os.listdir("/proc/%d/fd" % agent.pid))
@@ -302,11 +233,11 @@ def test_ten_thousand_properties(t):
         return "shared: all\n" + "".join("group%d:\n%s" % (g, "".join("  key%d: value %d of ${shared:x}\n" % (k, n)
                                                                  for k in range(100))) for g in range(100))
     d = _put(t, "application.yml", text(0))
-    agent = t.sidecar(_service(t), env=_env(d))
+    agent = t.sidecar(service(t), env=_env(d))
     best = None
     for n in range(1, 6):
         _put(t, "application.yml", text(n))
-        agent.until("live", lambda: _app(agent, "/app/config/group99.key99")[2].startswith(b"value %d " % n))
+        agent.until("live", lambda: app(agent, "/app/config/group99.key99")[2].startswith(b"value %d " % n))
         config = agent.get("/stats")["config"]
         took = (config["last_reload_us"], config["last_reload_longest_callback_us"])
         best = min(best or took, took)
@@ -321,15 +252,15 @@ def test_ten_thousand_properties(t):
 def test_app_config_forms(t):
     """JSON, .properties and variables of the service's own properties; the agent's options are not among them."""
     d = _put(t, "application.yml", "my.service-name: it's\nlist: [a, b]\nurl: http://${host:h}/\noutrider.mode: 'on'\n")
-    agent = t.sidecar(_service(t), env=_env(d))
-    status, fields, body = _app(agent)
+    agent = t.sidecar(service(t), env=_env(d))
+    status, fields, body = app(agent)
     assert status == 200 and fields["content-type"].startswith("application/json")
     assert json.loads(body) == {"my.service-name": "it's", "list[0]": "a", "list[1]": "b", "url": "http://h/"}
-    assert _app(agent, "/app/config?format=env")[2].decode() == \
+    assert app(agent, "/app/config?format=env")[2].decode() == \
         "MY_SERVICENAME='it'\\''s'\nLIST_0='a'\nLIST_1='b'\nURL='http://h/'\n"
-    assert b"list[1]=b\n" in _app(agent, "/app/config.properties")[2]
-    assert _app(agent, "/app/config/url")[2] == b"http://h/"
-    assert _app(agent, "/app/config/none")[0] == 404 and _app(agent, "/app/config/outrider.mode")[0] == 404
+    assert b"list[1]=b\n" in app(agent, "/app/config.properties")[2]
+    assert app(agent, "/app/config/url")[2] == b"http://h/"
+    assert app(agent, "/app/config/none")[0] == 404 and app(agent, "/app/config/outrider.mode")[0] == 404
 
 
 @rows({"no-mark": ({},), "forwarded": ({"X-Outrider": "1", "Forwarded": "for=1.2.3.4"},),
@@ -338,7 +269,7 @@ def test_app_config_forms(t):
 def test_app_config_guards(t, headers):
     """A service that is tricked into fetching the page, or a proxy, gets nothing."""
     d = _put(t, "application.yml", "secret: hidden\n")
-    agent = t.sidecar(_service(t), env=_env(d))
+    agent = t.sidecar(service(t), env=_env(d))
     host = headers.get("Host")
     status, _, body = agent.admin_call("GET", "/app/config",
                                        {k: v for k, v in headers.items() if k != "Host"}, host=host)
@@ -348,11 +279,11 @@ def test_app_config_guards(t, headers):
 def test_app_config_long_poll(t):
     """?wait= holds the request until something changes, else ends it with 304."""
     d = _put(t, "application.yml", "x: 1\n")
-    agent = t.sidecar(_service(t), env=_env(d))
-    tag = _app(agent)[1]["etag"]
-    assert _app(agent, headers={"If-None-Match": tag})[0] == 304
-    assert _app(agent, "/app/config?wait=100ms", {"If-None-Match": tag})[0] == 304
-    job = t.background(lambda: _app(agent, "/app/config?wait=20s", {"If-None-Match": tag}))
+    agent = t.sidecar(service(t), env=_env(d))
+    tag = app(agent)[1]["etag"]
+    assert app(agent, headers={"If-None-Match": tag})[0] == 304
+    assert app(agent, "/app/config?wait=100ms", {"If-None-Match": tag})[0] == 304
+    job = t.background(lambda: app(agent, "/app/config?wait=20s", {"If-None-Match": tag}))
     time.sleep(0.2)  # so that it waits in most runs; the test holds without
     _put(t, "application.yml", "x: 2\n")
     status, fields, body = job.join()
@@ -402,7 +333,7 @@ def test_exec_on_change(t, what, expected):
         assert file.read() == "x is 1, y is none\n"
     assert os.stat(target).st_mode & 0o777 == 0o600
     _put(t, "application.yml", "x: 2\n")
-    agent.until("live", lambda: _app(agent, "/app/config/x")[2] == b"2", WITHIN)
+    agent.until("live", lambda: app(agent, "/app/config/x")[2] == b"2", WITHIN)
     agent.until("told", lambda: _lines(log) == expected)
     with open(target) as file:
         assert file.read() == "x is 2, y is none\n"

@@ -1,178 +1,295 @@
 /* net/fetch against a scripted server on the same loop. */
-#include "net/fetch.h"
+#include "fetch_scene.h"
 
-#include "net/listen.h"
-#include "net/timer.h"
+#define OK "HTTP/1.1 200 OK\r\nETag: \"7\"\r\nContent-Length: 5\r\n\r\nhello"
 
-#include <check.h>
-#include <errno.h>
-#include <unistd.h>
-
-enum script { PLAIN, HANG, TRICKLE, FLOOD, GARBAGE, CUT };
-
-struct scene {
-	struct loop *loop;
-	struct resolver *resolver;
-	struct fetcher *fetcher;
-	struct listener listener;
-	int fd, peer;
-	struct watch wr;
-	struct timer drip;
-	enum script script;
-	unsigned calls;
-	int status;
-	size_t body;
-	char why[256], etag[32];
-};
-
-static void on_writable(void *arg, short what)
-{
-	struct scene *s = arg;
-	static const char block[65536];
-
-	(void)what;
-	if (write(s->peer, block, sizeof(block)) < 0 && errno != EAGAIN)
-		watch_off(&s->wr);
-}
-
-static void on_drip(void *arg)
-{
-	struct scene *s = arg;
-
-	if (write(s->peer, "x", 1) == 1)
-		timer_set(s->loop, &s->drip, loop_now(s->loop) + 20 * USEC_MS);
-}
-
-static void on_accept(void *arg, int fd, const struct addr *peer)
-{
-	static const char *const says[] = {
-		[PLAIN] = "HTTP/1.1 200 OK\r\nETag: \"7\"\r\nContent-Length: 5\r\n\r\nhello",
-		[HANG] = "",
-		[TRICKLE] = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
-		[FLOOD] = "HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n",
-		[GARBAGE] = "\x01\x02\x03 no http at all\r\n\r\n",
-		[CUT] = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf",
-	};
-	struct scene *s = arg;
-	const char *text = says[s->script];
-
-	(void)peer;
-	ck_assert_int_eq(s->peer, -1);
-	s->peer = fd;
-	ck_assert(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-	if (s->script == CUT)
-		shutdown(fd, SHUT_WR);
-	if (s->script == TRICKLE)
-		on_drip(s);
-	if (s->script == FLOOD) {
-		watch_init(&s->wr, s->loop, fd, EV_WRITE, on_writable, s);
-		ck_assert(watch_on(&s->wr));
-	}
-}
-
-static void on_reply(void *arg, const struct fetch_reply *r)
-{
-	struct scene *s = arg;
-
-	s->calls++;
-	s->status = r->status;
-	s->body = r->body.n;
-	str_copy(str_of(r->why), s->why, sizeof(s->why));
-	str_copy(fetch_header(r, "etag"), s->etag, sizeof(s->etag));
-}
-
-static struct fetch *start(struct scene *s, enum script script, usec total, usec idle, const char *host)
-{
-	struct err err = { "" };
-	struct addr a;
-	char url[128];
-
-	memset(s, 0, sizeof(*s));
-	s->script = script;
-	s->peer = -1;
-	s->loop = loop_new(&err);
-	s->resolver = resolver_new(s->loop, NULL, &err);
-	s->fetcher = fetcher_new(s->loop, s->resolver, NULL, &err);
-	timer_init(&s->drip, on_drip, s);
-	ck_assert(addr_parse(STR("127.0.0.1:0"), &a, &err));
-	s->fd = socket_listen(NULL, &a, &err);
-	ck_assert_msg(s->fd >= 0 && s->fetcher, "%s", err.text);
-	ck_assert(socket_local(s->fd, &a));
-	ck_assert(listener_start(&s->listener, s->loop, s->fd, on_accept, s));
-	snprintf(url, sizeof(url), "http://%s:%u/x", host, addr_port(&a));
-	struct fetch_request q = { .url = url, .body_max = 65536, .total = total, .idle = idle };
-	struct fetch *f = fetch_start(s->fetcher, &q, on_reply, s, &err);
-	ck_assert_msg(f != NULL, "%s", err.text);
-	return f;
-}
-
-static void finish(struct scene *s)
-{
-	fetcher_free(s->fetcher);
-	resolver_free(s->resolver);
-	timer_clear(&s->drip);
-	watch_off(&s->wr);
-	listener_stop(&s->listener);
-	close(s->fd);
-	if (s->peer >= 0)
-		close(s->peer);
-	loop_free(s->loop);
-}
-
-static void await(struct scene *s)
-{
-	usec end = clock_now() + 10 * USEC_SEC;
-
-	while (s->calls == 0 && clock_now() < end)
-		loop_turn(s->loop, false);
-	ck_assert_uint_eq(s->calls, 1);
-	finish(s);
-}
+/* --- what goes well ------------------------------------------------------------------------------------------------ */
 
 START_TEST(a_plain_answer)
 {
 	struct scene s;
 
-	start(&s, PLAIN, 5 * USEC_SEC, USEC_SEC, _i ? "localhost" : "127.0.0.1");
-	await(&s);
+	scene_open(&s, (struct script){ .says = OK });
+	scene_get(&s, _i ? "localhost" : "127.0.0.1", 5 * USEC_SEC, USEC_SEC);
+	scene_await(&s, 1);
 	ck_assert_msg(s.status == 200, "%s", s.why);
-	ck_assert_uint_eq(s.body, 5);
+	ck_assert_str_eq(s.text, "hello");
 	ck_assert_str_eq(s.etag, "\"7\"");
+	scene_close(&s);
 }
 END_TEST
 
-START_TEST(faults)
+static const char *const two_headers[] = { "X-Config-Token: abc", "Content-Type: text/plain", NULL };
+
+/* Each request as it stands on the wire. */
+static const struct {
+	struct fetch_request q;
+	const char *says[4];  /* parts of the request */
+	const char *never[3]; /* parts that it must not have */
+} requests[] = {
+	{ { .method = NULL }, { "GET /x HTTP/1.1\r\nHost: 127.0.0.1:" },
+		{ "Authorization", "Content-", "Expect" } },
+	{ { .body = { "a=b", 3 } }, { "POST /x HTTP/1.1\r\n", "Content-Length: 3\r\n", "\r\n\r\na=b" },
+		{ "Content-Type", "Expect" } },
+	{ { .method = "PUT", .body = { "{}", 2 }, .headers = two_headers },
+		{ "PUT /x ", "X-Config-Token: abc\r\n", "Content-Type: text/plain\r\n", "\r\n\r\n{}" },
+		{ NULL } },
+	{ { .method = "PUT" }, { "PUT /x ", "Content-Length: 0\r\n" }, { "Content-Type" } },
+	{ { .method = "DELETE" }, { "DELETE /x " }, { "Content-" } },
+	{ { .user = "us:er", .password = "p@ss" }, { "Authorization: Basic dXM6ZXI6cEBzcw==\r\n" },
+		{ NULL } },
+	{ { .user = "u" }, { "Authorization: Basic dTo=\r\n" }, { NULL } },
+	{ { .bearer = "hvs.7" }, { "Authorization: Bearer hvs.7\r\n" }, { NULL } },
+	{ { .if_none_match = "\"7\"" }, { "If-None-Match: \"7\"\r\n" }, { NULL } },
+};
+
+START_TEST(requests_on_the_wire)
 {
-	static const struct {
-		enum script script;
-		const char *why; /* a part of it; NULL: any */
-	} rows[] = { { HANG, "silent" }, { TRICKLE, "in time" }, { FLOOD, "longer than" }, { GARBAGE, NULL },
-		{ CUT, NULL } };
+	struct scene s;
+	struct err err = { "" };
+
+	/* No proxy of the environment, no .netrc, whatever they say. */
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
+	scene_open(&s, (struct script){ .says = OK });
+	ck_assert_msg(scene_start(&s, "127.0.0.1", requests[_i].q, &err) != NULL, "%s", err.text);
+	scene_await(&s, 1);
+	ck_assert_msg(s.status == 200, "%s", s.why);
+	for (size_t i = 0; i < 4 && requests[_i].says[i]; i++)
+		ck_assert_msg(strstr(s.seen, requests[_i].says[i]) != NULL, "%s", s.seen);
+	for (size_t i = 0; i < 3 && requests[_i].never[i]; i++)
+		ck_assert_msg(strstr(s.seen, requests[_i].never[i]) == NULL, "%s", s.seen);
+	scene_close(&s);
+}
+END_TEST
+
+static const struct {
+	struct script script;
+	int status;
+	const char *text;
+} answers[] = {
+	{ { .says = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\nX-End: "
+		    "1\r\n\r\n" },
+		200, "hello" },
+	{ { .says = "HTTP/1.1 304 Not Modified\r\nETag: \"7\"\r\n\r\n" }, 304, "" },
+	{ { .says = "HTTP/1.1 204 No Content\r\n\r\n" }, 204, "" },
+	{ { .says = "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}" }, 404, "{}" },
+	{ { .says = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n" }, 302,
+		"" },
+	{ { .says = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" }, 200,
+		"ok" },
+	{ { .says = "HTTP/1.0 200 OK\r\n\r\nto the end", .close = true }, 200, "to the end" },
+	{ { .says = "HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n" }, 503, "" },
+};
+
+START_TEST(answers_of_all_kinds)
+{
 	struct scene s;
 
-	start(&s, rows[_i].script, 600 * USEC_MS, 200 * USEC_MS, "127.0.0.1");
-	await(&s);
-	ck_assert_int_eq(s.status, 0);
-	ck_assert(s.body <= 65536 && s.why[0]);
-	if (rows[_i].why)
-		ck_assert_msg(strstr(s.why, rows[_i].why) != NULL, "%s", s.why);
+	scene_open(&s, answers[_i].script);
+	scene_get(&s, "127.0.0.1", 5 * USEC_SEC, USEC_SEC);
+	scene_await(&s, 1);
+	ck_assert_msg(s.status == answers[_i].status, "%d: %s", s.status, s.why);
+	ck_assert_str_eq(s.text, answers[_i].text);
+	ck_assert_str_eq(s.why, "");
+	scene_close(&s);
 }
 END_TEST
+
+START_TEST(connections_are_reused)
+{
+	struct scene s;
+
+	scene_open(&s, (struct script){ .says = OK });
+	for (unsigned i = 1; i <= 3; i++) {
+		scene_get(&s, "localhost", 5 * USEC_SEC, USEC_SEC);
+		scene_await(&s, i);
+		ck_assert_msg(s.status == 200, "%s", s.why);
+	}
+	ck_assert_uint_eq(s.n_peers, 1);
+	peer_close(&s.peers[0]); /* a peer may end an idle connection: the next request goes over another */
+	loop_turn(s.loop, false);
+	scene_get(&s, "localhost", 5 * USEC_SEC, USEC_SEC);
+	scene_await(&s, 4);
+	ck_assert_msg(s.status == 200, "%s", s.why);
+	ck_assert_uint_eq(s.n_peers, 2);
+	scene_close(&s);
+}
+END_TEST
+
+START_TEST(many_at_once)
+{
+	struct scene s;
+	struct err err = { "" };
+
+	scene_open(&s, (struct script){ .says = OK });
+	for (unsigned i = 0; i < FETCH_MAX; i++)
+		scene_get(&s, i % 2 ? "localhost" : "127.0.0.1", 10 * USEC_SEC, 10 * USEC_SEC);
+	ck_assert(!scene_start(&s, "127.0.0.1", (struct fetch_request){ .total = 1 }, &err));
+	ck_assert_msg(strstr(err.text, "64") != NULL, "%s", err.text);
+	scene_await(&s, FETCH_MAX);
+	ck_assert_uint_eq(s.requests, FETCH_MAX);
+	scene_get(&s, "127.0.0.1", 5 * USEC_SEC, USEC_SEC); /* there is room again */
+	scene_await(&s, FETCH_MAX + 1);
+	scene_close(&s);
+}
+END_TEST
+
+/* --- what goes wrong ----------------------------------------------------------------------------------------------- */
+
+static const char long_field[20000] = { [0 ... 19998] = 'x' };
+
+static const struct {
+	struct script script;
+	const char *why;
+} faults[] = {
+	{ { .says = "" }, "took the request and fell silent: no answer within 200ms" },
+	{ { .says = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf" },
+		"in the middle of its answer for 200ms" },
+	{ { .says = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", .drip = true },
+		"did not complete its answer within 600ms" },
+	{ { .says = "HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n", .flood = true },
+		"longer than 65536 bytes" },
+	{ { .says = "HTTP/1.1 200 OK\r\n\r\n", .flood = true }, "longer than 65536 bytes" },
+	{ { .says = "\x01\x02\x03 no http at all\r\n\r\n" }, "no HTTP" },
+	{ { .says = "", .close = true }, "without an answer" },
+	{ { .says = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", .close = true },
+		"closed the connection in the middle" },
+	{ { .says = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf", .close = true },
+		"closed the connection in the middle" },
+	{ { .says = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhalf" },
+		"chunked body that is broken" },
+	{ { .says = NULL }, "head of the answer is longer than 16384 bytes" },
+};
+
+START_TEST(faults_are_told)
+{
+	struct scene s;
+	char peer[64], big[sizeof(long_field) + 64];
+	struct script script = faults[_i].script;
+
+	snprintf(big, sizeof(big), "HTTP/1.1 200 OK\r\nX: %s\r\n\r\n", long_field);
+	script.says = script.says ? script.says : big;
+	scene_open(&s, script);
+	scene_get(&s, "127.0.0.1", 600 * USEC_MS, 200 * USEC_MS);
+	scene_await(&s, 1);
+	ck_assert_int_eq(s.status, 0);
+	ck_assert_uint_le(s.body, 65536);
+	ck_assert_msg(strstr(s.why, faults[_i].why) != NULL, "%s", s.why);
+	snprintf(peer, sizeof(peer), "127.0.0.1:%u", s.port);
+	ck_assert_msg(strstr(s.why, peer) == s.why, "%s", s.why);
+	scene_close(&s);
+}
+END_TEST
+
+START_TEST(nobody_there)
+{
+	static const char *const why[] = { "Connection refused", "no-such-host.invalid" };
+	struct scene s;
+
+	scene_open(&s, (struct script){ .says = OK });
+	listener_stop(&s.listener);
+	close(s.fd);
+	scene_get(&s, _i ? "no-such-host.invalid" : "127.0.0.1", 5 * USEC_SEC, 5 * USEC_SEC);
+	scene_await(&s, 1);
+	ck_assert_int_eq(s.status, 0);
+	ck_assert_msg(strstr(s.why, why[_i]) != NULL, "%s", s.why);
+	s.fd = dup(0);
+	scene_close(&s);
+}
+END_TEST
+
+static const char *const broken_header[] = { "X: a\r\nY: b", NULL };
+static char much[FETCH_BODY_MAX + 1];
+
+static const struct {
+	struct fetch_request q;
+	const char *why;
+} refused[] = {
+	{ { .url = "ftp://h/" }, "neither http:// nor https://" },
+	{ { .url = "http://" }, "no http://host:port/path" },
+	{ { .url = "http://me:geheim@127.0.0.1/" }, "holds a user name" },
+	{ { .url = "http://h\xc3\xb6he.example/" }, "no http://host:port/path" },
+	{ { .url = "http://h/a b" }, "no http://host:port/path" },
+	{ { .headers = broken_header }, "line break" },
+	{ { .if_none_match = "a\nb" }, "line break" },
+	{ { .body = { much, sizeof(much) } }, "1048576" },
+	{ { .url = "https://127.0.0.1/", .ca_file = "/no/such/file" }, "/no/such/file" },
+};
+
+START_TEST(what_is_refused)
+{
+	struct scene s;
+	struct err err = { "" };
+
+	scene_open(&s, (struct script){ .says = OK });
+	ck_assert(!scene_start(&s, "127.0.0.1", refused[_i].q, &err));
+	ck_assert_msg(strstr(err.text, refused[_i].why) != NULL, "%s", err.text);
+	ck_assert(!strstr(err.text, "geheim"));
+	loop_turn(s.loop, false);
+	ck_assert_uint_eq(s.calls, 0);
+	scene_close(&s);
+}
+END_TEST
+
+/* --- ends --------------------------------------------------------------------------------------------------------------- */
+
+static void until_requests(struct scene *s, unsigned n)
+{
+	for (usec end = clock_now() + 5 * USEC_SEC; s->requests < n && clock_now() < end;)
+		loop_turn(s->loop, false);
+	ck_assert_uint_eq(s->requests, n);
+}
 
 START_TEST(cancel)
 {
 	struct scene s;
-	struct fetch *f = start(&s, HANG, 5 * USEC_SEC, USEC_SEC, "localhost");
 
+	scene_open(&s, (struct script){ .says = "" });
+	struct fetch *f = scene_get(&s, "localhost", 5 * USEC_SEC, USEC_SEC);
 	if (_i)
-		for (usec end = clock_now() + USEC_SEC; s.peer < 0 && clock_now() < end;)
-			loop_turn(s.loop, false);
+		until_requests(&s, 1);
 	fetch_cancel(f);
 	loop_turn(s.loop, false);
 	ck_assert_uint_eq(s.calls, 0);
-	finish(&s);
+	scene_close(&s);
 }
 END_TEST
+
+/* A callback cancels another request, answered in the same turn or not, and starts a new one. */
+START_TEST(cancel_within_a_callback)
+{
+	struct scene s;
+
+	scene_open(
+		&s, (struct script){ .says = _i ? "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf" : OK });
+	scene_get(&s, "127.0.0.1", 5 * USEC_SEC, _i ? 200 * USEC_MS : USEC_SEC);
+	s.other = scene_get(&s, "127.0.0.1", 5 * USEC_SEC, USEC_SEC);
+	s.once_more = true;
+	scene_await(&s, 2);
+	for (usec end = clock_now() + 50 * USEC_MS; clock_now() < end;)
+		loop_turn(s.loop, false);
+	ck_assert_uint_eq(s.calls, 2);
+	scene_close(&s);
+}
+END_TEST
+
+START_TEST(free_with_requests_in_flight)
+{
+	struct scene s;
+
+	scene_open(&s, (struct script){ .says = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf" });
+	for (int i = 0; i < 8; i++)
+		scene_get(&s, "127.0.0.1", 5 * USEC_SEC, USEC_SEC);
+	until_requests(&s, 8);
+	for (int i = 0; i < 8; i++) /* being resolved, or just told to libcurl */
+		scene_get(&s, i % 2 ? "localhost" : "127.0.0.1", 5 * USEC_SEC, USEC_SEC);
+	scene_close(&s);
+	ck_assert_uint_eq(s.calls, 0);
+}
+END_TEST
+
+#define COUNT(a) (int)(sizeof(a) / sizeof((a)[0]))
 
 Suite *suite_net_fetch(void);
 Suite *suite_net_fetch(void)
@@ -180,9 +297,18 @@ Suite *suite_net_fetch(void)
 	Suite *suite = suite_create("net_fetch");
 	TCase *t = tcase_create("fetch");
 
+	tcase_set_timeout(t, 30);
 	tcase_add_loop_test(t, a_plain_answer, 0, 2);
-	tcase_add_loop_test(t, faults, 0, 5);
+	tcase_add_loop_test(t, requests_on_the_wire, 0, COUNT(requests));
+	tcase_add_loop_test(t, answers_of_all_kinds, 0, COUNT(answers));
+	tcase_add_test(t, connections_are_reused);
+	tcase_add_test(t, many_at_once);
+	tcase_add_loop_test(t, faults_are_told, 0, COUNT(faults));
+	tcase_add_loop_test(t, nobody_there, 0, 2);
+	tcase_add_loop_test(t, what_is_refused, 0, COUNT(refused));
 	tcase_add_loop_test(t, cancel, 0, 2);
+	tcase_add_loop_test(t, cancel_within_a_callback, 0, 2);
+	tcase_add_test(t, free_with_requests_in_flight);
 	suite_add_tcase(suite, t);
 	return suite;
 }

@@ -1,5 +1,6 @@
 /* proxy/exchange: the step table, and the arrows back. A worker driven by hand, turn by turn, with real sockets on
  * loopback and a clock that jumps. */
+#include "balanced.h"
 #include "proxy/client.h"
 #include "proxy/worker.h"
 
@@ -14,6 +15,7 @@
 static struct loop *control;
 static struct worker *worker;
 static struct spec_sidecar spec;
+static struct balanced balanced;
 static struct spec_upstream service, local, external;
 static struct spec_endpoint endpoints[3];
 static struct spec_listener listener;
@@ -59,6 +61,7 @@ static void setup(void)
 	service.n_endpoints = 3;
 	service.policy = (struct spec_policy){ .connect_timeout = USEC_SEC, .idle_timeout = 60 * USEC_SEC, .max_idle = 8,
 					       .connect_tries = 3, .retry_safe = true };
+	balanced_make(&balanced, &service, 1);
 	agent_fd = listen_any(&agent);
 	listener = (struct spec_listener){ .kind = LISTEN_PINNED, .addr = agent, .upstream = &service };
 	spec.limits.h1 = (struct h1_limits){ 65536, 32768, 256 };
@@ -82,6 +85,7 @@ static void teardown(void)
 		if (origins[i] >= 0)
 			close(origins[i]);
 	close(agent_fd);
+	balanced_release(&balanced);
 }
 
 static int ask(const char *request)

@@ -1,5 +1,6 @@
 /* proxy/: fifty sidecars in one worker, each with its own handler; the router; specs that change under way.
  * A real worker on its own thread, real sockets on loopback. */
+#include "balanced.h"
 #include "proxy/client.h"
 #include "proxy/steps.h"
 #include "proxy/worker.h"
@@ -345,7 +346,7 @@ END_TEST
 
 START_TEST(round_robin_passes_over_what_was_tried)
 {
-	struct spec_endpoint e[3];
+	struct spec_endpoint e[3] = { 0 };
 	struct spec_upstream u = { .kind = UPSTREAM_SERVICE, .endpoints = e, .n_endpoints = 3, .slot = 1 };
 	static struct exchange x;
 	unsigned hits[3] = { 0 };
@@ -354,6 +355,8 @@ START_TEST(round_robin_passes_over_what_was_tried)
 		e[i].slot = i;
 		ck_assert(addr_parse_ip(STR("10.0.0.1"), (uint16_t)(80 + i), &e[i].addr));
 	}
+	struct balanced b;
+	balanced_make(&b, &u, 1);
 	x.w = worker;
 	x.upstream = &u;
 	x.wup = part_upstream(worker, &u);
@@ -365,6 +368,8 @@ START_TEST(round_robin_passes_over_what_was_tried)
 	ck_assert_uint_eq(hits[1], 10);
 	x.tried[0] = part_endpoint(worker, x.wup, &e[0]);
 	x.tried[1] = part_endpoint(worker, x.wup, &e[1]);
+	x.tried_index[0] = 0;
+	x.tried_index[1] = 1;
 	x.n_tried = 2;
 	for (int i = 0; i < 5; i++) {
 		ck_assert_int_eq(pick_endpoint(&x, &why), PICK_OK);
@@ -374,6 +379,7 @@ START_TEST(round_robin_passes_over_what_was_tried)
 	u.n_endpoints = 0;
 	ck_assert_int_eq(pick_endpoint(&x, &why), PICK_NONE);
 	ck_assert_int_eq(why, REASON_NO_ENDPOINT);
+	balanced_release(&b);
 }
 END_TEST
 

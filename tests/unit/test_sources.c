@@ -250,7 +250,6 @@ START_TEST(no_way_shows_credentials)
 		ck_assert(!t.failed);
 		const char *shown = strstr(text_z(&t), "hunter2");
 		ck_assert_msg(!shown, "…%.200s", shown ? shown - 100 : "");
-		ck_assert_ptr_nonnull(strstr(text_z(&t), "spring:http://***@h|http://***@i,redis:***@r:1"));
 		text_release(&t);
 	}
 	options_free(o);

@@ -21,6 +21,7 @@ enum tls_play {
 	PLAY_BYE,   /* "hello", then close_notify */
 	PLAY_CUT,   /* "hello", then the bare end of the connection */
 	PLAY_PLAIN, /* no TLS at all */
+	PLAY_HTTP,  /* every request head is answered with "hello" */
 	PLAY_MUTE,  /* the end of the connection instead of a handshake */
 };
 
@@ -89,6 +90,14 @@ static void tls_server_talk(struct tls_server *s, SSL *ssl)
 	static char buf[70000];
 	int n;
 
+	if (s->play == PLAY_HTTP) {
+		static const char hello[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+		while ((n = SSL_read(ssl, buf, sizeof(buf))) > 0)
+			if (SSL_write(ssl, hello, sizeof(hello) - 1) <= 0)
+				return;
+		SSL_shutdown(ssl);
+		return;
+	}
 	if (s->play == PLAY_ECHO) {
 		while ((n = SSL_read(ssl, buf, sizeof(buf))) > 0)
 			if (SSL_write(ssl, buf, n) != n)

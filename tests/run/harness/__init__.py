@@ -7,4 +7,8 @@
     agent.py    the process under test: options, readiness, exit status, sanitizer reports
     case.py     what a test function gets as `t`: makes all of these and ends them
     table.py    reasons.def and options.def as the agent's build reads them
+    config.py   what tests of live configuration share: traffic, and what is in force
+    certs.py    certificates for TLS peers
+    redis.py    a real redis-server
+    consul.py   a scripted Consul agent
 """

@@ -1,5 +1,4 @@
-/* Numbers with units: durations and sizes, both ways. */
-#include "control/option_value.h"
+#include "base/unit.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -10,14 +9,25 @@ struct unit {
 
 /* Smallest first: printing takes the last one that leaves no rest. */
 static const struct unit durations[] = {
-	{ "us", 1 },           { "ms", USEC_MS },         { "s", USEC_SEC },
-	{ "m", 60 * USEC_SEC }, { "h", 3600 * USEC_SEC }, { "d", 86400 * USEC_SEC },
+	{ "us", 1 },
+	{ "ms", USEC_MS },
+	{ "s", USEC_SEC },
+	{ "m", 60 * USEC_SEC },
+	{ "h", 3600 * USEC_SEC },
+	{ "d", 86400 * USEC_SEC },
 };
 static const struct unit sizes[] = {
-	{ "", 1 },          { "B", 1 },          { "KB", 1000 },      { "MB", 1000000 },
-	{ "GB", 1000000000 }, { "KiB", 1u << 10 }, { "MiB", 1u << 20 }, { "GiB", 1u << 30 },
+	{ "", 1 },
+	{ "B", 1 },
+	{ "KB", 1000 },
+	{ "MB", 1000000 },
+	{ "GB", 1000000000 },
+	{ "KiB", 1u << 10 },
+	{ "MiB", 1u << 20 },
+	{ "GiB", 1u << 30 },
 };
-static const struct unit size_prints[] = { { "", 1 }, { "KiB", 1u << 10 }, { "MiB", 1u << 20 }, { "GiB", 1u << 30 } };
+static const struct unit size_prints[] = { { "", 1 }, { "KiB", 1u << 10 }, { "MiB", 1u << 20 },
+	{ "GiB", 1u << 30 } };
 
 static bool with_unit(struct str s, const struct unit *units, size_t n, uint64_t *ret)
 {

@@ -1,0 +1,393 @@
+/* Admin pages about upstreams and their endpoints: /upstreams, /explain, and draining by hand. */
+#include "control/admin.h"
+
+#include "base/mem.h"
+
+static void put_u64(struct json *j, const char *key, uint64_t v)
+{
+	json_key(j, key);
+	json_u64(j, v);
+}
+
+static void put_text(struct json *j, const char *key, const char *z)
+{
+	json_key(j, key);
+	json_strz(j, z);
+}
+
+static void put_str(struct json *j, const char *key, struct str s)
+{
+	json_key(j, key);
+	json_str(j, s);
+}
+
+/* A monotonic instant as wall time; 0: null. */
+static void put_instant(struct json *j, const char *key, usec at)
+{
+	char iso[25];
+	usec mono = clock_now(), wall = clock_wall();
+	json_key(j, key);
+	if (at)
+		clock_iso(at <= mono ? wall - (mono - at) : wall + (at - mono), iso);
+	json_strz(j, at ? iso : NULL);
+}
+
+static void put_last_error(struct json *j, const struct last_error_sum *l)
+{
+	char at[25];
+	if (l->at)
+		clock_iso(l->at, at);
+	put_text(j, "last_error", l->at ? reason_word((enum reason)l->reason) : NULL);
+	put_text(j, "last_errno", l->at && l->error ? strerror((int)l->error) : NULL);
+	put_text(j, "last_error_at", l->at ? at : NULL);
+}
+
+/* --- state of an endpoint -------------------------------------------------------------------------------------- */
+
+static const struct {
+	unsigned hold;
+	const char *state, *why;
+} holds[] = { /* the weightiest first */
+	{ BALANCE_HOLD_GONE, "gone", "its registry lists it no more, or another service's agent answered there" },
+	{ BALANCE_HOLD_DRAINED, "drained", "by hand" },
+	{ BALANCE_HOLD_REGISTRY, "down", "its registry says so" },
+	{ BALANCE_HOLD_CHECK, "unhealthy", "its health check fails, or has not passed yet" },
+};
+
+static const char *ejected_why(const struct balance_cell *c)
+{
+	static const char *const words[] = {
+		[OUTLIER_NEVER] = "",
+		[OUTLIER_CONSECUTIVE] = "outrider.eject.consecutive failures in a row",
+		[OUTLIER_SUCCESS_RATE] = "a success rate far below the others'",
+		[OUTLIER_PROBE_FAILED] = "the request that was to decide failed",
+	};
+	uint32_t why = atomic_load_explicit(&c->why, memory_order_relaxed);
+	return why < sizeof(words) / sizeof(words[0]) ? words[why] : "";
+}
+
+static void put_state(struct json *j, const struct balance_cell *c)
+{
+	uint64_t word = cell_word(c);
+	const char *state = "up", *why = NULL;
+
+	for (size_t i = 0; i < sizeof(holds) / sizeof(holds[0]) && !why; i++) {
+		if (word & holds[i].hold) {
+			state = holds[i].state;
+			why = holds[i].why;
+		}
+	}
+	if (!why && outlier_state(word) != OUTLIER_IN) {
+		state = outlier_state(word) == OUTLIER_OUT ? "ejected" : "on-trial";
+		why = ejected_why(c);
+	}
+	put_text(j, "state", state);
+	put_text(j, "why", why);
+	put_instant(j, "since", atomic_load_explicit(&c->since, memory_order_relaxed));
+	if (outlier_state(word) != OUTLIER_IN)
+		put_instant(j, "until", outlier_until(word));
+	put_u64(j, "ejected_times", outlier_times(word));
+}
+
+/* --- what its registry and its agent say ---------------------------------------------------------------------------- */
+
+static void put_info(struct json *j, const struct registry_endpoint *e)
+{
+	put_str(j, "instance", e->instance);
+	put_str(j, "node", e->node);
+	put_str(j, "zone", e->zone);
+	put_u64(j, "weight", e->weight);
+	json_key(j, "meta");
+	json_object(j);
+	for (size_t i = 0; i < e->n_meta; i++) {
+		json_keyn(j, e->meta[i].key);
+		json_str(j, e->meta[i].value);
+	}
+	json_end(j);
+}
+
+static void put_hello(struct json *j, struct str hello)
+{
+	struct str pair;
+	json_key(j, "agent");
+	if (!hello.n) {
+		json_null(j);
+		return;
+	}
+	json_object(j);
+	while (str_next(&hello, ';', &pair)) {
+		size_t equals = str_find(pair, '=');
+		if (equals == SIZE_MAX || equals == 0)
+			continue;
+		json_keyn(j, str_make(pair.p, equals));
+		json_str(j, str_make(pair.p + equals + 1, pair.n - equals - 1));
+	}
+	json_end(j);
+}
+
+static void put_endpoint(struct json *j, const struct agent *a, const struct spec_upstream *u, uint32_t i)
+{
+	const struct spec_endpoint *e = &u->endpoints[i];
+	struct endpoint_sum s;
+
+	agent_sum_endpoint(a, e->slot, &s);
+	json_object(j);
+	put_text(j, "address", e->text);
+	if (i < u->balance.n)
+		put_state(j, u->balance.cells[i]);
+	if (e->info)
+		put_info(j, e->info);
+	put_hello(j, discovery_hello(a->discovery, &e->addr));
+	json_key(j, "latency_ms");
+	if (s.cost > 0)
+		json_num(j, s.cost / 1000);
+	else
+		json_null(j);
+	put_u64(j, "active", s.active);
+	put_u64(j, "idle", s.idle);
+	put_u64(j, "attempts", s.attempts);
+	put_u64(j, "failures", s.failures);
+	put_u64(j, "connects", s.connects);
+	put_last_error(j, &s.last);
+	json_end(j);
+}
+
+/* --- /upstreams ------------------------------------------------------------------------------------------------------- */
+
+static void put_upstream(
+	struct json *j, const struct agent *a, const struct spec_sidecar *s, const struct spec_upstream *u)
+{
+	static const char *const kinds[] = {
+		[UPSTREAM_SERVICE] = "service",
+		[UPSTREAM_HANDLER] = "handler",
+		[UPSTREAM_LOCAL] = "local",
+		[UPSTREAM_EXTERNAL] = "external",
+	};
+	static const char *const modes[] = {
+		[MODE_ON] = "on", [MODE_OBSERVE] = "observe", [MODE_OFF] = "off"
+	};
+	struct upstream_sum sum;
+	if (!u)
+		return;
+	agent_sum_upstream(a, u->slot, &sum);
+	json_object(j);
+	put_str(j, "sidecar", s->service);
+	put_str(j, "name", u->name);
+	put_text(j, "kind", u->kind <= UPSTREAM_EXTERNAL ? kinds[u->kind] : "?");
+	put_text(j, "mode", u->mode <= MODE_OFF ? modes[u->mode] : "?");
+	if (u->kind == UPSTREAM_SERVICE) {
+		put_text(j, "source", u->source ? u->source : u->n_endpoints ? "options" : NULL);
+		put_text(j, "balance", balance_policy_name(u->balancing.policy));
+	}
+	put_u64(j, "requests", sum.requests);
+	put_u64(j, "failures", sum.failures);
+	put_u64(j, "active", sum.active);
+	put_u64(j, "retries", sum.retries);
+	put_last_error(j, &sum.last);
+	json_key(j, "endpoints");
+	json_array(j);
+	for (uint32_t i = 0; i < u->n_endpoints; i++)
+		put_endpoint(j, a, u, i);
+	json_end(j);
+	json_end(j);
+}
+
+static void put_registries(struct json *j, const struct agent *a)
+{
+	json_key(j, "registries");
+	json_array(j);
+	for (size_t i = 0; a->discovery && i < discovery_count(a->discovery); i++) {
+		struct discovery_view v = discovery_view(a->discovery, i);
+		char at[25];
+		if (v.at)
+			clock_iso(v.at, at);
+		json_object(j);
+		put_text(j, "registry", v.name);
+		json_key(j, "well");
+		json_bool(j, v.trouble[0] == '\0');
+		put_text(j, "trouble", v.trouble[0] ? v.trouble : NULL);
+		put_u64(j, "services", v.services);
+		put_u64(j, "endpoints", v.endpoints);
+		put_u64(j, "updates", v.updates);
+		put_text(j, "updated_at", v.at ? at : NULL);
+		json_end(j);
+	}
+	json_end(j);
+}
+
+void admin_page_upstreams(struct admin *a, struct httpd_request *r)
+{
+	struct text t;
+	text_init(&t, ADMIN_PAGE_MAX);
+	struct json j = json_begin(&t);
+	json_object(&j);
+	put_u64(&j, "version", a->agent->n_sidecars ? a->agent->sidecars[0].spec->version : 0);
+	put_registries(&j, a->agent);
+	json_key(&j, "upstreams");
+	json_array(&j);
+	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
+		const struct spec_sidecar *s = a->agent->sidecars[i].spec;
+		put_upstream(&j, a->agent, s, s->handler);
+		for (uint32_t k = 0; k < s->n_upstreams; k++)
+			put_upstream(&j, a->agent, s, s->upstreams[k]);
+		put_upstream(&j, a->agent, s, s->local);
+		put_upstream(&j, a->agent, s, s->external);
+	}
+	json_end(&j);
+	json_end(&j);
+	admin_reply(r, 200, &t);
+}
+
+/* --- PUT /upstreams/<service>/endpoints/<address>?state=drained|up ------------------------------------------------------ */
+
+#define PREFIX "/upstreams/"
+#define MIDDLE "/endpoints/"
+
+static bool split_path(struct str path, struct str *service, struct str *address)
+{
+	struct str rest = str_make(path.p + sizeof(PREFIX) - 1, path.n - (sizeof(PREFIX) - 1));
+	const char *at = rest.n ? memmem(rest.p, rest.n, MIDDLE, sizeof(MIDDLE) - 1) : NULL;
+	if (!at)
+		return false;
+	*service = str_make(rest.p, (size_t)(at - rest.p));
+	*address = str_make(at + sizeof(MIDDLE) - 1, rest.n - service->n - (sizeof(MIDDLE) - 1));
+	return service->n && address->n;
+}
+
+static unsigned set_state(const struct admin *a, struct str service, struct str address, bool drained)
+{
+	unsigned n = 0;
+	usec now = clock_now();
+	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
+		const struct spec_upstream *u = spec_find_upstream(a->agent->sidecars[i].spec, service);
+		for (uint32_t k = 0; u && k < u->balance.n; k++) {
+			if (!str_eq(str_of(u->endpoints[k].text), address))
+				continue;
+			if (!drained)
+				outlier_reset(u->balance.cells[k], u->balance.tally, now);
+			outlier_hold(u->balance.cells[k], u->balance.tally, BALANCE_HOLD_DRAINED, drained, true, now);
+			n++;
+		}
+	}
+	return n;
+}
+
+void admin_page_endpoint_state(struct admin *a, struct httpd_request *r)
+{
+	struct str service, address, state = httpd_query(r, "state");
+	bool drained = str_eq(state, STR("drained"));
+	struct text t;
+
+	if (!split_path(httpd_path(r), &service, &address) || (!drained && !str_eq(state, STR("up")))) {
+		admin_refuse(r, 400, "bad-endpoint", "Expected an endpoint and what to make of it.",
+			"PUT /upstreams/<service>/endpoints/<address>?state=drained, or state=up");
+		return;
+	}
+	if (!set_state(a, service, address, drained)) {
+		admin_refuse(r, 404, "no-such-endpoint", "There is no such upstream, or it has no such endpoint.",
+			"GET /upstreams lists them; addresses as they stand there.");
+		return;
+	}
+	log_write(a->agent->log, LEVEL_INFO, "discovery", drained ? "an endpoint is drained by hand" : "an endpoint is put back by hand",
+		NULL);
+	text_init(&t, ADMIN_PAGE_MAX);
+	struct json j = json_begin(&t);
+	json_object(&j);
+	put_str(&j, "upstream", service);
+	put_str(&j, "endpoint", address);
+	put_str(&j, "state", state);
+	json_end(&j);
+	admin_reply(r, 200, &t);
+}
+
+/* --- /explain ------------------------------------------------------------------------------------------------------------- */
+
+static void put_candidate(struct json *j, const struct agent *a, const struct spec_upstream *u,
+	const struct balance_census *census, uint32_t i)
+{
+	const struct balance_part *part = a->n_workers ? worker_balance_part(a->workers[0], u->slot) : NULL;
+	static const char *const tiers[] = { "same-node", "same-zone", "elsewhere" };
+	struct balance_candidate c;
+
+	if (!part) { /* this worker never called it */
+		json_object(j);
+		put_text(j, "address", u->endpoints[i].text);
+		json_end(j);
+		return;
+	}
+	balance_explain(&u->balance, part, census, NULL, i, clock_now(), &c);
+	json_object(j);
+	put_text(j, "address", u->endpoints[i].text);
+	put_text(j, "excluded", c.excluded == BALANCE_CANDIDATE ? NULL : balance_excluded_name((enum balance_excluded)c.excluded));
+	put_text(j, "tier", c.tier < BALANCE_TIERS ? tiers[c.tier] : "?");
+	put_u64(j, "subset", c.set);
+	put_u64(j, "weight", c.weight);
+	put_u64(j, "warm_percent", c.warm);
+	put_u64(j, "in_flight", c.in_flight);
+	json_key(j, "latency_ms");
+	json_num(j, (double)c.cost / 1000);
+	json_key(j, "failure_load");
+	json_num(j, (double)c.ghost);
+	json_key(j, "score");
+	json_num(j, (double)c.score);
+	if (c.until)
+		put_instant(j, "until", c.until);
+	json_end(j);
+}
+
+static void put_choice(struct json *j, const struct agent *a, const struct spec_upstream *u)
+{
+	struct balance_census census;
+	balance_count(&u->balance, &census);
+	put_str(j, "upstream", u->name);
+	put_text(j, "source", u->source ? u->source : "options");
+	put_text(j, "balance", balance_policy_name(u->balancing.policy));
+	put_u64(j, "available", census.available);
+	json_key(j, "panic");
+	json_bool(j, census.panic);
+	json_key(j, "candidates");
+	json_array(j);
+	for (uint32_t i = 0; i < u->n_endpoints; i++)
+		put_candidate(j, a, u, &census, i);
+	json_end(j);
+}
+
+/* The edge's route for a path; a sidecar has none. */
+static const struct spec_route *route_for(const struct spec_sidecar *s, struct str host, struct str path)
+{
+	for (uint32_t i = 0; i < s->n_routes; i++)
+		if (spec_route_matches(&s->routes[i], host, path))
+			return &s->routes[i];
+	return NULL;
+}
+
+void admin_page_explain(struct admin *a, struct httpd_request *r)
+{
+	const struct spec_sidecar *s = a->agent->n_sidecars ? a->agent->sidecars[0].spec : NULL;
+	struct str service = httpd_query(r, "service"), path = httpd_query(r, "path"), host = httpd_query(r, "host");
+	const struct spec_route *route = s && s->is_edge && !service.n ? route_for(s, host, path.n ? path : STR("/")) : NULL;
+	const struct spec_upstream *u = route ? route->upstream : s && service.n ? spec_find_upstream(s, service) : NULL;
+	struct text t;
+
+	text_init(&t, ADMIN_PAGE_MAX);
+	struct json j = json_begin(&t);
+	json_object(&j);
+	put_str(&j, "service", service);
+	put_str(&j, "path", path);
+	json_key(&j, "route");
+	if (route)
+		json_str(&j, route->name);
+	else
+		json_null(&j);
+	if (u) {
+		put_choice(&j, a->agent, u);
+	} else {
+		put_text(&j, "upstream", NULL);
+		put_text(&j, "why",
+			s && s->is_edge && !service.n ? "no route of this edge matches the host and path" :
+			s && s->discovers ? "no option names that service and nobody called it yet: the first call asks the registries" :
+					    "no option names that service: a call to it would be egress");
+	}
+	json_end(&j);
+	admin_reply(r, 200, &t);
+}
