@@ -12,7 +12,8 @@ struct made { /* what control keeps with an upstream, beside what workers read *
 	struct spec_upstream u;
 };
 
-#define ENDPOINT_ROOM (sizeof(struct spec_endpoint) + 32) /* with its text, in most cases */
+#define ENDPOINT_ROOM (sizeof(struct spec_endpoint) + 160) /* with its text and its place in the balance, in most cases */
+#define BALANCE_ROOM 640u
 
 static enum mode mode_of(const struct options *o, struct str name)
 {
@@ -209,7 +210,7 @@ static struct spec_upstream *find_previous(const struct spec_sidecar *p, const s
 static struct spec_upstream *upstream_alloc(
 	struct slots *slots, const struct build_upstream *want, uint32_t endpoints)
 {
-	size_t room = want->name.n + 64 + endpoints * ENDPOINT_ROOM;
+	size_t room = want->name.n + BALANCE_ROOM + endpoints * ENDPOINT_ROOM;
 	struct made *m = mem_zalloc(sizeof(*m) + room);
 
 	if (!m)
