@@ -49,10 +49,10 @@ def build():
 
 def of_agent(name):
     """Builds a program of OF_AGENT and returns its path; Failed when the agent was not built here."""
-    objects = [o for o in glob.glob(os.path.join(ROOT, "build", "obj", "agent", "*", "*.o")) +
-               glob.glob(os.path.join(ROOT, "build", "obj", "plugins", "*.o"))]
+    sources = glob.glob("agent/*/*.c", root_dir=ROOT) + glob.glob("plugins/*.c", root_dir=ROOT)  # objects of others are stale
+    objects = [os.path.join(ROOT, "build", "obj", s[:-1] + "o") for s in sources]
     libs = os.path.join(ROOT, "build", "libs.mk")
-    if not objects or not os.path.exists(libs):
+    if not all(map(os.path.exists, [libs, *objects])):
         raise Failed("the agent's objects are not there; run make first")
     words = {k: shlex.split(v) for k, v in re.findall(r"^(\w+) := (.*)$", machine.read(libs), re.M)}
     source, target = os.path.join(HERE, OF_AGENT[name]), program(name)
