@@ -305,13 +305,22 @@ static uint32_t stuck(struct chooser *c)
 	return i;
 }
 
+/* When an ejected endpoint is probed at the latest: draws had the time of one turn to meet it. Without waiting for that,
+ * where endpoints are many and requests few, the ejected would get more requests than the others. */
+static usec overdue(const struct chooser *c)
+{
+	float turn = STAT_GET(c->p, gap) * (float)c->s->n, most = (float)c->s->decay;
+
+	return c->p->census.due + (usec)(turn < most ? turn : most);
+}
+
 /* An ejected endpoint whose time is over: also where its set or tier gets no traffic any more, this request decides. Not
  * one that belongs elsewhere by cookie or hash (a ring meets its ejected ones anyway). */
 static uint32_t due(struct chooser *c)
 {
 	uint32_t i = c->p->census.due_index;
 
-	if (c->now < c->p->census.due || c->q->sticky ||
+	if (c->now < c->p->census.due || c->now < overdue(c) || c->q->sticky ||
 		(c->s->policy == BALANCE_RING_HASH && c->q->has_hash))
 		return BALANCE_NONE;
 	return takes(c, i) && c->probe ? i : BALANCE_NONE;

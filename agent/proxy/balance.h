@@ -18,8 +18,9 @@
  *
  * How a pick goes: sticky endpoint, else ring, else: a set by share (canary), in it a tier by health (locality), in it
  * endpoints by policy; when what was drawn is not available, again; after some draws the neighbours of a random place,
- * then the other tiers and sets. The first request after an ejected endpoint's time is over takes the lease and is
- * the one real request that decides (t.probe), unless it belongs elsewhere by cookie or hash.
+ * then the other tiers and sets. The first request that meets an ejected endpoint whose time is over takes the lease and
+ * is the one real request that decides (t.probe); a turn later any request does, unless it belongs elsewhere by cookie or
+ * hash.
  *
  * Peak-EWMA is the algorithm of Finagle and linkerd: an endpoint's cost is its mean latency that rises at once to a peak
  * and sinks with a time constant; of two random endpoints the one with the lower cost × (in flight + 1) wins. Ours
@@ -86,14 +87,13 @@ struct balance_place {
 };
 
 struct balance_spec {
-	uint64_t
-		serial; /* of this spec, unique in the process, at least 1: parts that know another count anew */
-	uint8_t policy; /* enum balance_policy */
+	uint64_t serial; /* unique in the process, at least 1: parts that know another count anew */
+	uint8_t policy;  /* enum balance_policy */
 	uint8_t panic; /* percent available below which ejection and checks are ignored; 0 = never. Default 50 */
 	uint16_t
-		spill; /* by load: percent of the next tier's load at which a nearer one counts as full; 0 = never. Default 400 */
+		spill; /* a near endpoint is full at that percent of the next tier's load; 0 = never. Default 400 */
 	uint16_t
-		bound; /* ring: percent of the mean in flight that one endpoint may have; 0 = unbounded (default). E.g. 125 */
+		bound; /* ring: percent of the mean in flight that one may have, e.g. 125; 0 = off (default) */
 	uint32_t n, n_sets;
 	usec decay;      /* time constant of cost and ghost load; default 10 s */
 	usec slow_start; /* a new endpoint's share grows for so long; 0 = off. Default 10 s */
@@ -125,8 +125,8 @@ struct balance_census { /* what was available when last counted */
 	uint32_t due_index; /* the ejected endpoint (or lost probe) whose time is over first */
 	usec due;           /* when; USEC_NEVER: none */
 	bool panic;
-	uint64_t cut[BALANCE_SETS_MAX]
-		    [BALANCE_TIERS]; /* by health: a 32-bit draw below cut[set][tier] goes to that tier */
+	/* By health: a 32-bit draw below cut[set][tier] goes to that tier. */
+	uint64_t cut[BALANCE_SETS_MAX][BALANCE_TIERS];
 };
 
 struct balance_part {
@@ -140,9 +140,9 @@ struct balance_part {
 };
 
 struct balance_request {
-	uint64_t
-		hash; /* of the header, cookie, query or client address, well mixed: balance_id() does it. Ring; and with any
-			    policy a key always meets the same set (canary) */
+	/* Of the header, cookie, query or client address, well mixed: balance_id() does it. For the ring; and with any policy a
+	 * key always meets the same set (canary). */
+	uint64_t hash;
 	uint64_t sticky; /* balance_id() that the cookie wants; 0: none */
 	bool has_hash;
 	uint8_t n_tried;                   /* at most BALANCE_TRIED_MAX */

@@ -12,8 +12,7 @@
 #define LEFT_2 640 /* second panel; its names stand to the left of it */
 #define RIGHT_2 930
 
-static const char *const colors[] = { "#8c8c8c", "#d95f02", "#e6ab02", "#7570b3", "#66a61e", "#1b9ebf",
-	"#0b3c6f" };
+static const char *const colors[] = { "#d95f02", "#7570b3", "#66a61e", "#0b3c6f" };
 static const char *const kinds[KINDS] = { "normal", "10 × slower", "refusing" };
 static const char *const kind_colors[KINDS] = { "#0b3c6f", "#e6ab02", "#c0392b" };
 

@@ -194,7 +194,7 @@ START_TEST(a_lone_ejected_endpoint_is_probed_at_once)
 	f.now += USEC_SEC;
 	fleet_picks(&f, 1000);
 	ck_assert_uint_eq(f.hits[0], 0);
-	f.now = outlier_until(cell_word(&f.cells[0]));
+	f.now = outlier_until(cell_word(&f.cells[0])) + USEC_SEC;
 	struct balance_request cookie = { .sticky = balance_id(f.text[5], strlen(f.text[5])) };
 	ck_assert_uint_eq(fleet_pick(&f, &cookie).index, 5); /* a session is not torn out for it */
 	struct balance_ticket t = fleet_pick(&f, &NOBODY);
