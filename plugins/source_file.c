@@ -9,30 +9,34 @@
 #include "config_files.h"
 
 #include "base/mem.h"
+#include "net/task.h"
 #include "net/timer.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_SETTLE (20 * USEC_MS)      /* editors and syncs change several files in a row */
+#define FILE_PATIENCE (10 * USEC_SEC)   /* with one reading, until it is called trouble */
 #define FILE_SETTLE_MAX (200 * USEC_MS) /* but for ever they do not put it off */
-#define WATCHED (IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB | IN_ONLYDIR)
+#define WATCHED                                                                                              \
+	(IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB |      \
+		IN_ONLYDIR)
 
 struct reading { /* one run of the thread; owns copies of all that it needs */
-	struct mail mail;
-	struct source *owner; /* NULL: closed meanwhile */
+	struct task task;
+	struct source *owner;
 	char *dir, *service, *profiles;
+	int fd;     /* inotify, of its own: looking up a path may hang as reading may; -1: none */
+	int parent; /* watch of the parent directory */
 	struct config_props props;
 	struct err err;
 	bool ok;
-	bool joined;
-	pthread_t thread;
 };
 
 struct source {
@@ -42,8 +46,10 @@ struct source {
 	char dir[PATH_MAX];
 	char *service, *profiles; /* owned */
 	usec poll;
-	int fd; /* inotify; -1: only the poll */
-	int parent; /* watch of the parent directory */
+	int fd;     /* inotify; -1: only the poll */
+	int parent; /* as the last reading said */
+	bool open;  /* file_open() has returned: callbacks may be called */
+	usec began; /* reading */
 	struct watch watch;
 	struct timer timer;
 	usec first_event; /* of those that wait; 0: none */
@@ -79,6 +85,8 @@ static void begin_reading(struct source *s);
 static void reading_free(struct reading *r)
 {
 	config_props_release(&r->props);
+	if (r->fd >= 0)
+		close(r->fd);
 	mem_free(r->dir);
 	mem_free(r->service);
 	mem_free(r->profiles);
@@ -100,79 +108,30 @@ static void take(struct source *s, struct reading *r)
 	s->events.on_values(s->arg, r->props.at, r->props.n);
 }
 
-static void on_read(struct mail *m)
+static void read_done(struct task *t)
 {
-	struct reading *r = LIST_OWNER(m, struct reading, mail);
+	struct reading *r = LIST_OWNER(t, struct reading, task);
 	struct source *s = r->owner;
 
-	if (!r->joined)
-		pthread_join(r->thread, NULL);
-	if (s) {
-		s->reading = NULL;
-		take(s, r);
-		if (s->again)
-			begin_reading(s);
-		else if (!timer_armed(&s->timer))
-			timer_set(s->loop, &s->timer, loop_touch(s->loop) + s->poll);
-	}
+	s->reading = NULL;
+	s->parent = r->parent;
+	take(s, r);
+	if (s->again)
+		begin_reading(s);
+	else if (!s->first_event)
+		timer_set(s->loop, &s->timer, loop_touch(s->loop) + s->poll);
 	reading_free(r);
 }
 
-struct start { /* what the thread needs besides */
-	struct reading *r;
-	struct loop *loop;
-};
-
-static void *read_thread(void *arg)
-{
-	struct start start = *(struct start *)arg;
-	mem_free(arg);
-	struct reading *r = start.r;
-	config_props_init(&r->props);
-	r->ok = config_read_directory(&r->props, r->dir, str_of(r->service), str_of(r->profiles), &r->err);
-	r->mail.fn = on_read;
-	loop_post(start.loop, &r->mail);
-	return NULL;
-}
-
-static void begin_reading(struct source *s)
-{
-	struct reading *r = mem_zalloc(sizeof(*r));
-	struct start *start = mem_zalloc(sizeof(*start));
-
-	s->again = false;
-	s->first_event = 0;
-	timer_clear(&s->timer);
-	if (r && start) {
-		r->owner = s;
-		r->dir = mem_dup(s->dir, strlen(s->dir));
-		r->service = mem_dup(s->service, strlen(s->service));
-		r->profiles = mem_dup(s->profiles, strlen(s->profiles));
-		*start = (struct start){ r, s->loop };
-		s->reading = r;
-		if (r->dir && r->service && r->profiles && pthread_create(&r->thread, NULL, read_thread, start) == 0)
-			return;
-		s->reading = NULL;
-	}
-	set_trouble(s, "the directory cannot be read now: memory or threads are short");
-	if (r)
-		reading_free(r);
-	mem_free(start);
-	timer_set(s->loop, &s->timer, loop_touch(s->loop) + USEC_SEC);
-}
-
-/* --- watching ------------------------------------------------------------------------------------------------------- */
-
 /* Adding a watch that is there already changes nothing; the directory may be another one under the same name. */
-static void watch_paths(struct source *s)
+static void watch_paths(struct reading *r)
 {
 	char parent[PATH_MAX];
 	char *slash;
 
-	if (s->fd < 0)
+	if (r->fd < 0 || !str_copy(str_of(r->dir), parent, sizeof(parent)))
 		return;
-	(void)inotify_add_watch(s->fd, s->dir, WATCHED | IN_DELETE_SELF | IN_MOVE_SELF);
-	str_copy(str_of(s->dir), parent, sizeof(parent));
+	(void)inotify_add_watch(r->fd, r->dir, WATCHED | IN_DELETE_SELF | IN_MOVE_SELF);
 	slash = strrchr(parent, '/');
 	if (!slash)
 		str_copy(STR("."), parent, sizeof(parent));
@@ -180,17 +139,77 @@ static void watch_paths(struct source *s)
 		parent[1] = '\0';
 	else
 		*slash = '\0';
-	s->parent = inotify_add_watch(s->fd, parent, WATCHED & ~(uint32_t)(IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB));
+	r->parent = inotify_add_watch(
+		r->fd, parent, WATCHED & ~(uint32_t)(IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB));
 }
+
+static void read_run(struct task *t) /* the thread */
+{
+	struct reading *r = LIST_OWNER(t, struct reading, task);
+	watch_paths(r); /* first: what changes while it reads is told */
+	r->ok = config_read_directory(&r->props, r->dir, str_of(r->service), str_of(r->profiles), &r->err);
+}
+
+static void read_drop(struct task *t)
+{
+	reading_free(LIST_OWNER(t, struct reading, task));
+}
+
+static struct reading *reading_new(struct source *s)
+{
+	struct reading *r = mem_zalloc(sizeof(*r));
+	if (!r)
+		return NULL;
+	r->task = (struct task){ .run = read_run, .done = read_done, .drop = read_drop };
+	r->owner = s;
+	r->parent = -1;
+	r->fd = s->fd < 0 ? -1 : fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	config_props_init(&r->props);
+	r->dir = mem_dup(s->dir, strlen(s->dir));
+	r->service = mem_dup(s->service, strlen(s->service));
+	r->profiles = mem_dup(s->profiles, strlen(s->profiles));
+	if (r->dir && r->service && r->profiles)
+		return r;
+	reading_free(r);
+	return NULL;
+}
+
+static void begin_reading(struct source *s)
+{
+	struct reading *r = reading_new(s);
+
+	s->again = false;
+	s->first_event = 0;
+	s->began = loop_touch(s->loop);
+	timer_set(s->loop, &s->timer, s->began + FILE_PATIENCE);
+	if (r && task_start(s->loop, &r->task)) {
+		s->reading = r;
+		return;
+	}
+	if (r)
+		reading_free(r);
+	timer_set(s->loop, &s->timer, s->began + (s->open ? USEC_SEC : 10 * USEC_MS));
+	if (s->open)
+		set_trouble(s, "the directory cannot be read now: memory or threads are short");
+}
+
+/* --- watching ------------------------------------------------------------------------------------------------------- */
 
 static void on_timer(void *arg)
 {
 	struct source *s = arg;
-	watch_paths(s);
-	if (s->reading)
-		s->again = true;
-	else
+
+	if (!s->reading) {
 		begin_reading(s);
+		return;
+	}
+	s->again = s->again || s->first_event;
+	s->first_event = 0;
+	if (loop_touch(s->loop) < s->began + FILE_PATIENCE)
+		timer_set(s->loop, &s->timer, s->began + FILE_PATIENCE);
+	else
+		set_trouble(s,
+			"the directory is being read for more than 10 seconds: does its file system answer?");
 }
 
 static void changed(struct source *s)
@@ -204,7 +223,8 @@ static void changed(struct source *s)
 
 enum concern { NOTHING, WRITING, CHANGE };
 
-/* In the parent only what happens to our directory counts. A file that is being written is waited for: its end is told. */
+/* In the parent only what happens to our directory counts. A file that is being written is waited for: its end is told
+ * (but not of one that is linked there). */
 static enum concern concern_of(const struct source *s, const struct inotify_event *e)
 {
 	const char *slash = strrchr(s->dir, '/');
@@ -220,7 +240,7 @@ static enum concern concern_of(const struct source *s, const struct inotify_even
 	if (!(e->mask & IN_CREATE))
 		return CHANGE;
 	snprintf(path, sizeof(path), "%s/%s", s->dir, e->len ? e->name : "");
-	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) ? WRITING : CHANGE;
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 ? WRITING : CHANGE;
 }
 
 static void on_readable(void *arg, short what)
@@ -246,11 +266,8 @@ static void file_close(struct source *s)
 {
 	if (!s)
 		return;
-	if (s->reading) { /* its mail lies in the loop's box once the thread has ended; the next turn frees it */
-		pthread_join(s->reading->thread, NULL);
-		s->reading->joined = true;
-		s->reading->owner = NULL;
-	}
+	if (s->reading) /* it may hang in a file system: nobody waits for it */
+		task_leave(&s->reading->task, 0);
 	watch_off(&s->watch);
 	if (s->fd >= 0)
 		close(s->fd);
@@ -261,8 +278,8 @@ static void file_close(struct source *s)
 	mem_free(s);
 }
 
-static struct source *file_open(const struct source_config *c, const struct source_events *events, void *arg,
-				struct err *err)
+static struct source *file_open(
+	const struct source_config *c, const struct source_events *events, void *arg, struct err *err)
 {
 	struct str dir = str_trim(c->address);
 	struct source *s = mem_zalloc(sizeof(*s));
@@ -290,15 +307,18 @@ static struct source *file_open(const struct source_config *c, const struct sour
 	if (s->fd >= 0) {
 		watch_init(&s->watch, s->loop, s->fd, EV_READ, on_readable, s);
 		(void)watch_on(&s->watch);
-		watch_paths(s);
 	}
 	begin_reading(s);
+	s->open = true;
 	return s;
 }
 
 static void file_refresh(struct source *s)
 {
-	on_timer(s);
+	if (s->reading)
+		s->again = true;
+	else
+		begin_reading(s);
 }
 
 /* --- outrider check ----------------------------------------------------------------------------------------------------- */
@@ -328,7 +348,8 @@ static void list_directory(struct listing *l, const char *dir)
 			if (name.p[0] == '.' || !str_ends(name, str_of(ends[i])))
 				continue;
 			name.n -= strlen(ends[i]);
-			if (name.n && str_copy(name, l->names[l->n], sizeof(l->names[0])) && !has_name(l, l->names[l->n]))
+			if (name.n && str_copy(name, l->names[l->n], sizeof(l->names[0])) &&
+				!has_name(l, l->names[l->n]))
 				l->n++;
 			break;
 		}
@@ -352,7 +373,7 @@ static size_t service_of(const struct listing *l, const char *name)
 }
 
 static bool file_check(struct str address, void (*say)(void *arg, const char *problem),
-		       void (*service)(void *arg, struct str service, struct str profile), void *arg)
+	void (*service)(void *arg, struct str service, struct str profile), void *arg)
 {
 	char dir[PATH_MAX];
 	struct listing *l = mem_zalloc(sizeof(*l));
@@ -375,7 +396,8 @@ static bool file_check(struct str address, void (*say)(void *arg, const char *pr
 			continue;
 		}
 		for (size_t k = 0; profile.n && k < l->n; k++) /* a profile of all: every service has it */
-			if (service_of(l, l->names[k]) == strlen(l->names[k]) && strcmp(l->names[k], "application") != 0)
+			if (service_of(l, l->names[k]) == strlen(l->names[k]) &&
+				strcmp(l->names[k], "application") != 0)
 				service(arg, str_of(l->names[k]), profile);
 		service(arg, STR("application"), profile);
 	}
@@ -386,7 +408,8 @@ static bool file_check(struct str address, void (*say)(void *arg, const char *pr
 extern const struct source_ops source_file;
 const struct source_ops source_file = {
 	.name = "file",
-	.help = "file:DIRECTORY, laid out as a Spring config repository: application.yml, <service>.yml, <service>-<profile>.yml",
+	.help = "file:DIRECTORY, laid out as a Spring config repository: application.yml, <service>.yml, "
+		"<service>-<profile>.yml",
 	.open = file_open,
 	.refresh = file_refresh,
 	.close = file_close,

@@ -148,7 +148,12 @@ static bool read_template(const char *path, struct text *t, struct err *err)
 {
 	char buf[4096];
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
 	ssize_t n = -1;
+	if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
+		close(fd);
+		return err_set(err, "%s: no regular file", path);
+	}
 	while (fd >= 0 && (n = read(fd, buf, sizeof(buf))) > 0)
 		text_add(t, str_make(buf, (size_t)n));
 	int error = errno;

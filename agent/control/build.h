@@ -40,7 +40,7 @@ struct spec_sidecar *build_spec(const struct build_request *q, struct err *err) 
 /* The same with all that may be empty left empty. */
 struct spec_sidecar *build_sidecar(
 	const struct options *o, enum command cmd, struct slots *slots, struct err *err) MUST_CHECK;
-/* Gives a reference back; the last one frees. NULL is fine. */
+/* Gives a reference back; the last one frees, and its upstreams give their slots back (slots must still be there). NULL is fine. */
 void build_unref(struct spec_sidecar *s);
 
 #endif

@@ -141,20 +141,30 @@ static uint8_t tier_of(const struct place *p, const struct registry_endpoint *e,
 
 /* --- cells ------------------------------------------------------------------------------------------------------------ */
 
+#define FEW 32u /* endpoints; up to here looking through them is quicker than clearing a set */
+
 struct slot_bits { /* a set of endpoint slots */
 	uint64_t word[SLOTS_ENDPOINTS_MAX / 64];
 };
 
 static void bits_of(const struct spec_upstream *u, struct slot_bits *b)
 {
+	if (u->n_endpoints <= FEW)
+		return;
 	memset(b, 0, sizeof(*b));
-	for (uint32_t i = 0; u && i < u->n_endpoints; i++)
+	for (uint32_t i = 0; i < u->n_endpoints; i++)
 		b->word[u->endpoints[i].slot / 64] |= (uint64_t)1 << (u->endpoints[i].slot % 64);
 }
 
-static bool has_bit(const struct slot_bits *b, uint32_t slot)
+/* b: what bits_of(u) made. */
+static bool lists_slot(const struct spec_upstream *u, const struct slot_bits *b, uint32_t slot)
 {
-	return b->word[slot / 64] >> (slot % 64) & 1;
+	if (u->n_endpoints > FEW)
+		return b->word[slot / 64] >> (slot % 64) & 1;
+	for (uint32_t i = 0; i < u->n_endpoints; i++)
+		if (u->endpoints[i].slot == slot)
+			return true;
+	return false;
 }
 
 /* Those that left are held, those that came among others get their share little by little. */
@@ -166,12 +176,12 @@ static void tell_comings_and_goings(const struct spec_upstream *u, const struct 
 
 	bits_of(u, &bits);
 	for (uint32_t i = 0; i < old->n_endpoints; i++)
-		if (!has_bit(&bits, old->endpoints[i].slot))
+		if (!lists_slot(u, &bits, old->endpoints[i].slot))
 			outlier_hold(slots_cell(q->slots, old->endpoints[i].slot), tally, BALANCE_HOLD_GONE, true, false, now);
 	bits_of(old, &bits);
 	for (uint32_t i = 0; i < u->n_endpoints; i++) {
 		struct balance_cell *c = slots_cell(q->slots, u->endpoints[i].slot);
-		if (has_bit(&bits, u->endpoints[i].slot))
+		if (lists_slot(old, &bits, u->endpoints[i].slot))
 			continue; /* also when a worker holds it, for another service's agent answered there */
 		outlier_reset(c, tally, now);
 		outlier_hold(c, tally, BALANCE_HOLD_GONE, true, false, now);

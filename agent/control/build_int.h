@@ -20,6 +20,6 @@ bool build_balance_options(struct spec_upstream *u, const struct options *o, str
 /* Makes u->balance of its endpoints, and tells their cells what their registry says. old: the former upstream, or NULL.
  * false: no memory. */
 bool build_balance(struct spec_upstream *u, const struct build_request *q, const struct spec_upstream *old) MUST_CHECK;
-void build_upstream_unref(struct spec_upstream *u);
+void build_upstream_unref(struct spec_upstream *u); /* the last one gives its slots back; NULL is fine */
 
 #endif

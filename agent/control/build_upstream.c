@@ -1,12 +1,19 @@
 /* Upstreams: parts of their own, shared between successive specs while they say the same. */
 #include "control/build_int.h"
 
+#include "base/list.h"
 #include "base/mem.h"
 #include "control/option_value.h"
 
 #include <stdio.h>
 
-#define ENDPOINT_ROOM (sizeof(struct spec_endpoint) + 32) /* with its text, in most cases */
+struct made { /* what control keeps with an upstream, beside what workers read */
+	struct slots *slots;
+	struct spec_upstream u;
+};
+
+#define ENDPOINT_ROOM (sizeof(struct spec_endpoint) + 160) /* with its text and its place in the balance, in most cases */
+#define BALANCE_ROOM 640u
 
 static enum mode mode_of(const struct options *o, struct str name)
 {
@@ -72,14 +79,15 @@ static bool add_endpoints(struct spec_upstream *u, struct str list, uint32_t n, 
 		if (has_endpoint(u, &a)) /* one address is one instance */
 			continue;
 		addr_text(&a, text);
-		struct spec_endpoint *e = &u->endpoints[u->n_endpoints];
-		e->addr = a;
+		struct slot slot = slots_endpoint(slots, u->slot, str_of(text));
+		if (slot.number == SLOT_NONE)
+			return false;
+		struct spec_endpoint *e = &u->endpoints[u->n_endpoints++];
+		*e = (struct spec_endpoint){ .slot = slot.number, .generation = slot.generation, .addr = a };
 		e->agent = (uint8_t)agent_at(&a, NULL);
 		e->text = arena_z(&u->arena, str_of(text));
-		e->slot = slots_endpoint(slots, u->slot, &a);
-		if (!e->text || e->slot == SLOT_NONE)
+		if (!e->text)
 			return false;
-		u->n_endpoints++;
 	}
 	return true;
 }
@@ -110,8 +118,8 @@ static bool add_told(struct spec_upstream *u, struct endpoint_set *set, const st
 	if (!u->endpoints)
 		return false;
 	for (size_t i = 0; i < set->n; i++) {
-		struct spec_endpoint *e = &u->endpoints[i];
 		const struct spec_endpoint *had = former_endpoint(old, &at, &set->at[i].addr);
+		struct spec_endpoint *e = &u->endpoints[i];
 		e->addr = set->at[i].addr;
 		e->info = &set->at[i];
 		e->agent = (uint8_t)agent_at(&e->addr, e->info);
@@ -120,10 +128,15 @@ static bool add_told(struct spec_upstream *u, struct endpoint_set *set, const st
 		else if (!had)
 			addr_ip_text(&e->addr, text);
 		e->text = arena_z(&u->arena, str_of(had ? had->text : text));
-		e->slot = had ? had->slot : slots_endpoint(slots, u->slot, &e->addr);
-		if (!e->text || e->slot == SLOT_NONE)
+		struct slot slot = had ? slots_endpoint_again(slots, had->slot)
+				       : slots_endpoint(slots, u->slot, str_of(text));
+		if (slot.number == SLOT_NONE)
 			return false;
+		e->slot = slot.number;
+		e->generation = slot.generation;
 		u->n_endpoints++;
+		if (!e->text)
+			return false;
 	}
 	set->refs++;
 	u->told = set;
@@ -131,11 +144,17 @@ static bool add_told(struct spec_upstream *u, struct endpoint_set *set, const st
 	return true;
 }
 
+/* Nobody uses it any more: neither control nor a worker. */
 static void upstream_free(struct spec_upstream *u)
 {
+	struct made *m = LIST_OWNER(u, struct made, u);
+
 	endpoint_set_unref(u->told);
+	for (uint32_t i = 0; i < u->n_endpoints; i++)
+		slots_endpoint_unuse(m->slots, u->endpoints[i].slot);
+	slots_upstream_unuse(m->slots, u->slot);
 	arena_release(&u->arena);
-	mem_free(u);
+	mem_free(m);
 }
 
 void build_upstream_unref(struct spec_upstream *u)
@@ -154,20 +173,22 @@ static bool same_policy(const struct spec_policy *a, const struct spec_policy *b
 
 static bool same_balancing(const struct spec_upstream *a, const struct spec_upstream *b)
 {
-	return memcmp(&a->balancing, &b->balancing, sizeof(a->balancing)) == 0 && a->hash_kind == b->hash_kind &&
-	       str_eq(a->hash_name, b->hash_name) && str_eq(a->cookie, b->cookie) && str_eq(a->subset, b->subset) &&
-	       a->locality == b->locality && a->met == b->met;
+	return memcmp(&a->balancing, &b->balancing, sizeof(a->balancing)) == 0 &&
+	       a->hash_kind == b->hash_kind && str_eq(a->hash_name, b->hash_name) &&
+	       str_eq(a->cookie, b->cookie) && str_eq(a->subset, b->subset) && a->locality == b->locality &&
+	       a->met == b->met;
 }
 
 static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
-	if (a->slot != b->slot || !str_eq(a->name, b->name) || a->kind != b->kind || a->mode != b->mode ||
-		a->port != b->port || !addr_eq(&a->handler, &b->handler) ||
-		!same_policy(&a->policy, &b->policy) || a->n_endpoints != b->n_endpoints ||
-		a->told != b->told || !same_balancing(a, b))
+	if (a->slot != b->slot || a->generation != b->generation || !str_eq(a->name, b->name) ||
+		a->kind != b->kind || a->mode != b->mode || a->port != b->port ||
+		!addr_eq(&a->handler, &b->handler) || !same_policy(&a->policy, &b->policy) ||
+		a->n_endpoints != b->n_endpoints || a->told != b->told || !same_balancing(a, b))
 		return false;
 	for (uint32_t i = 0; i < a->n_endpoints; i++)
 		if (a->endpoints[i].slot != b->endpoints[i].slot ||
+			a->endpoints[i].generation != b->endpoints[i].generation ||
 			!addr_eq(&a->endpoints[i].addr, &b->endpoints[i].addr))
 			return false;
 	return true;
@@ -186,14 +207,18 @@ static struct spec_upstream *find_previous(const struct spec_sidecar *p, const s
 }
 
 /* Struct, name and endpoints lie in one piece of memory. */
-static struct spec_upstream *upstream_alloc(const struct build_upstream *want, uint32_t endpoints)
+static struct spec_upstream *upstream_alloc(
+	struct slots *slots, const struct build_upstream *want, uint32_t endpoints)
 {
-	size_t room = want->name.n + 64 + endpoints * ENDPOINT_ROOM;
-	struct spec_upstream *u = mem_zalloc(sizeof(*u) + room);
+	size_t room = want->name.n + BALANCE_ROOM + endpoints * ENDPOINT_ROOM;
+	struct made *m = mem_zalloc(sizeof(*m) + room);
 
-	if (!u)
+	if (!m)
 		return NULL;
-	arena_init(&u->arena, BUILD_MEMORY_MAX, u + 1, room);
+	m->slots = slots;
+	struct spec_upstream *u = &m->u;
+	u->slot = SLOT_NONE;
+	arena_init(&u->arena, BUILD_MEMORY_MAX, m + 1, room);
 	u->refs = 1;
 	u->kind = (uint8_t)want->kind;
 	u->port = want->port;
@@ -206,7 +231,8 @@ static struct spec_upstream *upstream_alloc(const struct build_upstream *want, u
 }
 
 /* A service may well be called "local": those that are none have a slash before their name there. */
-static uint32_t slot_of(const struct build_request *q, uint32_t sidecar_slot, const struct spec_upstream *u)
+static struct slot slot_of(
+	const struct build_request *q, uint32_t sidecar_slot, const struct spec_upstream *u)
 {
 	char key[64];
 
@@ -225,7 +251,7 @@ struct spec_upstream *build_upstream(
 	struct str list = service ? options_of_text(q->options, want->name, OPT_UPSTREAM_ENDPOINTS) : STR("");
 	uint32_t n = count_items(list);
 	const struct endpoint_set *set = service && n == 0 ? discovery_set(q->discovery, want->name) : NULL;
-	struct spec_upstream *u = upstream_alloc(want, n ? n : set ? (uint32_t)set->n : 0);
+	struct spec_upstream *u = upstream_alloc(q->slots, want, n ? n : set ? (uint32_t)set->n : 0);
 
 	if (!u)
 		return NULL;
@@ -238,7 +264,9 @@ struct spec_upstream *build_upstream(
 		upstream_free(u);
 		return NULL;
 	}
-	u->slot = slot_of(q, sidecar_slot, u);
+	struct slot slot = slot_of(q, sidecar_slot, u);
+	u->slot = slot.number;
+	u->generation = slot.generation;
 	struct spec_upstream *old = q->previous ? find_previous(q->previous, u) : NULL;
 	bool ok = u->slot != SLOT_NONE;
 	if (ok && set)

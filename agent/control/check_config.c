@@ -2,6 +2,7 @@
 #include "control/check.h"
 
 #include "base/mem.h"
+#include "control/option_mask.h"
 #include "control/judge.h"
 #include "control/option_value.h"
 #include "control/upstreams.h"
@@ -384,7 +385,7 @@ static void choose_sources(struct check *c, struct text *chain, char dir[1024], 
 		if (ops && !ops->local && !c->online) {
 			struct text name;
 			text_init(&name, 512);
-			source_name_masked(&name, item);
+			mask_address(&name, item);
 			say(c, "not-asked", SEVERITY_NOTE, text_z(&name), 0, STR(""),
 				STR("not asked; --online asks it"));
 			text_release(&name);

@@ -9,44 +9,19 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "control/option_mask.h"
+#include "net/task.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define CACHE_MAX (16u << 20)
+#define CACHE_PATIENCE (500 * USEC_MS) /* of the agent that stops, with a disk that is slow */
 #define PATH_SIZE 4200
-
-/* --- what is secret ---------------------------------------------------------------------------------------------- */
-
-static bool looks_secret(struct str key)
-{
-	static const char *const words[] = { "password", "passwd", "secret", "token", "credential", "private", "apikey",
-		"api-key", "api_key", "access-key", "access_key", "accesskey", "authorization", ".key", "-key", "_key" };
-	char low[PROPERTIES_KEY_MAX + 1];
-	size_t n = key.n < PROPERTIES_KEY_MAX ? key.n : PROPERTIES_KEY_MAX;
-
-	for (size_t i = 0; i < n; i++)
-		low[i] = key.p[i] >= 'A' && key.p[i] <= 'Z' ? (char)(key.p[i] + 32) : key.p[i];
-	low[n] = '\0';
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strstr(low, words[i]))
-			return true;
-	return false;
-}
-
-/* user:password@ within a URL. */
-static bool holds_credentials(struct str value)
-{
-	const char *at = value.n ? memmem(value.p, value.n, "://", 3) : NULL;
-	const char *end = at ? memchr(at, '@', value.n - (size_t)(at - value.p)) : NULL;
-	return end && memchr(at + 3, ':', (size_t)(end - at) - 3) != NULL;
-}
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 
@@ -83,10 +58,11 @@ static size_t place_of(const struct reload *r, const char *name)
 static bool take_line(struct loading *l, const cJSON *o)
 {
 	const char *key = text_of(o, "key"), *value = text_of(o, "value"), *origin = text_of(o, "origin");
-	const cJSON *set = cJSON_GetObjectItemCaseSensitive(o, "set");
+	double set = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(o, "set"));
 	size_t i = place_of(l->r, text_of(o, "source"));
 
-	if (i == SIZE_MAX || !key || !value || !origin || !cJSON_IsNumber(set) || l->n[i] == SOURCE_PROPERTIES_MAX)
+	if (i == SIZE_MAX || !key || !value || !origin || !(set >= 0 && set <= UINT32_MAX) ||
+		l->n[i] == SOURCE_PROPERTIES_MAX)
 		return true; /* of a source that is no longer in the chain */
 	if (l->n[i] % 256 == 0) {
 		void *more = mem_resize(l->at[i], (l->n[i] + 256) * sizeof(*l->at[i]));
@@ -99,7 +75,7 @@ static bool take_line(struct loading *l, const cJSON *o)
 	p->value = arena_str(&l->arena, str_of(value));
 	char *from = arena_fmt(&l->arena, "%s%s", origin, strstr(origin, " (cached)") ? "" : " (cached)");
 	p->origin = str_of(from);
-	p->set = (uint32_t)set->valuedouble;
+	p->set = (uint32_t)set;
 	return p->key.p && p->value.p && from;
 }
 
@@ -158,7 +134,8 @@ size_t cache_read(struct reload *r, const char *path)
 		mem_free(l.at[i]);
 	}
 	if (!ok)
-		log_write(r->cfg.log, LEVEL_WARN, "config", "outrider.config-cache is not used: it is of another service or broken",
+		log_write(r->cfg.log, LEVEL_WARN, "config",
+			"outrider.config-cache is not used: it is of another service or broken",
 			LOG_FIELDS(log_text("path", path)));
 	arena_release(&l.arena);
 	mem_wipe_free(p, n);
@@ -167,16 +144,62 @@ size_t cache_read(struct reload *r, const char *path)
 
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 
-struct cache_writer {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	struct text waiting; /* the next content */
-	bool has, end, running;
-	char path[PATH_SIZE];
+struct writing { /* one run of the thread; owns all that it needs */
+	struct task task;
+	struct cache_writer *owner;
+	char *path, *service, *profiles;
+	size_t n;
+	struct {
+		char *name;
+		struct source_values *values;
+	} at[SOURCES_MAX];
+	struct err err; /* "": written */
 };
 
-static void write_file(const char *path, struct str s)
+struct cache_writer {
+	struct reload *r;
+	struct writing *now; /* NULL: nobody writes */
+	bool again;          /* there is something newer */
+	bool failed;         /* the last did, and it was said */
+};
+
+static void put_pair(struct json *j, const char *key, struct str value)
+{
+	json_key(j, key);
+	json_str(j, value);
+}
+
+static void put_head(const struct writing *w, struct text *t)
+{
+	struct json j = json_begin(t);
+	json_object(&j);
+	put_pair(&j, "outrider", STR("config-cache"));
+	put_pair(&j, "service", str_of(w->service));
+	put_pair(&j, "profiles", str_of(w->profiles));
+	json_end(&j);
+	text_char(t, '\n');
+}
+
+static void put_values(struct text *t, const char *name, const struct source_values *v)
+{
+	for (size_t k = 0; k < v->n && !t->failed; k++) {
+		const struct source_property *p = &v->at[k];
+		if (mask_key_sounds_secret(p->key) || mask_holds_credentials(p->value))
+			continue;
+		struct json j = json_begin(t);
+		json_object(&j);
+		put_pair(&j, "source", str_of(name));
+		json_key(&j, "set");
+		json_u64(&j, p->set);
+		put_pair(&j, "key", p->key);
+		put_pair(&j, "value", p->value);
+		put_pair(&j, "origin", p->origin);
+		json_end(&j);
+		text_char(t, '\n');
+	}
+}
+
+static bool write_file(const char *path, struct str s, struct err *err)
 {
 	char temp[PATH_SIZE + 32];
 	snprintf(temp, sizeof(temp), "%s.%ld.tmp", path, (long)getpid());
@@ -189,89 +212,116 @@ static void write_file(const char *path, struct str s)
 	}
 	if (fd >= 0)
 		ok = close(fd) == 0 && ok;
-	if (!ok || rename(temp, path) != 0)
+	if (ok && rename(temp, path) == 0)
+		return true;
+	err_set(err, "%s", strerror(errno));
+	if (fd >= 0)
 		(void)unlink(temp);
+	return false;
 }
 
-static void *write_thread(void *arg)
+static void writing_run(struct task *task) /* the thread */
 {
-	struct cache_writer *w = arg;
-	pthread_mutex_lock(&w->lock);
-	while (!w->end || w->has) {
-		if (!w->has) {
-			pthread_cond_wait(&w->wake, &w->lock);
-			continue;
-		}
-		struct text t = w->waiting;
-		text_init(&w->waiting, CACHE_MAX);
-		w->has = false;
-		pthread_mutex_unlock(&w->lock);
-		if (!t.failed)
-			write_file(w->path, text_str(&t));
-		text_release(&t);
-		pthread_mutex_lock(&w->lock);
+	struct writing *w = LIST_OWNER(task, struct writing, task);
+	struct text t;
+
+	text_init(&t, CACHE_MAX);
+	put_head(w, &t);
+	for (size_t i = 0; i < w->n; i++)
+		put_values(&t, w->at[i].name, w->at[i].values);
+	if (t.failed)
+		err_set(&w->err, "memory is short, or it is longer than %u MiB", CACHE_MAX >> 20);
+	else
+		(void)write_file(w->path, text_str(&t), &w->err);
+	if (t.p) /* a key need not say that its value is a secret */
+		explicit_bzero(t.p, t.n);
+	text_release(&t);
+}
+
+static void writing_free(struct writing *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		mem_free(w->at[i].name);
+		values_release(w->at[i].values);
 	}
-	pthread_mutex_unlock(&w->lock);
-	return NULL;
-}
-
-static struct cache_writer *writer_new(struct str path)
-{
-	struct cache_writer *w = mem_zalloc(sizeof(*w));
-	if (!w)
-		return NULL;
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->wake, NULL);
-	text_init(&w->waiting, CACHE_MAX);
-	w->running = str_copy(path, w->path, sizeof(w->path)) && pthread_create(&w->thread, NULL, write_thread, w) == 0;
-	if (w->running)
-		return w;
-	cache_writer_free(w);
-	return NULL;
-}
-
-void cache_writer_free(struct cache_writer *w)
-{
-	if (!w)
-		return;
-	pthread_mutex_lock(&w->lock);
-	w->end = true;
-	pthread_cond_signal(&w->wake);
-	pthread_mutex_unlock(&w->lock);
-	if (w->running)
-		pthread_join(w->thread, NULL);
-	text_release(&w->waiting);
-	pthread_cond_destroy(&w->wake);
-	pthread_mutex_destroy(&w->lock);
+	mem_free(w->path);
+	mem_free(w->service);
+	mem_free(w->profiles);
 	mem_free(w);
 }
 
-static void put_pair(struct json *j, const char *key, struct str value)
+static void writing_drop(struct task *task)
 {
-	json_key(j, key);
-	json_str(j, value);
+	writing_free(LIST_OWNER(task, struct writing, task));
 }
 
-static void put_source(const struct reload *r, size_t i, struct text *t)
+static void begin_writing(struct cache_writer *c);
+
+static void writing_done(struct task *task)
 {
-	struct source_view view = sources_view(r->sources, i);
-	struct source_values *v = view.ops->local ? NULL : sources_take(r->sources, i);
-	for (size_t k = 0; v && k < v->n; k++) {
-		const struct source_property *p = &v->at[k];
-		if (looks_secret(p->key) || holds_credentials(p->value))
+	struct writing *w = LIST_OWNER(task, struct writing, task);
+	struct cache_writer *c = w->owner;
+
+	c->now = NULL;
+	if (w->err.text[0] && !c->failed)
+		log_write(c->r->cfg.log, LEVEL_WARN, "config", "outrider.config-cache cannot be written",
+			LOG_FIELDS(log_text("path", w->path), log_text("why", w->err.text)));
+	c->failed = w->err.text[0] != '\0';
+	writing_free(w);
+	if (c->again)
+		begin_writing(c);
+}
+
+static char *copy(struct str s)
+{
+	return mem_dup(s.p ? s.p : "", s.n);
+}
+
+static bool take_sources(struct writing *w, const struct reload *r)
+{
+	for (size_t i = 0; i < sources_count(r->sources); i++) {
+		struct source_view view = sources_view(r->sources, i);
+		if (view.ops->local || !view.n)
 			continue;
-		struct json j = json_begin(t);
-		json_object(&j);
-		put_pair(&j, "source", str_of(view.name));
-		json_key(&j, "set");
-		json_u64(&j, p->set);
-		put_pair(&j, "key", p->key);
-		put_pair(&j, "value", p->value);
-		put_pair(&j, "origin", p->origin);
-		json_end(&j);
-		text_char(t, '\n');
+		w->at[w->n].values = sources_take(r->sources, i);
+		w->at[w->n].name = copy(str_of(view.name));
+		if (!w->at[w->n++].name)
+			return false;
 	}
-	values_release(v);
+	return true;
+}
+
+static struct writing *writing_new(struct cache_writer *c)
+{
+	const struct reload *r = c->r;
+	struct writing *w = mem_zalloc(sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->task = (struct task){ .run = writing_run, .done = writing_done, .drop = writing_drop };
+	w->owner = c;
+	w->path = copy(options_text(r->cfg.start, OPT_CONFIG_CACHE));
+	w->service = copy(options_text(r->cfg.start, OPT_SERVICE));
+	w->profiles = copy(options_text(r->cfg.start, OPT_PROFILE));
+	if (w->path && w->service && w->profiles && take_sources(w, r))
+		return w;
+	writing_free(w);
+	return NULL;
+}
+
+static void begin_writing(struct cache_writer *c)
+{
+	struct writing *w = writing_new(c);
+
+	c->again = false;
+	if (w && task_start(c->r->cfg.loop, &w->task)) {
+		c->now = w;
+		return;
+	}
+	if (w)
+		writing_free(w);
+	log_write(c->r->cfg.log, LEVEL_WARN, "config",
+		"outrider.config-cache cannot be written: memory or threads are short", NULL);
 }
 
 static bool worth_writing(const struct reload *r)
@@ -286,32 +336,23 @@ static bool worth_writing(const struct reload *r)
 
 void cache_write(struct reload *r)
 {
-	struct str path = options_text(r->cfg.start, OPT_CONFIG_CACHE);
-	if (!path.n || !worth_writing(r))
+	if (!options_text(r->cfg.start, OPT_CONFIG_CACHE).n || !worth_writing(r))
 		return;
-	if (!r->writer)
-		r->writer = writer_new(path);
-	struct text t;
-	text_init(&t, CACHE_MAX);
-	struct json j = json_begin(&t);
-	json_object(&j);
-	put_pair(&j, "outrider", STR("config-cache"));
-	put_pair(&j, "service", options_text(r->cfg.start, OPT_SERVICE));
-	put_pair(&j, "profiles", options_text(r->cfg.start, OPT_PROFILE));
-	json_end(&j);
-	text_char(&t, '\n');
-	for (size_t i = 0; i < sources_count(r->sources); i++)
-		put_source(r, i, &t);
-	if (!r->writer || t.failed) {
-		log_write(r->cfg.log, LEVEL_WARN, "config", "outrider.config-cache cannot be written: memory is short, or it is too long",
-			NULL);
-		text_release(&t);
-		return;
+	if (!r->writer) {
+		r->writer = mem_zalloc(sizeof(*r->writer));
+		if (!r->writer)
+			return; /* the next change tries again */
+		r->writer->r = r;
 	}
-	pthread_mutex_lock(&r->writer->lock);
-	text_release(&r->writer->waiting);
-	r->writer->waiting = t;
-	r->writer->has = true;
-	pthread_cond_signal(&r->writer->wake);
-	pthread_mutex_unlock(&r->writer->lock);
+	if (r->writer->now)
+		r->writer->again = true;
+	else
+		begin_writing(r->writer);
+}
+
+void cache_writer_free(struct cache_writer *c)
+{
+	if (c && c->now)
+		task_leave(&c->now->task, CACHE_PATIENCE);
+	mem_free(c);
 }

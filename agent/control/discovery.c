@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "base/table.h"
 #include "control/nearest.h"
+#include "control/option_mask.h"
 #include "control/met.h"
 #include "control/option_value.h"
 #include "control/sources.h"
@@ -398,7 +399,7 @@ static bool open_one(struct discovery *d, struct str item, struct err *err)
 		return false;
 	text_init(&a->name, 512);
 	text_init(&a->trouble, TROUBLE_MAX);
-	source_name_masked(&a->name, item);
+	mask_address(&a->name, item);
 	d->n++;
 	a->registry = a->ops->open(&c, &events, a, err);
 	return a->registry || err_prefix(err, "outrider.registry: %s", text_z(&a->name));

@@ -71,7 +71,7 @@ static bool join_list(const struct properties *p, struct str root, struct text *
 	const struct property *item;
 
 	text_clear(list);
-	for (unsigned i = 0;; i++) {
+	for (unsigned i = 0; !list->failed; i++) {
 		struct text t;
 		text_init(&t, sizeof(key));
 		text_fmt(&t, "%.*s[%u]", STR_ARG(root), i);
@@ -99,6 +99,14 @@ static bool hidden(const struct properties *p, const struct property *one, struc
 	return first && first < one;
 }
 
+/* "[12]": an item of a plain list. A list of mappings is no option, and is refused by its name. */
+static bool is_list_item(struct str s)
+{
+	uint64_t n;
+	return s.n > 2 && s.p[s.n - 1] == ']' && str_u64(str_make(s.p + 1, s.n - 2), &n) &&
+	       (s.p[1] != '0' || s.n == 3);
+}
+
 bool judge_option(struct options *o, const struct properties *p, size_t i, struct text *list, struct err *err)
 {
 	const struct property *one = &p->at[i];
@@ -107,9 +115,9 @@ bool judge_option(struct options *o, const struct properties *p, size_t i, struc
 
 	if (!str_starts(one->key, STR(OPTION_PREFIX)) || hidden(p, one, root))
 		return true;
-	if (!root.p)
+	if (!root.p || !is_list_item(str_make(one->key.p + root.n, one->key.n - root.n)))
 		return options_set(o, layer, one->key, one->value, str_of(one->origin), err);
-	if (!str_eq(str_make(one->key.p + root.n, one->key.n - root.n), STR("[0]")))
+	if (one->key.p[root.n + 1] != '0')
 		return true; /* said with the first one */
 	return (join_list(p, root, list) || err_set(err, "a list is too long")) &&
 	       options_set(o, layer, root, text_str(list), str_of(one->origin), err);

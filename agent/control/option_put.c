@@ -2,6 +2,7 @@
 #include "control/options_impl.h"
 
 #include "base/mem.h"
+#include "control/option_mask.h"
 #include "control/option_value.h"
 
 static struct option_cell *cell_make(struct options *o, enum option_id id, bool folded, struct str subject)
@@ -21,6 +22,9 @@ static struct option_cell *cell_make(struct options *o, enum option_id id, bool 
 	c->subject = str_make(kept + 2, key.n - 2);
 	*o->last = c;
 	o->last = &c->next;
+	o->any_folded = o->any_folded || folded;
+	if (!folded && (subject.n == 0 || str_eq(subject, STR(OPTIONS_DEFAULT_SUBJECT))))
+		o->common[id] = c;
 	return c;
 }
 
@@ -167,7 +171,9 @@ static bool unknown(struct options *o, const struct option_input *in, struct err
 		text_fmt(&t, "did you mean %s?", text_z(&near));
 	else
 		text_addz(&t, "`outrider help options` lists them");
-	bool ok = options_note(o, NULL, in->key, in->value, in->origin, text_z(&t));
+	/* A misspelt password is one all the same. */
+	struct str value = mask_key_sounds_secret(text_str(&near)) ? STR("***") : in->value;
+	bool ok = options_note(o, NULL, in->key, value, in->origin, text_z(&t));
 	text_release(&near);
 	text_release(&t);
 	return ok || no_room(err);

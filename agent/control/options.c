@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "control/cpus.h"
+#include "control/option_mask.h"
 #include "control/option_value.h"
 
 #define PROBLEM_VALUE_MAX 80u
@@ -57,6 +58,12 @@ struct str options_cell_key(char buf[OPTIONS_CELL_KEY_MAX], enum option_id id, b
 struct option_cell *options_cell(const struct options *o, enum option_id id, bool folded, struct str subject)
 {
 	char buf[OPTIONS_CELL_KEY_MAX];
+	struct option_cell *c = o->common[id];
+
+	if (folded && !o->any_folded)
+		return NULL;
+	if (!folded && (subject.n == 0 || str_eq(subject, STR(OPTIONS_DEFAULT_SUBJECT))))
+		return c && str_eq(c->subject, subject) ? c : NULL;
 	return table_get(&o->cells, options_cell_key(buf, id, folded, subject));
 }
 
@@ -81,17 +88,21 @@ bool options_note(struct options *o, const struct option_row *row, struct str ke
 	if (o->n_problems == OPTIONS_PROBLEMS_MAX)
 		return true;
 	struct option_problem *p = &o->problems[o->n_problems];
-	if (row)
-		value = option_value_shown(row, value);
+	struct text shown;
+	text_init(&shown, 4 * value.n + 16); /* "***@" stands for no less than '@' */
+	mask_value(&shown, row, key, value);
+	value = text_str(&shown);
 	*p = (struct option_problem){ .row = row };
 	p->key = printable(&o->arena, key, OPTIONS_KEY_MAX);
-	p->value = printable(&o->arena, value, PROBLEM_VALUE_MAX);
+	p->value = printable(&o->arena, value.n ? value : STR(""), PROBLEM_VALUE_MAX);
+	bool cut = value.n > PROBLEM_VALUE_MAX, masked = !shown.failed;
+	text_release(&shown);
 	p->origin = printable(&o->arena, origin, OPTIONS_KEY_MAX);
 	p->why = printable(&o->arena, str_of(why), ERR_MAX);
-	if (!p->key.p || !p->value.p || !p->origin.p || !p->why.p)
+	if (!masked || !p->key.p || !p->value.p || !p->origin.p || !p->why.p)
 		return false;
 	p->text = arena_fmt(&o->arena, "%s=%s%s (%s): %s", p->key.p, p->value.p,
-			    value.n > PROBLEM_VALUE_MAX ? "..." : "", p->origin.p, p->why.p);
+			    cut ? "..." : "", p->origin.p, p->why.p);
 	if (!p->text)
 		return false;
 	o->n_problems++;
@@ -135,7 +146,7 @@ const struct option_entry *options_entry(const struct options *o, enum option_id
 	char folded[OPTIONS_KEY_MAX];
 	const struct option_cell *exact = options_cell(o, id, false, subject), *env = NULL;
 
-	if (subject.n && subject.n <= sizeof(folded) && !str_eq(subject, STR(OPTIONS_DEFAULT_SUBJECT)))
+	if (o->any_folded && subject.n && subject.n <= sizeof(folded) && !str_eq(subject, STR(OPTIONS_DEFAULT_SUBJECT)))
 		env = options_cell(o, id, true, key_fold(subject, folded));
 	const struct option_entry *a = exact ? exact->top : NULL, *b = env ? env->top : NULL;
 	if (!a || !b)

@@ -120,7 +120,7 @@ struct option_held { /* an option of scope process or sidecar that needs a resta
 	struct str origin; /* of the waiting value */
 };
 typedef void (*options_held_fn)(void *arg, const struct option_held *h);
-/* Call before options_check() on options that were read anew while `running` is in force: gives those that need a restart
+/* Call on options that were read anew and checked, and check again when fn was called, while `running` is in force: gives those that need a restart
  * their running value, and calls fn for each that was to change. Secrets are left out: only flags and env set those.
  * false: no memory. */
 bool options_hold(struct options *o, const struct options *running, options_held_fn fn, void *arg) MUST_CHECK;

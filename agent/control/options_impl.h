@@ -43,6 +43,8 @@ struct options {
 	struct row_index index;
 	struct table cells; /* by id, folded, subject */
 	struct option_cell *first, **last;
+	struct option_cell *common[OPT_COUNT]; /* the cell without a subject, of upstream rows that of `default`: asked for most */
+	bool any_folded;                       /* is there a cell with a folded subject? */
 	uint64_t defaults[OPT_COUNT];
 
 	struct option_problem problems[OPTIONS_PROBLEMS_MAX];

@@ -111,6 +111,7 @@ struct expansion {
 	char *const *env;
 	struct text *out;
 	unsigned steps; /* left */
+	size_t work;    /* bytes that may still be looked at */
 };
 
 static bool expand(struct expansion *x, struct str s, unsigned depth, struct err *err);
@@ -166,6 +167,15 @@ static bool lookup(struct expansion *x, struct str key, unsigned depth, bool *fo
 	return true;
 }
 
+/* So that no value costs more than some milliseconds. */
+static bool spend(struct expansion *x, size_t n, struct err *err)
+{
+	if (x->out->failed || n > x->work)
+		return err_set(err, "the resolved value is too long, or memory is short");
+	x->work -= n;
+	return true;
+}
+
 static bool placeholder(struct expansion *x, struct str inside, unsigned depth, struct err *err)
 {
 	size_t colon = default_of(inside);
@@ -197,11 +207,16 @@ static bool placeholder(struct expansion *x, struct str inside, unsigned depth, 
 static bool expand(struct expansion *x, struct str s, unsigned depth, struct err *err)
 {
 	size_t done = 0;
+	bool closed = true; /* none of those before was left open */
+
+	if (!spend(x, s.n, err))
+		return false;
 	for (size_t i = 0; i + 1 < s.n; i++) {
 		if (s.p[i] != '$' || s.p[i + 1] != '{')
 			continue;
 		bool literal = i > done && s.p[i - 1] == '\\';
-		size_t end = literal ? SIZE_MAX : end_of(s, i + 2);
+		size_t end = literal || !closed ? SIZE_MAX : end_of(s, i + 2);
+		closed = closed && (literal || end != SIZE_MAX);
 		text_add(x->out, str_make(s.p + done, i - done - literal));
 		done = i;
 		if (end == SIZE_MAX) { /* a literal one, or never closed: text */
@@ -222,7 +237,8 @@ static bool expand(struct expansion *x, struct str s, unsigned depth, struct err
 bool properties_expand(const struct properties *p, struct str text, char *const *environ_, struct text *out,
 		       struct err *err)
 {
-	struct expansion x = { .p = p, .env = environ_, .out = out, .steps = PROPERTIES_STEPS_MAX };
+	struct expansion x = { .p = p, .env = environ_, .out = out, .steps = PROPERTIES_STEPS_MAX,
+			       .work = PROPERTIES_WORK_MAX };
 	return expand(&x, text, 0, err);
 }
 

@@ -26,7 +26,8 @@
 #define PROPERTIES_KEY_MAX 1024u             /* bytes of a key; longer ones are refused */
 #define PROPERTIES_VALUE_MAX (1024u * 1024u) /* bytes of a value, resolved */
 #define PROPERTIES_DEPTH_MAX 16u
-#define PROPERTIES_STEPS_MAX 1000u /* placeholders looked up for one value */
+#define PROPERTIES_STEPS_MAX 1000u           /* placeholders looked up for one value */
+#define PROPERTIES_WORK_MAX (2u * 1024u * 1024u) /* bytes looked at for one value */
 
 struct property {
 	struct str key;

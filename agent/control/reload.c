@@ -14,7 +14,7 @@ static void post_next(struct reload *r)
 
 static void begin_job(struct reload *r)
 {
-	r->dirty = false;
+	r->dirty = r->retry = false;
 	r->job = job_new(r);
 	r->job_began = loop_touch(r->cfg.loop);
 	r->stats.slice = 0;
@@ -112,7 +112,7 @@ static enum job_end run_slice(struct reload *r)
 	if (s->slice > s->longest)
 		s->longest = s->slice;
 	if (end != JOB_MORE)
-		s->took = now - r->job_began;
+		s->took = loop_touch(r->cfg.loop) - r->job_began;
 	return end;
 }
 
@@ -134,8 +134,12 @@ static void on_next(struct mail *m)
 		tell_watches(r);
 		cache_write(r);
 	}
-	if (r->dirty)
+	if (r->dirty) {
 		want_job(r);
+	} else if (end == JOB_REJECTED && r->retry) {
+		r->dirty = true;
+		timer_set(r->cfg.loop, &r->gap, loop_touch(r->cfg.loop) + RELOAD_RETRY);
+	}
 }
 
 static void on_source(void *arg, size_t i, bool values)
@@ -180,6 +184,7 @@ struct reload *reload_new(const struct reload_config *config, struct err *err)
 		.profiles = options_text(o, OPT_PROFILE),
 		.poll = options_duration(o, OPT_CONFIG_POLL),
 		.settings = { options_setting, o },
+		.plugins = config->plugins,
 		.on_change = on_source,
 		.arg = r,
 	};
@@ -197,11 +202,11 @@ void reload_free(struct reload *r)
 	job_free(r->job);
 	r->job = NULL;
 	r->first_over = false;
-	sources_close(r->sources);
-	if (r->next_posted) /* it lies in the loop's box and cannot be taken out */
-		loop_turn(r->cfg.loop, false);
-	cache_writer_free(r->writer);
 	timer_clear(&r->gap);
+	cache_writer_free(r->writer); /* before the turn of sources_close(), which hands out mail that cannot be taken back */
+	r->writer = NULL;
+	sources_close(r->sources);
+	loop_turn(r->cfg.loop, false);
 	options_free(r->options);
 	properties_release(&r->properties);
 	notes_release(&r->rejected);
@@ -328,6 +333,8 @@ struct reload_stats reload_stats(const struct reload *r)
 void reload_refresh(struct reload *r)
 {
 	sources_refresh(r->sources);
+	if (r->rejected.n) /* what they said is tried again, be it the same */
+		want_job(r);
 }
 
 void reload_watch(struct reload *r, struct reload_watch *w)

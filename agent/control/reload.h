@@ -30,6 +30,7 @@ struct reload_config {
 	int argc; /* flags and environment are read again with every job; borrowed */
 	char **argv;
 	char *const *environ_;
+	const struct source_ops *const *plugins; /* as in sources_config */
 	/* Puts good options in force: specs, listeners. false and err: they could not; nothing has changed then. Not called for the
 	 * first good ones, which the owner finds by reload_options(). */
 	bool (*apply)(void *arg, const struct options *o, struct err *err);

@@ -7,6 +7,8 @@
 #include "control/reload.h"
 #include "net/timer.h"
 
+#define RELOAD_RETRY (10 * USEC_SEC)
+
 struct reload_job;
 
 struct reload {
@@ -23,6 +25,7 @@ struct reload {
 
 	struct reload_job *job; /* owned; NULL: none is under way */
 	bool dirty;             /* values came since the job began */
+	bool retry;             /* the last job failed for want of memory or a port, not for what was said */
 	bool first_over;        /* reload_first() has returned */
 	usec job_began;
 	struct timer gap;
@@ -47,8 +50,9 @@ enum job_end job_slice(struct reload_job *j);
 struct cache_writer;
 /* Reads the file of outrider.config-cache into the sources that have said nothing yet. Returns how many got values. */
 size_t cache_read(struct reload *r, const char *path);
-/* Writes it, on a thread of its own; a later call replaces what still waits. */
+/* Writes what the sources have said, on a thread of its own; a later call while it writes makes it write once more. */
 void cache_write(struct reload *r);
-void cache_writer_free(struct cache_writer *w); /* waits for the thread; NULL is fine */
+/* Leaves a thread that writes to itself after half a second; turn the loop once more then. NULL is fine. */
+void cache_writer_free(struct cache_writer *w);
 
 #endif

@@ -2,9 +2,11 @@
 #include "control/reload_int.h"
 
 #include "base/mem.h"
+#include "control/option_mask.h"
 #include "control/options_impl.h"
 
-#define CHUNK 64u /* items between two looks at the clock */
+#define CHUNK 64u                 /* items between two looks at the clock, */
+#define CHUNK_BYTES (64u * 1024u) /* or so much text */
 #define OPTION_PREFIX_TEXT "outrider."
 
 struct reload_job {
@@ -15,7 +17,8 @@ struct reload_job {
 	struct properties p;
 	struct reload_notes bad, held;
 	size_t step, source, item; /* where it stands */
-	struct text list;          /* items of a list option, joined */
+	bool held_any;
+	struct text list; /* items of a list option, joined */
 };
 
 enum step_result { STEP_MORE, STEP_DONE, STEP_FAILED };
@@ -23,6 +26,7 @@ enum step_result { STEP_MORE, STEP_DONE, STEP_FAILED };
 /* A whole change is refused for any problem, so one without a key needs no more than its reason. */
 static enum step_result fail(struct reload_job *j, const char *why)
 {
+	j->r->retry = true; /* no word of the sources is wrong: it may do later */
 	notes_add(&j->bad, STR(""), STR(""), STR(""), why);
 	return STEP_FAILED;
 }
@@ -36,7 +40,8 @@ static enum step_result step_begin(struct reload_job *j)
 	int rest;
 
 	j->o = options_new();
-	if (!j->o || !options_add_env(j->o, c->environ_, &err) || !options_add_flags(j->o, c->argc, c->argv, &rest, &err))
+	if (!j->o || !options_add_env(j->o, c->environ_, &err) ||
+		!options_add_flags(j->o, c->argc, c->argv, &rest, &err))
 		return fail(j, err.text[0] ? err.text : "out of memory");
 	return STEP_DONE;
 }
@@ -62,7 +67,9 @@ static enum step_result step_merge(struct reload_job *j)
 
 static enum step_result step_resolve(struct reload_job *j)
 {
-	for (unsigned k = 0; k < CHUNK && j->item < j->p.n; k++, j->item++) {
+	size_t bytes = 0;
+	for (unsigned k = 0; k < CHUNK && bytes < CHUNK_BYTES && j->item < j->p.n; k++, j->item++) {
+		bytes += j->p.at[j->item].raw.n;
 		judge_resolve(&j->p, j->item, j->r->cfg.environ_, &j->bad);
 		properties_hash(&j->p, j->item);
 	}
@@ -88,26 +95,47 @@ static enum step_result step_options(struct reload_job *j)
 static void on_held(void *arg, const struct option_held *h)
 {
 	struct reload_job *j = arg;
-	struct text key;
+	struct text key, value;
 
+	j->held_any = true;
 	text_init(&key, OPTIONS_KEY_MAX);
+	text_init(&value, 4 * OPTIONS_VALUE_MAX);
 	text_fmt(&key, OPTION_PREFIX_TEXT "%s", h->row->name);
-	notes_add(&j->held, text_str(&key), h->waiting, h->origin, "it needs a restart of the agent; until then the "
-								     "value stays what it was at the start");
+	mask_value(&value, h->row, text_str(&key), h->waiting);
+	notes_add(&j->held, text_str(&key), text_str(&value), h->origin,
+		"it needs a restart of the agent; until then the "
+		"value stays what it was at the start");
 	text_release(&key);
+	text_release(&value);
 }
 
+static enum step_result note_problems(struct reload_job *j, const char *why)
+{
+	judge_problems(j->o, &j->bad);
+	return j->bad.n ? STEP_FAILED : fail(j, why);
+}
+
+/* As a new start would judge them: what only a restart would show to be wrong is refused now. */
 static enum step_result step_check(struct reload_job *j)
+{
+	struct err err = { "" };
+
+	if (!options_check(j->o, j->r->cfg.command, &err) || j->bad.n)
+		return note_problems(j, err.text);
+	return STEP_DONE;
+}
+
+/* And with what stays until a restart in its place. */
+static enum step_result step_hold(struct reload_job *j)
 {
 	struct reload *r = j->r;
 	struct err err = { "" };
 
 	if (r->options && !options_hold(j->o, r->options, on_held, j))
 		return fail(j, "out of memory");
-	if (options_check(j->o, r->cfg.command, &err) && !j->bad.n)
-		return STEP_DONE;
-	judge_problems(j->o, &j->bad);
-	return j->bad.n ? STEP_FAILED : fail(j, err.text);
+	if (j->held_any && !options_check(j->o, r->cfg.command, &err))
+		return note_problems(j, err.text);
+	return STEP_DONE;
 }
 
 static enum step_result step_apply(struct reload_job *j)
@@ -121,7 +149,13 @@ static enum step_result step_apply(struct reload_job *j)
 }
 
 static enum step_result (*const steps[])(struct reload_job *j) = {
-	step_begin, step_merge, step_resolve, step_options, step_check, step_apply,
+	step_begin,
+	step_merge,
+	step_resolve,
+	step_options,
+	step_check,
+	step_hold,
+	step_apply,
 };
 
 #define STEPS (sizeof(steps) / sizeof(steps[0]))

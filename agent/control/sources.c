@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "control/nearest.h"
+#include "control/option_mask.h"
 #include "control/option_value.h"
 
 #define TROUBLE_MAX 1024u
@@ -11,7 +12,9 @@ struct one { /* a source of the chain */
 	const struct source_ops *ops;
 	struct source *source;
 	struct source_values *values;
-	struct text name, trouble;
+	struct text name;
+	char trouble[TROUBLE_MAX];
+	bool own_trouble; /* it is about what we could not keep */
 	bool said;
 	uint64_t times;
 	usec at;
@@ -31,7 +34,7 @@ struct source_values *values_copy(const struct source_property *at, size_t n)
 	struct source_values *v = n <= SOURCE_PROPERTIES_MAX ? mem_zalloc(sizeof(*v)) : NULL;
 	if (!v)
 		return NULL;
-	v->refs = 1;
+	atomic_init(&v->refs, 1);
 	arena_init(&v->arena, SOURCES_VALUES_MAX, NULL, 0);
 	v->at = mem_zarray(n + 1, sizeof(*v->at));
 	for (; v->at && v->n < n; v->n++) {
@@ -52,7 +55,7 @@ struct source_values *values_copy(const struct source_property *at, size_t n)
 
 void values_release(struct source_values *v)
 {
-	if (!v || --v->refs > 0)
+	if (!v || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	for (size_t i = 0; i < v->n; i++) /* nobody else holds these bytes, and some are secrets */
 		explicit_bzero((void *)(uintptr_t)v->at[i].value.p, v->at[i].value.n);
@@ -65,7 +68,7 @@ struct source_values *sources_take(const struct sources *s, size_t i)
 {
 	struct source_values *v = i < s->n ? s->at[i].values : NULL;
 	if (v)
-		v->refs++;
+		atomic_fetch_add_explicit(&v->refs, 1, memory_order_relaxed);
 	return v;
 }
 
@@ -81,10 +84,12 @@ void sources_put_cached(struct sources *s, size_t i, struct source_values *v)
 
 /* --- what sources say ---------------------------------------------------------------------------------------------- */
 
-static void put_trouble(struct one *o, const char *why)
+static void put_trouble(struct one *o, const char *why, bool own)
 {
-	text_clear(&o->trouble);
-	text_add(&o->trouble, str_make(why, strnlen(why, TROUBLE_MAX)));
+	size_t n = strnlen(why, TROUBLE_MAX - 1);
+	memcpy(o->trouble, why, n);
+	o->trouble[n] = '\0';
+	o->own_trouble = own;
 }
 
 static void on_values(void *arg, const struct source_property *at, size_t n)
@@ -101,72 +106,61 @@ static void on_values(void *arg, const struct source_property *at, size_t n)
 		return;
 	}
 	if (!v) {
-		put_trouble(o, "more properties than are taken, or memory is short; the former values stay");
+		put_trouble(o, "more properties than are taken, or memory is short; the former values stay",
+			true);
 		o->owner->cfg.on_change(o->owner->cfg.arg, place, false);
 		return;
 	}
 	values_release(o->values);
 	o->values = v;
 	o->said = true;
+	if (o->own_trouble)
+		put_trouble(o, "", false);
 	o->owner->cfg.on_change(o->owner->cfg.arg, place, true);
 }
 
 static void on_trouble(void *arg, const char *why)
 {
 	struct one *o = arg;
-	put_trouble(o, why ? why : "");
-	o->owner->cfg.on_change(o->owner->cfg.arg, (size_t)(o - o->owner->at), false);
+	put_trouble(o, why ? why : "", false);
+	if (o->source) /* inside open() nobody can be told yet */
+		o->owner->cfg.on_change(o->owner->cfg.arg, (size_t)(o - o->owner->at), false);
 }
 
 /* --- names --------------------------------------------------------------------------------------------------------- */
 
-void source_name_masked(struct text *t, struct str item)
-{
-	struct str rest = item, piece;
-	bool first = true;
-	while (str_next(&rest, '|', &piece)) {
-		size_t at = str_rfind(piece, '@'), slashes = SIZE_MAX;
-		for (size_t i = 0; i + 1 < piece.n && at != SIZE_MAX && i < at; i++) {
-			if (piece.p[i] == '/' && piece.p[i + 1] == '/')
-				slashes = i + 2;
-		}
-		size_t colon = str_find(piece, ':');
-		size_t from = slashes != SIZE_MAX ? slashes : first && colon != SIZE_MAX ? colon + 1 : 0;
-		if (!first)
-			text_char(t, '|');
-		first = false;
-		if (at == SIZE_MAX || at < from) {
-			text_add(t, piece);
-			continue;
-		}
-		text_add(t, str_make(piece.p, from));
-		text_addz(t, "***");
-		text_add(t, str_make(piece.p + at, piece.n - at));
-	}
-}
-
-const struct source_ops *source_find(struct str item, struct str *address, struct err *err)
+static const struct source_ops *find_in(
+	const struct source_ops *const *plugins, struct str item, struct str *address, struct err *err)
 {
 	size_t colon = str_find(item, ':');
 	struct str name = str_make(item.p, colon == SIZE_MAX ? item.n : colon);
 	const char *near = NULL;
 
-	for (size_t i = 0; plugin_sources[i]; i++) {
-		if (str_eq(name, str_of(plugin_sources[i]->name))) {
-			*address = colon == SIZE_MAX ? STR("") : str_make(item.p + colon + 1, item.n - colon - 1);
-			return plugin_sources[i];
+	for (size_t i = 0; plugins[i]; i++) {
+		if (str_eq(name, str_of(plugins[i]->name))) {
+			*address = colon == SIZE_MAX ? STR("")
+						     : str_make(item.p + colon + 1, item.n - colon - 1);
+			return plugins[i];
 		}
-		if (nearest_is_near(name, str_of(plugin_sources[i]->name)))
-			near = plugin_sources[i]->name;
+		if (nearest_is_near(name, str_of(plugins[i]->name)))
+			near = plugins[i]->name;
 	}
+	if (str_find(name, '@') !=
+		SIZE_MAX) /* the end of a password that holds a comma, or no plug-in before it */
+		name = STR("***");
 	struct text all;
 	text_init(&all, 256);
-	for (size_t i = 0; plugin_sources[i]; i++)
-		text_fmt(&all, "%s%s", i ? ", " : "", plugin_sources[i]->name);
+	for (size_t i = 0; plugins[i]; i++)
+		text_fmt(&all, "%s%s", i ? ", " : "", plugins[i]->name);
 	err_set(err, "outrider.config: there is no source \"%.*s\"%s%s%s; there are: %s", STR_ARG(name),
 		near ? "; did you mean " : "", near ? near : "", near ? "?" : "", text_z(&all));
 	text_release(&all);
 	return NULL;
+}
+
+const struct source_ops *source_find(struct str item, struct str *address, struct err *err)
+{
+	return find_in(plugin_sources, item, address, err);
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
@@ -184,13 +178,14 @@ static bool open_one(struct sources *s, struct str item, struct err *err)
 		.settings = s->cfg.settings,
 	};
 	o->owner = s;
-	o->ops = source_find(item, &c.address, err);
+	o->ops = find_in(s->cfg.plugins, item, &c.address, err);
 	if (!o->ops)
 		return false;
 	text_init(&o->name, 512);
-	text_init(&o->trouble, TROUBLE_MAX);
-	source_name_masked(&o->name, item);
+	mask_address(&o->name, item);
 	s->n++;
+	if (o->name.failed)
+		return err_set(err, "outrider.config: out of memory, or an address is too long");
 	o->source = o->ops->open(&c, &events, o, err);
 	return o->source || err_prefix(err, "outrider.config: %s", text_z(&o->name));
 }
@@ -205,11 +200,14 @@ struct sources *sources_open(const struct sources_config *config, struct err *er
 		return NULL;
 	}
 	s->cfg = *config;
+	if (!s->cfg.plugins)
+		s->cfg.plugins = plugin_sources;
 	bool ok = true, network = false;
 	while (ok && option_item_next(&rest, &item)) {
 		struct str address;
-		const struct source_ops *ops = source_find(item, &address, err);
-		ok = ops && (s->n < SOURCES_MAX || err_set(err, "outrider.config: more than %u sources", SOURCES_MAX));
+		const struct source_ops *ops = find_in(s->cfg.plugins, item, &address, err);
+		ok = ops && (s->n < SOURCES_MAX ||
+				    err_set(err, "outrider.config: more than %u sources", SOURCES_MAX));
 		if (ok && !ops->local && !network) {
 			s->resolver = resolver_new(config->loop, NULL, err);
 			network = s->resolver != NULL;
@@ -228,9 +226,10 @@ void sources_close(struct sources *s)
 	for (size_t i = 0; s && i < s->n; i++) {
 		if (s->at[i].source)
 			s->at[i].ops->close(s->at[i].source);
+		s->at[i].source = NULL;
 		values_release(s->at[i].values);
+		s->at[i].values = NULL;
 		text_release(&s->at[i].name);
-		text_release(&s->at[i].trouble);
 	}
 	if (!s)
 		return;
@@ -251,7 +250,7 @@ struct source_view sources_view(const struct sources *s, size_t i)
 	return (struct source_view){
 		.ops = o->ops,
 		.name = text_z(&o->name),
-		.trouble = text_z(&o->trouble),
+		.trouble = o->trouble,
 		.said = o->said,
 		.n = o->values ? o->values->n : 0,
 		.times = o->times,
@@ -262,7 +261,7 @@ struct source_view sources_view(const struct sources *s, size_t i)
 void sources_refresh(struct sources *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
-		if (!s->at[i].ops->trigger)
+		if (!s->at[i].ops->trigger && s->at[i].source)
 			s->at[i].ops->refresh(s->at[i].source);
 	}
 }

@@ -11,13 +11,15 @@
 #include "base/text.h"
 #include "plugin.h"
 
+#include <stdatomic.h>
+
 #define SOURCES_MAX 16u
 #define SOURCES_VALUES_MAX (32u * 1024u * 1024u) /* bytes of the values of one source */
 
 struct sources;
 
-struct source_values { /* what a source said at one time; never changed */
-	unsigned refs;
+struct source_values { /* what a source said at one time; never changed; a reference may be released by any thread */
+	atomic_uint refs;
 	struct arena arena;
 	struct source_property *at;
 	size_t n;
@@ -39,6 +41,7 @@ struct sources_config {
 	struct str service, profiles;
 	usec poll;
 	struct plugin_settings settings;
+	const struct source_ops *const *plugins; /* NULL-terminated; NULL: plugin_sources */
 	/* A source said new values (or its trouble changed: values false). */
 	void (*on_change)(void *arg, size_t source, bool values);
 	void *arg;
@@ -58,8 +61,6 @@ struct source_values *values_copy(const struct source_property *at, size_t n) MU
 /* Values that the source said in an earlier life; what it says itself replaces them. Takes the reference. */
 void sources_put_cached(struct sources *s, size_t i, struct source_values *v);
 
-/* A plug-in's address without what stands before '@' of its authority. */
-void source_name_masked(struct text *t, struct str item);
 /* The plug-in of an item of the chain, its address in *address; NULL and err. */
 const struct source_ops *source_find(struct str item, struct str *address, struct err *err);
 

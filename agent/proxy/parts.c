@@ -25,17 +25,49 @@ struct wsidecar *part_sidecar(struct worker *w, uint32_t slot, struct wsidecar *
 	return sc;
 }
 
-struct wupstream *part_upstream(struct worker *w, uint32_t slot)
+static void zero(_Atomic uint64_t *c)
 {
-	if (slot >= w->cfg.max_upstreams)
+	atomic_store_explicit(c, 0, memory_order_relaxed);
+}
+
+static void forget_error(struct last_error *e)
+{
+	zero(&e->at);
+	atomic_store_explicit(&e->reason, 0, memory_order_relaxed);
+	atomic_store_explicit(&e->error, 0, memory_order_relaxed);
+}
+
+/* The slot belongs to another upstream now. What is under way still counts, and goes down by itself. */
+static void renew_upstream(struct wupstream *u, uint32_t given)
+{
+	LIST_EACH (it, tmp, &u->dynamic) {
+		struct wendpoint *e = LIST_OWNER(it, struct wendpoint, link);
+		pool_clear(e);
+		if (e->n_busy)
+			continue;
+		part_endpoint_free(e);
+		u->n_dynamic--;
+	}
+	u->given = given;
+	u->handler_own = u->handler_loop = false;
+	zero(&u->c.requests);
+	zero(&u->c.failures);
+	zero(&u->c.retries);
+	forget_error(&u->c.last);
+}
+
+struct wupstream *part_upstream(struct worker *w, const struct spec_upstream *s)
+{
+	if (s->slot >= w->cfg.max_upstreams)
 		return NULL;
-	struct wupstream *u = SLOT_GET(w->upstreams, slot);
+	struct wupstream *u = SLOT_GET(w->upstreams, s->slot);
 	if (u || !(u = mem_zalloc(sizeof(*u))))
 		return u;
-	u->slot = slot;
+	u->slot = s->slot;
+	u->given = s->generation;
 	balance_part_init(&u->balance, w->stats, &w->rng);
 	list_init(&u->dynamic);
-	SLOT_SET(w->upstreams, slot, u);
+	SLOT_SET(w->upstreams, s->slot, u);
 	return u;
 }
 
@@ -56,19 +88,32 @@ static struct wendpoint *make_endpoint(struct wupstream *up, const struct addr *
 	return e;
 }
 
-/* The slot belongs to another address now. */
-static void renew_endpoint(struct wendpoint *e, struct wupstream *up, const struct addr *a)
+/* The slot belongs to another endpoint now. */
+static void renew_endpoint(
+	struct worker *w, struct wendpoint *e, struct wupstream *up, const struct spec_endpoint *s)
 {
 	char text[ADDR_TEXT_MAX];
 
 	pool_clear(e);
 	e->generation++;
+	e->given = s->generation;
+	e->agent = s->agent;
 	e->hello_hash = 0;
+	w->stats[s->slot] = (struct balance_stat){ 0 };
 	e->up = up;
-	e->addr = *a;
-	addr_text(a, text);
+	e->addr = s->addr;
+	addr_text(&s->addr, text);
 	(void)str_copy(str_of(text), e->text, sizeof(e->text));
 	e->idle_age = USEC_NEVER;
+	zero(&e->c.attempts);
+	zero(&e->c.failures);
+	zero(&e->c.connects);
+	forget_error(&e->c.last);
+}
+
+static bool is_other(const struct wendpoint *e, const struct spec_endpoint *s)
+{
+	return e->given != s->generation || !addr_eq(&e->addr, &s->addr);
 }
 
 struct wendpoint *part_endpoint(struct worker *w, struct wupstream *up, const struct spec_endpoint *s)
@@ -78,18 +123,45 @@ struct wendpoint *part_endpoint(struct worker *w, struct wupstream *up, const st
 	struct wendpoint *e = SLOT_GET(w->endpoints, s->slot);
 	if (e) {
 		e->gone = false;
-		if (!addr_eq(&e->addr, &s->addr)) {
-			renew_endpoint(e, up, &s->addr);
-			e->agent = s->agent;
-			w->stats[s->slot] = (struct balance_stat){ 0 };
-		}
+		if (is_other(e, s))
+			renew_endpoint(w, e, up, s);
 		return e;
 	}
 	if (!(e = make_endpoint(up, &s->addr)))
 		return NULL;
+	e->given = s->generation;
 	e->agent = s->agent;
 	SLOT_SET(w->endpoints, s->slot, e);
 	return e;
+}
+
+static struct wendpoint *endpoint_at(const struct worker *w, uint32_t slot)
+{
+	return slot < w->cfg.max_endpoints ? SLOT_GET(w->endpoints, slot) : NULL;
+}
+
+void parts_follow(struct worker *w, const struct spec_upstream *old, const struct spec_upstream *now)
+{
+	struct wupstream *u = now && now->slot < w->cfg.max_upstreams ? SLOT_GET(w->upstreams, now->slot)
+								      : NULL;
+
+	if (u && u->given != now->generation)
+		renew_upstream(u, now->generation);
+	for (uint32_t i = 0; now && i < now->n_endpoints; i++) {
+		struct wendpoint *e = endpoint_at(w, now->endpoints[i].slot);
+		if (!e)
+			continue;
+		e->seen = w->changes;
+		if (u && is_other(e, &now->endpoints[i]))
+			renew_endpoint(w, e, u, &now->endpoints[i]);
+	}
+	for (uint32_t i = 0; old && i < old->n_endpoints; i++) {
+		struct wendpoint *e = endpoint_at(w, old->endpoints[i].slot);
+		if (!e || e->seen == w->changes)
+			continue;
+		e->gone = true;
+		pool_clear(e);
+	}
 }
 
 /* Makes room among the dynamic endpoints: the least recently used one without a busy connection goes. */
@@ -108,7 +180,7 @@ static void forget_one(struct wupstream *up)
 struct wendpoint *part_dynamic(struct worker *w, struct wupstream *up, const struct addr *a, usec now)
 {
 	(void)w;
-	LIST_EACH(it, tmp, &up->dynamic) {
+	LIST_EACH (it, tmp, &up->dynamic) {
 		struct wendpoint *e = LIST_OWNER(it, struct wendpoint, link);
 		if (!addr_eq(&e->addr, a))
 			continue;

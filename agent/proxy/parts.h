@@ -76,7 +76,9 @@ struct wendpoint {
 	usec absent_until;     /* ENDPOINT_ABSENT: then it is looked for again */
 	uint64_t hello_hash;   /* of what its agent said last */
 	bool gone;             /* not in the spec any more: nothing is pooled */
-	uint32_t generation;   /* grows when the slot gets another address: older connections are not pooled */
+	uint32_t given;        /* spec_endpoint.generation of the identity that it stands for */
+	uint32_t generation;   /* grows when the slot gets another identity: older connections are not pooled */
+	uint32_t seen;         /* worker.changes when a spec last listed it */
 	struct endpoint_counters c;
 };
 
@@ -84,6 +86,7 @@ struct wendpoint {
 
 struct wupstream {
 	uint32_t slot;
+	uint32_t given;       /* spec_upstream.generation */
 	struct balance_part balance;
 	uint32_t n_dynamic;
 	struct list dynamic;  /* wendpoint.link, most recently used first */
@@ -110,6 +113,7 @@ struct worker {
 	struct exchange *free_exchanges;
 	uint32_t n_free_exchanges;
 	_Atomic uint64_t busy, busy_inbound;
+	uint32_t changes;         /* specs that it was given */
 	uint8_t drain;            /* enum drain_step + 1; 0 = not draining */
 };
 
@@ -144,8 +148,11 @@ void wlistener_free_if_unused(struct wlistener *l);
 /* parts.c: making and finding parts; NULL when memory is short or the slot is out of range */
 /* The slot's sidecar; a new one is *spare, which is taken then. slot is in range. */
 struct wsidecar *part_sidecar(struct worker *w, uint32_t slot, struct wsidecar **spare);
-struct wupstream *part_upstream(struct worker *w, uint32_t slot);
+struct wupstream *part_upstream(struct worker *w, const struct spec_upstream *u);
 struct wendpoint *part_endpoint(struct worker *w, struct wupstream *up, const struct spec_endpoint *e);
+/* From `old` to `now` (not the same part): parts of slots with another identity begin anew, endpoints that are no longer
+ * listed finish what they do and pool nothing. Either may be NULL. */
+void parts_follow(struct worker *w, const struct spec_upstream *old, const struct spec_upstream *now);
 /* An endpoint that no spec lists (egress, localhost, handler): found or made, the least used idle one dropped beyond DYNAMIC_MAX. */
 struct wendpoint *part_dynamic(struct worker *w, struct wupstream *up, const struct addr *a, usec now);
 void part_endpoint_free(struct wendpoint *e);

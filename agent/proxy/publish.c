@@ -10,7 +10,8 @@
 
 bool wlistener_leaving(const struct wlistener *l)
 {
-	return l->index == UINT32_MAX || l->w->drain > DRAIN_INBOUND + 1 || (l->w->drain && wlistener_is_inbound(l));
+	return l->index == UINT32_MAX || l->w->drain > DRAIN_INBOUND + 1 ||
+	       (l->w->drain && wlistener_is_inbound(l));
 }
 
 static void stop_accepting(struct wlistener *l)
@@ -20,7 +21,7 @@ static void stop_accepting(struct wlistener *l)
 		listener_stop(&l->l);
 	}
 	l->accepting = false;
-	LIST_EACH(it, tmp, &l->clients)
+	LIST_EACH (it, tmp, &l->clients)
 		client_close_idle(LIST_OWNER(it, struct client, link));
 }
 
@@ -38,10 +39,14 @@ static void on_accept(void *arg, int fd, const struct addr *peer)
 }
 
 /* Fills and starts the blank listener l. */
-static void begin_listener(struct wlistener *l, struct wsidecar *sc, const struct spec_sidecar *spec, uint32_t i, int fd)
+static void begin_listener(
+	struct wlistener *l, struct wsidecar *sc, const struct spec_sidecar *spec, uint32_t i, int fd)
 {
-	static const char suffix[] = { [LISTEN_INBOUND] = 'i', [LISTEN_OUTBOUND] = 'o', [LISTEN_PINNED] = 'o',
-				       [LISTEN_PINNED_TCP] = 'o', [LISTEN_EDGE] = 'e' };
+	static const char suffix[] = { [LISTEN_INBOUND] = 'i',
+		[LISTEN_OUTBOUND] = 'o',
+		[LISTEN_PINNED] = 'o',
+		[LISTEN_PINNED_TCP] = 'o',
+		[LISTEN_EDGE] = 'e' };
 
 	l->w = sc->w;
 	l->sc = sc;
@@ -50,15 +55,16 @@ static void begin_listener(struct wlistener *l, struct wsidecar *sc, const struc
 	l->index = i;
 	list_init(&l->clients);
 	/* in and out have marks of their own: a handler that copies Via from its request into its calls is no loop */
-	snprintf(l->via, sizeof(l->via), "%.*s-%c", (int)(spec->forward.via.n > 48 ? 48 : spec->forward.via.n),
-		 spec->forward.via.p ? spec->forward.via.p : "outrider", suffix[l->kind]);
+	snprintf(l->via, sizeof(l->via), "%.*s-%c",
+		(int)(spec->forward.via.n > 48 ? 48 : spec->forward.via.n),
+		spec->forward.via.p ? spec->forward.via.p : "outrider", suffix[l->kind]);
 	list_append(&sc->listeners, &l->link);
 	l->accepting = listener_start(&l->l, sc->w->loop, fd, on_accept, l);
 }
 
 static struct wlistener *find_listener(struct wsidecar *sc, int fd)
 {
-	LIST_EACH(it, tmp, &sc->listeners) {
+	LIST_EACH (it, tmp, &sc->listeners) {
 		struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
 		if (l->fd == fd && l->index != UINT32_MAX)
 			return l;
@@ -101,29 +107,39 @@ void wspec_unuse(struct wspec *s)
 	release_if_done(s);
 }
 
-static bool spec_has_endpoint(const struct spec_sidecar *s, uint32_t slot)
+static int by_name(struct str a, struct str b)
 {
-	for (uint32_t i = 0; i < s->n_upstreams; i++)
-		for (uint32_t k = 0; k < s->upstreams[i]->n_endpoints; k++)
-			if (s->upstreams[i]->endpoints[k].slot == slot)
-				return true;
-	return false;
+	int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+	return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
-/* Endpoints that are no longer listed finish what they do and pool nothing. */
-static void drop_endpoints(struct worker *w, const struct spec_sidecar *old, const struct spec_sidecar *now)
+/* Both lists are sorted by name; parts that the two specs share have nothing to follow. */
+static void follow_services(struct worker *w, const struct spec_sidecar *old, const struct spec_sidecar *now)
 {
-	for (uint32_t i = 0; i < old->n_upstreams; i++) {
-		const struct spec_upstream *u = old->upstreams[i];
-		for (uint32_t k = 0; k < u->n_endpoints; k++) {
-			uint32_t slot = u->endpoints[k].slot;
-			struct wendpoint *e = slot < w->cfg.max_endpoints ? w->endpoints[slot] : NULL;
-			if (!e || spec_has_endpoint(now, slot))
-				continue;
-			e->gone = true;
-			pool_clear(e);
-		}
+	uint32_t n_old = old ? old->n_upstreams : 0;
+
+	for (uint32_t i = 0, k = 0; i < n_old || k < now->n_upstreams;) {
+		const struct spec_upstream *a = i < n_old ? old->upstreams[i] : NULL;
+		const struct spec_upstream *b = k < now->n_upstreams ? now->upstreams[k] : NULL;
+		int c = !a ? 1 : !b ? -1 : by_name(a->name, b->name);
+		i += c <= 0;
+		k += c >= 0;
+		if (a != b)
+			parts_follow(w, c <= 0 ? a : NULL, c >= 0 ? b : NULL);
 	}
+}
+
+static void follow_parts(struct worker *w, const struct spec_sidecar *old, const struct spec_sidecar *now)
+{
+	const struct spec_upstream *fixed[] = { now->handler, now->local, now->external };
+	const struct spec_upstream *former[] = { old ? old->handler : NULL, old ? old->local : NULL,
+		old ? old->external : NULL };
+
+	w->changes++;
+	follow_services(w, old, now);
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		if (fixed[i] != former[i])
+			parts_follow(w, former[i], fixed[i]);
 }
 
 /* Everything that a change needs is allocated by control before it is posted, so that a worker cannot fail at it. */
@@ -153,7 +169,7 @@ static void free_set(struct set_mail *s)
 
 static void retire_listeners(struct wsidecar *sc, const struct set_mail *s)
 {
-	LIST_EACH(it, tmp, &sc->listeners) {
+	LIST_EACH (it, tmp, &sc->listeners) {
 		struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
 		bool stays = false;
 		for (uint32_t i = 0; i < s->n && !stays; i++)
@@ -192,8 +208,8 @@ static void on_set(struct mail *m)
 	sc->cur = s->ws;
 	s->ws = NULL;
 	update_listeners(sc, s);
+	follow_parts(s->w, old ? old->spec : NULL, s->spec);
 	if (old) {
-		drop_endpoints(s->w, old->spec, s->spec);
 		old->retired = true;
 		release_if_done(old);
 	}
@@ -253,7 +269,7 @@ static void on_drop(struct mail *m)
 	struct wsidecar *sc = o->value < o->w->cfg.max_sidecars ? o->w->sidecars[o->value] : NULL;
 
 	if (sc) {
-		LIST_EACH(it, tmp, &sc->listeners) {
+		LIST_EACH (it, tmp, &sc->listeners) {
 			struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
 			l->index = UINT32_MAX;
 			stop_accepting(l);
@@ -312,7 +328,7 @@ static void on_drain(struct mail *m)
 		struct wsidecar *sc = w->sidecars[i];
 		if (!sc)
 			continue;
-		LIST_EACH(it, tmp, &sc->listeners) {
+		LIST_EACH (it, tmp, &sc->listeners) {
 			struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
 			if (o->value == DRAIN_ALL || wlistener_is_inbound(l))
 				stop_accepting(l);

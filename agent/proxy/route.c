@@ -6,7 +6,7 @@
 static enum reason go(struct exchange *x, const struct spec_upstream *u)
 {
 	x->upstream = u;
-	x->wup = part_upstream(x->w, u->slot);
+	x->wup = part_upstream(x->w, u);
 	return x->wup ? REASON_NONE : REASON_NO_MEMORY;
 }
 

@@ -50,6 +50,7 @@ enum hash_kind { HASH_CLIENT, HASH_HEADER, HASH_COOKIE, HASH_QUERY };
 
 struct spec_endpoint {
 	uint32_t slot;
+	uint32_t generation; /* of the slot: another one than a worker's part has means another identity */
 	struct addr addr;
 	const char *text;                     /* "10.0.0.5:8080", as in /upstreams */
 	uint8_t agent; /* enum endpoint_agent, as far as control knows */
@@ -69,6 +70,7 @@ struct spec_policy {
 
 struct spec_upstream {
 	uint32_t slot;
+	uint32_t generation; /* of the slot, as in an endpoint */
 	uint32_t refs; /* control thread only */
 	struct arena arena;
 	struct str name; /* lower case */

@@ -8,9 +8,11 @@ import mmap
 import os
 import struct
 import tempfile
+import threading
 import time
 
 import machine
+import proxies
 import tools
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -242,4 +244,80 @@ def steady(bench):
     bench.alternate("steady", measure, rounds=1, proxies=bench.only("outrider"))
 
 
-CASES = {f.__name__: f for f in (keepalive, newconn, latency, large, stream, idle, memory, start, scale, steady)}
+def disturbed(bench, case, proxy, disturb):
+    """Rounds of the same full load with and without disturb(), a context; which comes first alternates, too."""
+    span, turn = bench.pick(3000, 600), [0]
+
+    def measure(running):
+        figures = {}
+        for with_it in (turn[0] % 2 == 0, turn[0] % 2 == 1):
+            with disturb() if with_it else contextlib.nullcontext():
+                result = bench.load(running, span, connections=64)
+            figures |= {("with_" if with_it else "without_") + k: result[k] for k in ("p50_us", "p99_us", "rps", "cpu_us")}
+        turn[0] += 1
+        figures["p99_ratio"] = figures["with_p99_us"] / figures["without_p99_us"]
+        return figures
+
+    def warm(running):
+        bench.start(running)
+        bench.load(running, bench.pick(700, 200), connections=64)
+
+    try:
+        bench.alternate(case, measure, proxies=[proxy], setup=warm)
+    finally:
+        proxy.stop()
+
+
+def reload(bench):
+    """full load while the options of the upstreams change ten times a second, against the same load without"""
+    if not bench.only("outrider"):
+        return
+    proxy, counted = proxies.Live(), [0, 0.0]
+
+    @contextlib.contextmanager
+    def changing():
+        done, began, before = threading.Event(), time.monotonic(), proxy.applied()
+
+        def change():
+            while not done.wait(0.1):
+                proxy.change()
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+        counted[0] += proxy.applied() - before
+        counted[1] += time.monotonic() - began
+        if counted[0] < 5 * counted[1]:
+            raise tools.Failed(f"only {counted[0]} changes in {counted[1]:.1f} s were put in force")
+
+    disturbed(bench, "reload", proxy, changing)
+    if counted[1]:
+        bench.notes["reload"] = f"{counted[0] / counted[1]:.1f} changes a second in force"
+
+
+def fifty(bench):
+    """fifty sidecars of one process whose specs are all replaced ten times a second, against the same load without"""
+    if not bench.only("outrider"):
+        return
+    try:
+        proxy = proxies.Sidecars()
+    except tools.Failed as why:
+        print(f"skipped: fifty: {why}")
+        return
+
+    @contextlib.contextmanager
+    def replacing():
+        proxy.toggle()
+        try:
+            yield
+        finally:
+            proxy.toggle()
+
+    disturbed(bench, "fifty", proxy, replacing)
+
+
+CASES = {f.__name__: f for f in (keepalive, newconn, latency, large, stream, idle, memory, start, scale, steady, reload, fifty)}

@@ -2,6 +2,7 @@
 
 A proxy gets a temporary folder, a free port, a core. One that is not installed says so by `missing`."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 import machine
 import tools
@@ -163,6 +165,45 @@ class Outrider(Proxy):
             "OUTRIDER_WORKERS": str(workers),
         }
         return [self.path, "sidecar"], env
+
+
+class Live(Outrider):
+    """The agent with a file: source, whose upstream policy and limits change() makes others."""
+
+    def command(self, folder, listen, origin, workers):
+        argv, env = super().command(folder, listen, origin, workers)
+        self.directory, self.admin, self.changes = os.path.join(folder, "config"), env["OUTRIDER_ADMIN"], 0
+        os.mkdir(self.directory)
+        self.change()
+        return argv, env | {"OUTRIDER_CONFIG": "file:" + self.directory}
+
+    def change(self):
+        """One real change, as careful programs write files: beside it, then renamed."""
+        self.changes += 1
+        path = os.path.join(self.directory, "application.yml")
+        with open(path + ".tmp", "w", encoding="utf-8") as f:
+            f.write(f"outrider:\n  timeout:\n    connect: {2000 + self.changes}ms\n  pool:\n"
+                    f"    idle: {60000 + self.changes}ms\n")
+        os.rename(path + ".tmp", path)
+
+    def applied(self):
+        with urllib.request.urlopen(f"http://{self.admin}/stats", timeout=5) as reply:
+            return json.load(reply)["config"]["reloads_applied_total"]
+
+
+class Sidecars(Proxy):
+    """Fifty sidecars in one process (sidecars.c), of which the first serves."""
+    name = "sidecars"
+
+    def __init__(self):
+        super().__init__()
+        self.path = tools.of_agent(self.name)
+
+    def command(self, folder, listen, origin, workers):
+        return [self.path, listen, origin], dict(os.environ)
+
+    def toggle(self):
+        os.kill(self.pid, signal.SIGUSR1)
 
 
 class Nginx(Proxy):

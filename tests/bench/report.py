@@ -107,6 +107,15 @@ def cells_steady(_bench, _name, rows):
     return [f"{median(rows, k):.4f}" for k in ("allocations", "frees", "locks", "waits")]
 
 
+def cells_disturbed(_bench, _name, rows):
+    both = [f"{median(rows, w + k):{form}}" for k, form in (("p50_us", ".0f"), ("p99_us", ".0f"), ("rps", ".0f"), ("cpu_us", ".2f"))
+            for w in ("without_", "with_")]
+    return both + [times(median(rows, "p99_ratio")), spread(rows, "p99_ratio", ".2f")]
+
+
+DISTURBED = ["p50 µs without", "with", "p99 µs without", "with", "requests/s without", "with", "CPU µs/request without", "with",
+             "p99 with/without", "range"]
+
 TABLES = {
     "keepalive": (COST, cells_cost("keepalive")),
     "newconn": (COST, cells_cost("newconn")),
@@ -118,6 +127,8 @@ TABLES = {
     "memory": (["resident MiB", "private MiB"], cells_memory),
     "start": (["ms", "range"], cells_start),
     "scale": (["requests/s, 1 worker", "2 workers", "ratio", "CPU µs/request, 1 worker", "2 workers"], cells_scale),
+    "reload": (DISTURBED, cells_disturbed),
+    "fifty": (DISTURBED, cells_disturbed),
     "steady": (["allocations/request", "frees", "locks", "waits"], cells_steady),
 }
 
@@ -147,9 +158,9 @@ def bar_ratio(case, key, base, limit, convert=None):
     return judge
 
 
-def bar_value(case, key, limit, form):
+def bar_value(case, key, limit, form, name="outrider"):
     def judge(bench):
-        rows = bench.results.get(case, {}).get("outrider")
+        rows = bench.results.get(case, {}).get(name)
         return (median(rows, key) <= limit, form(median(rows, key))) if rows else None
     return judge
 
@@ -187,6 +198,9 @@ BARS = [
     ("first answered byte ≤ 10 ms from exec", "start", bar_value("start", "us", 10000, lambda v: f"{v / 1000:.1f} ms")),
     ("2 workers ≥ 1.7 × one", "scale", bar_scale),
     ("steady state: no allocation, no lock per request (< 0.01)", "steady", bar_steady),
+    ("ten reloads a second: p99 ≤ 1.10 × without", "reload", bar_value("reload", "p99_ratio", 1.10, times)),
+    ("fifty sidecars reload at once: p99 ≤ 1.10 × without", "fifty",
+     bar_value("fifty", "p99_ratio", 1.10, times, "sidecars")),
 ]
 
 

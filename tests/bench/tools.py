@@ -1,7 +1,10 @@
 """Builds the bench's C programs when they are stale and runs its load client."""
 
+import glob
 import json
 import os
+import re
+import shlex
 import subprocess
 
 import machine
@@ -18,6 +21,10 @@ PROGRAMS = {
     "counts.so": (["counts.c"], ["-shared", "-fPIC", "-ldl"]),
 }
 HEADERS = ["bench.h", "hist.h"]
+
+
+# Programs made of the agent's own objects, as `make` left them.
+OF_AGENT = {"sidecars": "sidecars.c"}
 
 
 class Failed(Exception):
@@ -38,6 +45,24 @@ def build():
         subprocess.run([os.environ.get("CC", "cc"), *FLAGS, "-o", target + ".new", *inputs[:len(sources)], *more],
                        check=True)
         os.replace(target + ".new", target)
+
+
+def of_agent(name):
+    """Builds a program of OF_AGENT and returns its path; Failed when the agent was not built here."""
+    sources = glob.glob("agent/*/*.c", root_dir=ROOT) + glob.glob("plugins/*.c", root_dir=ROOT)  # objects of others are stale
+    objects = [os.path.join(ROOT, "build", "obj", s[:-1] + "o") for s in sources]
+    libs = os.path.join(ROOT, "build", "libs.mk")
+    if not all(map(os.path.exists, [libs, *objects])):
+        raise Failed("the agent's objects are not there; run make first")
+    words = {k: shlex.split(v) for k, v in re.findall(r"^(\w+) := (.*)$", machine.read(libs), re.M)}
+    source, target = os.path.join(HERE, OF_AGENT[name]), program(name)
+    if not os.path.exists(target) or os.path.getmtime(target) < max(map(os.path.getmtime, [source, *objects])):
+        command = [os.environ.get("CC", "cc"), *FLAGS, "-I" + os.path.join(ROOT, "agent"), *words["AGENT_CFLAGS"],
+                   "-o", target + ".new", source, *objects, *words["AGENT_LIBS"], "-pthread"]
+        if subprocess.run(command, check=False).returncode:
+            raise Failed(f"{OF_AGENT[name]} does not link with the objects in build/obj")
+        os.replace(target + ".new", target)
+    return target
 
 
 def pin(*on):

@@ -359,7 +359,7 @@ START_TEST(round_robin_passes_over_what_was_tried)
 	balanced_make(&b, &u, 1);
 	x.w = worker;
 	x.upstream = &u;
-	x.wup = part_upstream(worker, u.slot);
+	x.wup = part_upstream(worker, &u);
 	for (int i = 0; i < 30; i++) {
 		ck_assert_int_eq(pick_endpoint(&x, &why), PICK_OK);
 		hits[addr_port(&x.a.ep->addr) - 80]++;
