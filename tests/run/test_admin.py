@@ -11,7 +11,7 @@ PAGES = ("/health", "/ready", "/config", "/upstreams", "/connections", "/stats")
 @rows({page[1:]: (page,) for page in PAGES})
 def test_pages_are_json(t, page):
     """Every page is JSON by default."""
-    agent = t.sidecar(t.port(), endpoints={"quotes": [t.port()]})
+    agent = t.sidecar(t.origin(), endpoints={"quotes": [t.port()]})
     status, fields, body = agent.admin_call("GET", page)
     assert status == 200 and fields["content-type"].startswith("application/json"), (status, fields)
     json.loads(body)
@@ -20,10 +20,24 @@ def test_pages_are_json(t, page):
 @rows({page[1:]: (page,) for page in PAGES})
 def test_pages_as_text(t, page):
     """?format=text is readable text."""
-    agent = t.sidecar(t.port(), endpoints={"quotes": [t.port()]})
+    agent = t.sidecar(t.origin(), endpoints={"quotes": [t.port()]})
     status, fields, body = agent.admin_call("GET", page + "?format=text")
     assert status == 200 and fields["content-type"].startswith("text/plain"), fields
     assert body and not body.lstrip().startswith((b"{", b"["))
+
+
+def test_ready_follows_the_handler(t):
+    """Nobody listens on outrider.port: /ready says so, and where somebody does; it is ready as soon as the handler is."""
+    port = t.port()
+    agent = t.sidecar(port)
+    status, _, body = agent.admin_call("GET", "/ready")
+    page = json.loads(body)
+    assert status == 503 and page["handler"] == "starting" and "nothing listens on %d" % port.port in page["why"], page
+    handler = t.origin("handler", (port.host, port.port))
+    agent.until("ready", lambda: agent.ready() == 200)
+    assert handler.untouched(), "the check must not disturb the handler"
+    handler.refuse()
+    agent.until("not ready", lambda: agent.ready() == 503)
 
 
 def test_health_never_depends_on_peers(t):
