@@ -153,7 +153,7 @@ static bool add_logical(struct config_props *p, struct lines *l, struct str firs
 	bool ok = split(text_str(joined), &pair) ||
 		  err_set(err, "%s:%zu: \\u needs four hexadecimal digits of a character", l->name, line);
 	if (ok && (joined->failed || pair.key.failed || pair.value.failed))
-		ok = err_set(err, "%s:%zu: the line is too long", l->name, line);
+		ok = err_set(err, "%s:%zu: the line is too long, or memory is short", l->name, line);
 	ok = ok && (!pair.key.n || config_add(p, text_str(&pair.key), text_str(&pair.value), l->name, line, set, err));
 	text_release(&pair.key);
 	text_release(&pair.value);

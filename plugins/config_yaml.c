@@ -1,55 +1,49 @@
-/* YAML (and so JSON) by libyaml, flattened to dotted keys as Spring does it. */
-#include "config_files.h"
+/* YAML (and so JSON) flattened to dotted keys as Spring does it. Scalars stay as they are written: `on` is "on", 0x10 is
+ * "0x10"; null and ~ without quotes are an empty text. `<<: *other` gives what is not said beside it, key by key: a value
+ * that is said, a list or a mapping too, replaces the other one whole. */
+#include "config_nodes.h"
 
-#include "base/table.h"
 #include "base/text.h"
 
-#include <yaml.h>
-
 #define KEY_MAX 1024u
+#define VISITS_MAX (1u << 20) /* places looked at in one file, aliases followed */
 
 struct walk {
 	struct config_props *p;
-	yaml_document_t *doc;
-	const char *name;
+	const struct yaml_file *f;
 	struct text key; /* of where we are */
 	uint32_t set;
+	unsigned visits;
 	struct err *err;
 };
 
-static bool walk(struct walk *w, const yaml_node_t *node, unsigned depth);
+static bool walk(struct walk *w, uint32_t i, unsigned depth);
 
-static size_t line_of(const yaml_node_t *node)
-{
-	return node->start_mark.line + 1;
-}
-
-static struct str scalar(const yaml_node_t *node)
-{
-	return str_make((const char *)node->data.scalar.value, node->data.scalar.length);
-}
-
-static bool is_null(const yaml_node_t *node)
+static bool is_null(const struct yaml_item *node)
 {
 	static const char *const words[] = { "", "~", "null", "Null", "NULL" };
-	if (node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+	if (!node->plain)
 		return false;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (str_eq(scalar(node), str_of(words[i])))
+		if (str_eq(node->text, str_of(words[i])))
 			return true;
 	return false;
 }
 
-static bool add(struct walk *w, const yaml_node_t *node, struct str value)
+static bool fail(struct walk *w, uint32_t line, const char *why)
+{
+	return err_set(w->err, "%s:%u: %s", w->f->name, line, why);
+}
+
+static bool add(struct walk *w, uint32_t line, struct str value)
 {
 	if (w->key.failed)
-		return err_set(w->err, "%s:%zu: the key is too long", w->name, line_of(node));
+		return fail(w, line, "the key is too long, or memory is short");
 	if (!w->key.n)
-		return err_set(w->err, "%s:%zu: keys and values are expected, as in `outrider.mode: on`", w->name,
-			       line_of(node));
-	if (memchr(value.p, '\0', value.n))
-		return err_set(w->err, "%s:%zu: the value has a NUL", w->name, line_of(node));
-	return config_add(w->p, text_str(&w->key), value, w->name, line_of(node), w->set, w->err);
+		return fail(w, line, "keys and values are expected, as in `outrider.mode: on`");
+	if (value.n && memchr(value.p, '\0', value.n))
+		return fail(w, line, "the value has a NUL");
+	return config_add(w->p, text_str(&w->key), value, w->f->name, line, w->set, w->err);
 }
 
 static void back_to(struct text *key, size_t n)
@@ -59,148 +53,167 @@ static void back_to(struct text *key, size_t n)
 		key->p[n] = '\0';
 }
 
-static bool walk_list(struct walk *w, const yaml_node_t *node, unsigned depth)
-{
-	size_t n = w->key.n;
-	const yaml_node_item_t *from = node->data.sequence.items.start, *top = node->data.sequence.items.top;
+/* --- lists and mappings -------------------------------------------------------------------------------------------------- */
 
-	if (from == top)
-		return add(w, node, STR(""));
-	for (const yaml_node_item_t *i = from; i < top; i++) {
-		text_fmt(&w->key, "[%zu]", (size_t)(i - from));
-		if (!walk(w, yaml_document_get_node(w->doc, *i), depth + 1))
+static bool walk_list(struct walk *w, uint32_t line, const struct yaml_item *list, unsigned depth)
+{
+	size_t n = w->key.n, count = 0;
+
+	if (list->first == YAML_NONE)
+		return add(w, line, STR(""));
+	for (uint32_t i = list->first; i != YAML_NONE; i = w->f->at[i].next) {
+		text_fmt(&w->key, "[%zu]", count++);
+		if (!walk(w, i, depth + 1))
 			return false;
 		back_to(&w->key, n);
 	}
 	return true;
 }
 
-static bool is_merge(const yaml_node_t *key)
+static bool is_merge(const struct yaml_item *key)
 {
-	return key->type == YAML_SCALAR_NODE && key->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-	       str_eq(scalar(key), STR("<<"));
+	return key->kind == YAML_SCALAR && key->plain && str_eq(key->text, STR("<<"));
 }
 
-static bool walk_pair(struct walk *w, struct table *seen, const yaml_node_t *key, const yaml_node_t *value, unsigned depth)
+static bool walk_value(struct walk *w, const struct yaml_item *key, uint32_t value, unsigned depth)
 {
 	size_t n = w->key.n;
-	if (key->type != YAML_SCALAR_NODE || !key->data.scalar.length)
-		return err_set(w->err, "%s:%zu: a key must be a text", w->name, line_of(key));
-	if (table_get(seen, scalar(key)))
-		return err_set(w->err, "%s:%zu: the key %.*s stands here twice", w->name, line_of(key),
-			       (int)(key->data.scalar.length < 80 ? key->data.scalar.length : 80),
-			       (const char *)key->data.scalar.value);
-	if (!table_put(seen, scalar(key), (void *)(uintptr_t)key))
-		return err_set(w->err, "%s: out of memory", w->name);
-	if (n && scalar(key).p[0] != '[')
+	if (n && key->text.p[0] != '[')
 		text_char(&w->key, '.');
-	text_add(&w->key, scalar(key));
+	text_add(&w->key, key->text);
 	bool ok = walk(w, value, depth + 1);
 	back_to(&w->key, n);
 	return ok;
 }
 
-/* `<<: *other` gives what is not said here; the first value of a key counts, so it comes last. */
-static bool walk_merge(struct walk *w, const yaml_node_t *value, unsigned depth)
+/* The pairs of one mapping but for `<<`. merged: keys that are there already were said by somebody stronger. */
+static bool walk_pairs(struct walk *w, const struct yaml_item *map, struct table *seen, bool merged, unsigned depth)
 {
-	if (value->type == YAML_MAPPING_NODE)
-		return walk(w, value, depth + 1);
-	if (value->type != YAML_SEQUENCE_NODE)
-		return err_set(w->err, "%s:%zu: << needs a mapping", w->name, line_of(value));
-	for (const yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top; i++) {
-		const yaml_node_t *one = yaml_document_get_node(w->doc, *i);
-		if (one->type != YAML_MAPPING_NODE)
-			return err_set(w->err, "%s:%zu: << needs mappings", w->name, line_of(one));
-		if (!walk(w, one, depth + 1))
+	const struct yaml_item *at = w->f->at;
+	for (uint32_t i = map->first; i != YAML_NONE; i = at[at[i].next].next) {
+		const struct yaml_item *key = yaml_content(w->f, i);
+		if (is_merge(key))
+			continue;
+		if (key->kind != YAML_SCALAR || !key->text.n)
+			return fail(w, at[i].line, "a key must be a text");
+		if (++w->visits > VISITS_MAX)
+			return fail(w, at[i].line, "aliases and merges make it too large");
+		if (table_get(seen, key->text)) {
+			if (merged)
+				continue;
+			return err_set(w->err, "%s:%u: the key %.*s stands here twice", w->f->name, at[i].line,
+				       (int)(key->text.n < 80 ? key->text.n : 80), key->text.p);
+		}
+		if (!table_put(seen, key->text, (void *)(uintptr_t)key))
+			return err_set(w->err, "%s: out of memory", w->f->name);
+		if (!walk_value(w, key, at[i].next, depth))
 			return false;
 	}
 	return true;
 }
 
-static bool walk_map(struct walk *w, const yaml_node_t *node, unsigned depth)
-{
-	const yaml_node_pair_t *from = node->data.mapping.pairs.start, *top = node->data.mapping.pairs.top;
-	struct table seen;
-	bool ok = true;
+static bool walk_map_into(struct walk *w, const struct yaml_item *map, struct table *seen, bool merged, unsigned depth);
 
-	if (from == top)
-		return !w->key.n || add(w, node, STR(""));
-	table_init(&seen, SOURCE_PROPERTIES_MAX, (uintptr_t)w);
-	for (const yaml_node_pair_t *i = from; ok && i < top; i++) {
-		const yaml_node_t *key = yaml_document_get_node(w->doc, i->key);
-		ok = is_merge(key) || walk_pair(w, &seen, key, yaml_document_get_node(w->doc, i->value), depth);
+/* `<<: *one` or `<<: [*one, *two]`, the first one stronger. */
+static bool merge(struct walk *w, uint32_t value, struct table *seen, unsigned depth)
+{
+	const struct yaml_item *from = yaml_content(w->f, value);
+	if (++w->visits > VISITS_MAX)
+		return fail(w, w->f->at[value].line, "aliases and merges make it too large");
+	if (from->kind == YAML_MAP)
+		return walk_map_into(w, from, seen, true, depth + 1);
+	if (from->kind != YAML_LIST)
+		return fail(w, w->f->at[value].line, "<< needs a mapping");
+	for (uint32_t i = from->first; i != YAML_NONE; i = w->f->at[i].next) {
+		const struct yaml_item *one = yaml_content(w->f, i);
+		if (one->kind != YAML_MAP)
+			return fail(w, w->f->at[i].line, "<< needs mappings");
+		if (!walk_map_into(w, one, seen, true, depth + 1))
+			return false;
 	}
-	for (const yaml_node_pair_t *i = from; ok && i < top; i++)
-		if (is_merge(yaml_document_get_node(w->doc, i->key)))
-			ok = walk_merge(w, yaml_document_get_node(w->doc, i->value), depth);
+	return true;
+}
+
+static bool walk_map_into(struct walk *w, const struct yaml_item *map, struct table *seen, bool merged, unsigned depth)
+{
+	const struct yaml_item *at = w->f->at;
+	if (depth > CONFIG_DEPTH_MAX)
+		return fail(w, map->line, "too many levels");
+	if (!walk_pairs(w, map, seen, merged, depth))
+		return false;
+	for (uint32_t i = map->first; i != YAML_NONE; i = at[at[i].next].next)
+		if (is_merge(yaml_content(w->f, i)) && !merge(w, at[i].next, seen, depth))
+			return false;
+	return true;
+}
+
+static bool walk_map(struct walk *w, uint32_t line, const struct yaml_item *map, unsigned depth)
+{
+	struct table seen;
+	if (map->first == YAML_NONE)
+		return !w->key.n || add(w, line, STR(""));
+	table_init(&seen, SOURCE_PROPERTIES_MAX, (uintptr_t)w);
+	bool ok = walk_map_into(w, map, &seen, false, depth);
 	table_release(&seen);
 	return ok;
 }
 
-static bool walk(struct walk *w, const yaml_node_t *node, unsigned depth)
+static bool walk(struct walk *w, uint32_t i, unsigned depth)
 {
+	const struct yaml_item *node = yaml_content(w->f, i);
+	uint32_t line = w->f->at[i].line;
+
 	if (depth > CONFIG_DEPTH_MAX)
-		return err_set(w->err, "%s:%zu: more than %u levels", w->name, line_of(node), CONFIG_DEPTH_MAX);
-	switch (node->type) {
-	case YAML_SCALAR_NODE:
-		return add(w, node, is_null(node) ? STR("") : scalar(node));
-	case YAML_SEQUENCE_NODE:
-		return walk_list(w, node, depth);
-	case YAML_MAPPING_NODE:
-		return walk_map(w, node, depth);
-	default:
-		return true;
+		return fail(w, line, "too many levels");
+	if (++w->visits > VISITS_MAX)
+		return fail(w, line, "aliases and merges make it too large");
+	switch ((enum yaml_kind)node->kind) {
+	case YAML_SCALAR:
+		return add(w, line, is_null(node) ? STR("") : node->text);
+	case YAML_LIST:
+		return walk_list(w, line, node, depth);
+	case YAML_MAP:
+		return walk_map(w, line, node, depth);
 	}
+	return true;
 }
 
-static bool one_document(struct config_props *p, yaml_document_t *doc, const char *name, struct str profiles, struct err *err)
+/* --- documents ------------------------------------------------------------------------------------------------------------- */
+
+static bool one_document(struct walk *w, uint32_t root, struct str profiles)
 {
-	const yaml_node_t *root = yaml_document_get_root_node(doc);
-	struct walk w = { .p = p, .doc = doc, .name = name, .set = p->sets++, .err = err };
-	size_t from = p->n;
-	if (root->type == YAML_SCALAR_NODE && is_null(root))
+	size_t from = w->p->n;
+	const struct yaml_item *node = yaml_content(w->f, root);
+
+	w->set = w->p->sets++;
+	if (node->kind == YAML_SCALAR && is_null(node))
 		return true;
-	text_init(&w.key, KEY_MAX);
-	bool ok = walk(&w, root, 0);
-	text_release(&w.key);
-	if (ok)
-		config_end_document(p, from, profiles);
-	return ok;
-}
-
-static bool syntax_error(const yaml_parser_t *y, const char *name, struct err *err)
-{
-	size_t line = y->problem_mark.line + 1;
-	if (y->error == YAML_MEMORY_ERROR)
-		return err_set(err, "%s: out of memory", name);
-	if (y->error == YAML_READER_ERROR)
-		return err_set(err, "%s: byte %zu: %s", name, y->problem_offset, y->problem ? y->problem : "not UTF-8");
-	return err_set(err, "%s:%zu: %s%s%s (column %zu)", name, line, y->context ? y->context : "", y->context ? ", " : "",
-		       y->problem ? y->problem : "broken YAML", y->problem_mark.column + 1);
+	text_clear(&w->key);
+	if (!walk(w, root, 0))
+		return false;
+	config_end_document(w->p, from, profiles);
+	return true;
 }
 
 bool config_read_yaml(struct config_props *p, struct str text, const char *name, struct str profiles, struct err *err)
 {
-	yaml_parser_t y;
-	yaml_document_t doc;
+	struct yaml_file f;
+	struct walk w = { .p = p, .f = &f, .err = err };
 	size_t all = p->n;
-	uint32_t first_set = p->sets;
-	bool ok = true, more = true;
+	uint32_t first_set = p->sets, root;
+	struct err why = { "" };
 
-	if (!yaml_parser_initialize(&y))
-		return err_set(err, "%s: out of memory", name);
-	yaml_parser_set_input_string(&y, (const unsigned char *)(text.p ? text.p : ""), text.n);
-	while (ok && more) {
-		if (!yaml_parser_load(&y, &doc)) {
-			ok = syntax_error(&y, name, err);
+	if (!yaml_file_open(&f, text, name, err))
+		return false;
+	text_init(&w.key, KEY_MAX);
+	w.err = &why;
+	while (!why.text[0] && yaml_file_next(&f, &root, &why))
+		if (root != YAML_NONE && !one_document(&w, root, profiles))
 			break;
-		}
-		more = yaml_document_get_root_node(&doc) != NULL;
-		ok = !more || one_document(p, &doc, name, profiles, err);
-		yaml_document_delete(&doc);
-	}
-	yaml_parser_delete(&y);
-	if (ok)
-		config_strongest_first(p, all, first_set);
-	return ok;
+	text_release(&w.key);
+	yaml_file_close(&f);
+	if (why.text[0])
+		return err_set(err, "%s", why.text);
+	config_strongest_first(p, all, first_set);
+	return true;
 }

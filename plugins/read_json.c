@@ -185,7 +185,7 @@ static bool put(struct filling *f, struct str value, const char *line)
 	if (!to)
 		return false;
 	if (f->key.failed || !f->key.n)
-		return err_set(f->err, "%.*s: a key is empty or longer than %u bytes", STR_ARG(f->name), JSON_KEY_MAX);
+		return err_set(f->err, "%.*s: a key is empty or longer than %u bytes, or memory is short", STR_ARG(f->name), JSON_KEY_MAX);
 	struct str origin = f->origin;
 	if (line)
 		origin = str_of(arena_fmt(a, "%.*s:%.*s", STR_ARG(origin), (int)strcspn(line, ":"), line));
