@@ -132,7 +132,8 @@ static uint8_t tier_of(const struct place *p, const struct registry_endpoint *e,
 	struct str node = e && e->node.n ? e->node : met_value(hello, STR("node"));
 	struct str zone = e && e->zone.n ? e->zone : met_value(hello, STR("zone"));
 
-	if (node.n && str_eq(node, p->node))
+	/* Unknown places count as near: who is never called never says hello. */
+	if (str_eq(node, p->node) || (!node.n && !zone.n))
 		return BALANCE_SAME_NODE;
 	if (p->zone.n && str_eq(zone, p->zone))
 		return BALANCE_SAME_ZONE;

@@ -4,6 +4,8 @@ for so long; `yield condition` until the condition holds. Acts run one after ano
 To add one: write a method that tells (self.tell) what it is about to do, does it, and undoes it; name it in ROUND."""
 import time
 
+import config
+
 PAUSE = 3.0      # between acts
 DOWN = 2.0       # how long a killed instance stays away
 PATIENCE = 60.0  # until an instance must be up again
@@ -11,7 +13,7 @@ PATIENCE = 60.0  # until an instance must be up again
 
 class Acts:
     # (act, quotes instance): whole containers and handlers alone, beside an agent of each kind
-    ROUND = [("kill_instance", 0), ("kill_handler", 2), ("kill_handler", 1), ("kill_instance", 2)]
+    ROUND = [("change_config", None), ("kill_instance", 0), ("kill_handler", 2), ("kill_handler", 1), ("kill_instance", 2)]
     ROUND_WITHOUT_AGENTS = [("kill_handler", 0)]  # then only the first one is called at all
 
     def __init__(self, landscape, traffic, tell):
@@ -36,9 +38,48 @@ class Acts:
         yield PAUSE
         while True:
             for name, index in self.ROUND if self.landscape.edge else self.ROUND_WITHOUT_AGENTS:
-                yield from getattr(self, name)(self.landscape.quotes[index])
+                yield from getattr(self, name)(*([] if index is None else [self.landscape.quotes[index]]))
                 self.done += 1
                 yield PAUSE
+
+    def change_config(self):
+        """A good change, a broken one, and the way back."""
+        place, option = self.landscape.config, "outrider.limit.fields"
+        self.tell(f"{option}=200 and demo.greeting=salut into {place.words()}")
+        yield from self.put({option: "200", "demo.greeting": "salut"}, lambda page: config.value(page, option) == "200",
+                            "live in all {n} agents after {ms:.0f} ms, {failed} requests failed meanwhile")
+        yield PAUSE
+        self.tell(f"{option}=many: a broken value")
+        yield from self.put({option: "many", "demo.greeting": "broken"}, lambda page: page["rejected"],
+                            "refused by all {n} agents after {ms:.0f} ms; they go on with 200")
+        problem = (config.page(self.landscape.account.host) or {}).get("rejected")
+        if problem:
+            first = problem["problems"][0]
+            self.tell(f"  /config of accounts-1: {first['key']}={first['value']} ({first['origin']})")
+            self.tell(f"  {first['why']}")
+        yield PAUSE
+        self.tell(f"{option}=256: put right")
+        yield from self.put(config.GOOD, lambda page: config.value(page, option) == "256" and not page["rejected"],
+                            "live in all {n} agents after {ms:.0f} ms, {failed} requests failed meanwhile")
+
+    def put(self, values, live, words):
+        """Puts the values and waits until `live` holds for the /config page of every agent."""
+        began, failed = time.monotonic(), self.traffic.total.failed
+        waiting = list(self.landscape.agents())
+        self.landscape.config.put(values)
+
+        def everywhere():
+            while waiting:
+                page = config.page(waiting[0])
+                if not page or not live(page):
+                    return False
+                waiting.pop(0)
+            return True
+        yield everywhere
+        if waiting:
+            self.problem = f"the agent at {waiting[0]} did not take the change within {PATIENCE:.0f} s"
+        self.tell(words.format(n=len(self.landscape.agents()), ms=(time.monotonic() - began) * 1000,
+                               failed=self.traffic.total.failed - failed))
 
     def kill_instance(self, instance):
         what = "handler" if instance.how == "none" else "handler and agent at once"

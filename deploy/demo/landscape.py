@@ -17,6 +17,7 @@ import socket
 import tempfile
 import time
 
+import config
 from process import Process
 
 BLOCKS = 1000
@@ -111,10 +112,11 @@ def accepts(host, port):
 
 
 class Landscape:
-    def __init__(self, commands, outrider):
+    def __init__(self, commands, outrider, config_kind="file"):
         """commands as of toolchains.commands(); outrider is the path of the binary, or None for no agents at all."""
         self.block = Block()
         self.logs = tempfile.mkdtemp(prefix="outrider-demo-")
+        self.config = config.KINDS[config_kind](self.logs)
         self.commands, self.outrider = commands, outrider
         self.edge = None
         self.quotes = [self.instance(f"quotes-{i}", "quotes-service", 20 + i, self.agent("sidecar" if i == 3 else "exec"))
@@ -140,8 +142,15 @@ class Landscape:
             "OUTRIDER_OUTBOUND": f"{host}:4140",
             "OUTRIDER_ADMIN": f"{host}:4191",
             "OUTRIDER_LAME_DUCK": "100ms",  # no DNS here that must forget us first
-            **(upstreams or {})}
+            **self.config_env(), **(upstreams or {})}
         return Instance(name, service, host, self.commands[service][0], env or {}, agent, agent_env, self.logs)
+
+    def config_env(self):
+        return {"OUTRIDER_CONFIG": self.config.address(), "OUTRIDER_CONFIG_POLL": self.config.poll}
+
+    def agents(self):
+        """Addresses at which agents have their admin ports."""
+        return [self.block.address(1)] + [instance.host for instance in self.instances] if self.edge else []
 
     def inbound(self, instances):
         return ",".join(f"{instance.host}:4143" for instance in instances)
@@ -162,6 +171,7 @@ class Landscape:
             "OUTRIDER_LISTEN": f"{self.block.address(1)}:8080",
             "OUTRIDER_ADMIN": f"{self.block.address(1)}:4191",
             "OUTRIDER_LAME_DUCK": "100ms",
+            **self.config_env(),
             "OUTRIDER_ROUTE_ACCOUNTS_PREFIX": "/accounts",
             "OUTRIDER_ROUTE_ACCOUNTS_UPSTREAM": "accountservice",
             "OUTRIDER_ROUTE_IMAGES_PREFIX": "/images",
@@ -175,6 +185,8 @@ class Landscape:
 
     def start(self, interrupted, deadline_seconds=90):
         """Starts everything and returns when all listen and the entry answers; OSError when that does not happen."""
+        if self.outrider:
+            self.config.start()
         for instance in self.instances:
             instance.start()
         if self.edge:
@@ -234,6 +246,7 @@ class Landscape:
             if process.popen and not process.wait(max(0.0, deadline - time.monotonic())):
                 stubborn.append(process.name)
                 process.kill()
+        self.config.stop()
         self.block.lease.close()
         return stubborn
 
