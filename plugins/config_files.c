@@ -107,6 +107,8 @@ void config_strongest_first(struct config_props *p, size_t from, uint32_t first_
 {
 	if (p->sets - first_set < 2)
 		return;
+	if (p->n == from)
+		return;
 	reverse(p->at + from, p->n - from); /* documents, and what is in each, then the latter back */
 	for (size_t i = from; i < p->n;) {
 		size_t k = i;

@@ -150,7 +150,8 @@ static size_t default_of(struct str inside)
 static const char *from_env(char *const *env, struct str key)
 {
 	for (; env && *env; env++) {
-		if (strncmp(*env, key.p, key.n) == 0 && (*env)[key.n] == '=')
+		struct str entry = str_of(*env); /* the key may have any bytes, NUL too */
+		if (entry.n > key.n && entry.p[key.n] == '=' && str_starts(entry, key))
 			return *env + key.n + 1;
 	}
 	return NULL;
