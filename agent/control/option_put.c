@@ -212,6 +212,16 @@ static bool put_secret_file(struct options *o, struct option_input *in, const st
 	return ok;
 }
 
+/* YAML readers such as Spring's make true of on and false of off before we see it. */
+static struct str yaml_word(const struct option_row *row, struct str value)
+{
+	if (str_ieq(value, STR("false")) && (row->type == OPTION_CHOICE || (row->flags & OPTION_OFF)))
+		return STR("off");
+	if (str_ieq(value, STR("true")) && row->type == OPTION_CHOICE)
+		return STR("on");
+	return value;
+}
+
 static bool put(struct options *o, struct option_input *in, struct err *err)
 {
 	struct option_key k;
@@ -227,6 +237,7 @@ static bool put(struct options *o, struct option_input *in, struct err *err)
 		return options_note(o, row, in->key, in->value, in->origin, why.text) || no_room(err);
 	if (k.file)
 		return put_secret_file(o, in, &k, err);
+	in->value = yaml_word(row, in->value);
 	if (!option_value_parse(row, in->value, &number, &why))
 		return options_note(o, row, in->key, in->value, in->origin, why.text) || no_room(err);
 	return store(o, in, &k, number, err);
