@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "control/commands.h"
 
+#include <sched.h>
 #include <stdio.h>
 
 extern char **environ;
@@ -184,6 +185,7 @@ bool reloading_publish(struct process *p, const struct options *o, struct err *e
 	}
 	build_unref(p->sidecar.spec);
 	p->sidecar.spec = spec;
+	sched_yield(); /* many sidecars may follow: a worker that shares our core goes first */
 	return true;
 }
 

@@ -16,6 +16,7 @@ struct chooser { /* one pick under way */
 	struct rng *r;
 	uint16_t epoch; /* of the lease, when `probe` */
 	bool probe;
+	bool last;  /* the request failed elsewhere: what is put aside is better than no answer */
 	bool again; /* endpoints tried already are taken, too */
 	uint8_t why;
 };
@@ -54,7 +55,7 @@ static bool takes(struct chooser *c, uint32_t i)
 		c->probe = true;
 		return true;
 	}
-	return c->p->census.panic;
+	return c->last || c->p->census.panic;
 }
 
 /* Slow start thins what is drawn: a new endpoint refuses most draws at first, then fewer. */
@@ -346,6 +347,10 @@ static uint32_t choose(struct chooser *c)
 	if (i == BALANCE_NONE)
 		i = anybody(c, set);
 	if (i == BALANCE_NONE && c->q->n_tried) {
+		c->last = true;
+		i = anybody(c, set);
+	}
+	if (i == BALANCE_NONE && c->q->n_tried) {
 		c->again = true;
 		i = anybody(c, set);
 	}
@@ -374,10 +379,9 @@ struct balance_ticket balance_pick(const struct balance_spec *s, struct balance_
 bool balance_has_other(
 	const struct balance_spec *s, const struct balance_part *p, const struct balance_request *q)
 {
+	(void)p;
 	for (uint32_t i = 0; i < s->n; i++) { /* ends at the first, but where next to nobody is available */
-		uint64_t word = cell_word(s->cells[i]);
-		if (!was_tried(q, i) &&
-			(outlier_available(word) || (p->census.panic && (word & BALANCE_HARD) == 0)))
+		if (!was_tried(q, i) && (cell_word(s->cells[i]) & BALANCE_HARD) == 0)
 			return true;
 	}
 	return false;

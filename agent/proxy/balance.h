@@ -175,7 +175,8 @@ void balance_part_init(struct balance_part *p, struct balance_stat *stats, struc
 
 struct balance_ticket balance_pick(const struct balance_spec *s, struct balance_part *p,
 	const struct balance_request *q, usec now, struct rng *r);
-/* Would a pick find an endpoint that was not tried yet? */
+/* Would a pick find an endpoint that was not tried yet? After a failure also those count that are put aside or fail their
+ * checks, when nobody else is left: they may well be back, and the alternative is an error. */
 bool balance_has_other(
 	const struct balance_spec *s, const struct balance_part *p, const struct balance_request *q);
 

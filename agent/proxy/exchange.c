@@ -61,7 +61,7 @@ static void reset_flags(struct exchange *x)
 	x->admitted = x->counted = x->tunnel_wanted = x->connect = x->tcp = false;
 	x->request_done = x->head_down = x->response_done = false;
 	x->close_down = x->cut = x->retried_safe = x->upgraded = false;
-	x->is_parked = x->was_parked = x->greet = x->port_given = x->park_over = x->prepared = false;
+	x->is_parked = x->was_parked = x->greet = x->port_given = x->renewed = x->park_over = x->prepared = false;
 	x->id[0] = '\0';
 }
 
@@ -287,14 +287,18 @@ void exchange_run(struct exchange *x)
 		;
 }
 
-void exchange_reroute(struct exchange *x)
+void exchange_renew(struct exchange *x)
 {
+	struct wspec *old = x->wspec;
+
 	if (x->admitted)
 		count_sub(&x->wup->c.active, 1);
 	x->admitted = false;
 	x->upstream = NULL;
 	x->wup = NULL;
-	x->n_tried = 0; /* of another spec, perhaps */
+	x->renewed = true;
+	x->wspec = wspec_use(x->sc);
+	wspec_unuse(old);
 	x->step = STEP_ROUTE;
 	exchange_run(x);
 }

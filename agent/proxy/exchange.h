@@ -113,6 +113,7 @@ struct exchange {
 	bool retried_safe;           /* the one repetition of a safe request is used up */
 	bool is_parked, was_parked, park_over; /* waits for discovery; waited as long as it may */
 	bool greet;                  /* inbound: the caller is an agent that said hello */
+	bool renewed;                /* tried_index[] is of an earlier spec */
 	bool port_given;             /* the target named a port */
 	bool prepared;               /* forward_prepare() is done */
 	bool upgraded;               /* became a tunnel: the sessions belong to it now */
@@ -160,7 +161,7 @@ void exchange_answer(struct exchange *x, enum reason why); /* own answer; may fi
 void exchange_drop_attempt(struct exchange *x, bool clean);
 /* retry.c: the reply is an agent's "unsent": true when the request went to another endpoint instead; x may be gone. */
 bool exchange_retry_unsent(struct exchange *x);
-void exchange_reroute(struct exchange *x);      /* runs from the route on, as if it had not been routed yet; may finish x */
+void exchange_renew(struct exchange *x);        /* runs from the route on, on the sidecar's present spec; may finish x */
 void exchange_finish(struct exchange *x);       /* the end; x is gone */
 
 static inline const struct spec_sidecar *exchange_spec(const struct exchange *x)

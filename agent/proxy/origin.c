@@ -304,6 +304,7 @@ static bool tries_service_itself(struct origin *o)
 	hello_no_agent(o->ep, loop_now(o->w->loop));
 	origin_close(o, STREAM_CLOSE);
 	x->a.o = NULL;
+	x->n_connects--; /* looking for an agent was no try */
 	exchange_run(x);
 	return true;
 }

@@ -155,15 +155,10 @@ void park_leave(struct exchange *x)
 	timer_clear(&x->park_timer);
 }
 
-/* On the sidecar's present spec, from the route on. */
 static void run_anew(struct exchange *x)
 {
-	struct wspec *old = x->wspec;
-
 	park_leave(x);
-	x->wspec = wspec_use(x->sc);
-	wspec_unuse(old);
-	exchange_reroute(x);
+	exchange_renew(x);
 }
 
 static void move_all(struct list *to, struct list *from)

@@ -27,6 +27,25 @@ static enum pick_result chosen(struct exchange *x, struct wendpoint *e, enum rea
 
 _Static_assert(TRIED_MAX <= BALANCE_TRIED_MAX, "the balancer passes over all that was tried");
 
+/* The spec changed: what was tried stands at other places now, or nowhere. */
+static void find_tried_again(struct exchange *x)
+{
+	const struct spec_upstream *u = x->upstream;
+	uint8_t kept = 0;
+
+	for (uint8_t k = 0; k < x->n_tried; k++) {
+		for (uint32_t i = 0; i < u->n_endpoints; i++) {
+			if (!addr_eq(&u->endpoints[i].addr, &x->tried[k]->addr))
+				continue;
+			x->tried[kept] = x->tried[k];
+			x->tried_index[kept++] = i;
+			break;
+		}
+	}
+	x->n_tried = kept;
+	x->renewed = false;
+}
+
 static struct balance_request request_of(struct exchange *x)
 {
 	struct balance_request q = { .n_tried = x->n_tried };
@@ -57,6 +76,8 @@ static enum pick_result pick_service(struct exchange *x, enum reason *why)
 
 	if (u->n_endpoints == 0)
 		return wait_or_refuse(x, REASON_NO_ENDPOINT, why);
+	if (x->renewed)
+		find_tried_again(x);
 	struct balance_request q = request_of(x);
 	x->a.ticket = balance_pick(&u->balance, &x->wup->balance, &q, loop_now(x->w->loop), &x->w->rng);
 	if (x->a.ticket.index == BALANCE_NONE)

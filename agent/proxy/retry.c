@@ -21,6 +21,13 @@ static bool repeatable(const struct exchange *x, bool reused)
 	       (reused && method_idempotent(x->req.method));
 }
 
+/* The set of endpoints changed since the exchange began: what it may try now stands in the new spec, and all that it knows may be
+ * gone. */
+static bool has_newer_spec(const struct exchange *x)
+{
+	return x->wspec != x->sc->cur && x->upstream->kind == UPSTREAM_SERVICE && !x->fixed;
+}
+
 static bool may_retry(struct exchange *x, bool connecting, enum reason why)
 {
 	bool unsent = x->up.q.sent == x->a.sent_before;
@@ -28,7 +35,7 @@ static bool may_retry(struct exchange *x, bool connecting, enum reason why)
 	if (exchange_off(x) || x->n_attempts >= TRIED_MAX || x->a.got_bytes || why == REASON_RESPONSE_TIMEOUT)
 		return false;
 	if (connecting)
-		return x->n_connects < x->upstream->policy.connect_tries && pick_has_other(x);
+		return x->n_connects < x->upstream->policy.connect_tries && (pick_has_other(x) || has_newer_spec(x));
 	if (x->a.reused && unsent)
 		return true;
 	if (!repeatable(x, x->a.reused))
@@ -41,6 +48,10 @@ static void try_again(struct exchange *x)
 {
 	count(x->sc, COUNTER_RETRIES);
 	count_add(&x->wup->c.retries, 1);
+	if (has_newer_spec(x)) {
+		exchange_renew(x);
+		return;
+	}
 	x->step = STEP_PICK;
 	exchange_run(x);
 }
@@ -81,7 +92,7 @@ static bool said_unsent(const struct exchange *x)
 bool exchange_retry_unsent(struct exchange *x)
 {
 	if (!said_unsent(x) || exchange_off(x) || x->req.body != BODY_NONE ||
-	    x->n_attempts >= x->upstream->policy.connect_tries || !pick_has_other(x))
+	    x->n_attempts >= x->upstream->policy.connect_tries || !(pick_has_other(x) || has_newer_spec(x)))
 		return false;
 	record_attempt_failed(x, REASON_HANDLER_DOWN, 0);
 	attempt_end(x, BALANCE_FAILED);
