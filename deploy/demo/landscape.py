@@ -17,7 +17,8 @@ import socket
 import tempfile
 import time
 
-import config
+import registries
+import settings
 from process import Process
 
 BLOCKS = 1000
@@ -65,6 +66,7 @@ class Instance:
         else:
             self.processes = [Process(name, command, handler_env, logs)]
         self.state = "down"
+        self.gone = False      # true while its registry need not know it
         self.expected = False  # true from start to stop or kill: a process that is missing then ended by itself
 
     def start(self):
@@ -112,11 +114,14 @@ def accepts(host, port):
 
 
 class Landscape:
-    def __init__(self, commands, outrider, config_kind="file"):
-        """commands as of toolchains.commands(); outrider is the path of the binary, or None for no agents at all."""
+    def __init__(self, commands, outrider, registry="static", config="file"):
+        """commands as of toolchains.commands(); outrider is the path of the binary, or None for no agents at all. registry
+        and config name one of registries.KINDS and settings.KINDS. Raises peers.Missing."""
         self.block = Block()
         self.logs = tempfile.mkdtemp(prefix="outrider-demo-")
-        self.config = config.KINDS[config_kind](self.logs)
+        self.registry = registries.KINDS[registry if outrider else "static"](self.block.address(2), self.logs)
+        self.settings = settings.KINDS[config if outrider else "file"](self.block.address(3), self.logs)
+        self.peers = [peer.process for peer in (self.registry.peer, self.settings.peer) if peer]
         self.commands, self.outrider = commands, outrider
         self.edge = None
         self.quotes = [self.instance(f"quotes-{i}", "quotes-service", 20 + i, self.agent("sidecar" if i == 3 else "exec"))
@@ -141,19 +146,17 @@ class Landscape:
             "OUTRIDER_INBOUND": f"{host}:4143",
             "OUTRIDER_OUTBOUND": f"{host}:4140",
             "OUTRIDER_ADMIN": f"{host}:4191",
+            "OUTRIDER_INSTANCE": name,      # in a container its host name tells it apart
             "OUTRIDER_LAME_DUCK": "100ms",  # no DNS here that must forget us first
-            **self.config_env(), **(upstreams or {})}
+            **self.registry.env(), **self.settings.env(), **(upstreams or {})}
         return Instance(name, service, host, self.commands[service][0], env or {}, agent, agent_env, self.logs)
 
-    def config_env(self):
-        return {"OUTRIDER_CONFIG": self.config.address(), "OUTRIDER_CONFIG_POLL": self.config.poll}
-
-    def agents(self):
-        """Addresses at which agents have their admin ports."""
-        return [self.block.address(1)] + [instance.host for instance in self.instances] if self.edge else []
-
-    def inbound(self, instances):
-        return ",".join(f"{instance.host}:4143" for instance in instances)
+    def called(self, *groups):
+        """What an agent is told of the services it calls."""
+        told = {}
+        for group in groups:
+            told.update(self.registry.upstream(group[0].service, [instance.host for instance in group]))
+        return told
 
     def account_wiring(self):
         """What accountservice calls, and what its agent makes of it."""
@@ -163,8 +166,7 @@ class Landscape:
         env = {"QUOTES_URL": f"http://{pinned}:8080", "IMAGES_URL": f"http://127.0.0.1:{port}"}
         return env, {
             "OUTRIDER_UPSTREAMS": f"quotes-service@{pinned}:8080,imageservice:{port}",
-            "OUTRIDER_UPSTREAM_QUOTES_SERVICE_ENDPOINTS": self.inbound(self.quotes),
-            "OUTRIDER_UPSTREAM_IMAGESERVICE_ENDPOINTS": self.inbound([self.image])}
+            **self.called(self.quotes, [self.image])}
 
     def edge_env(self):
         return {
@@ -177,16 +179,16 @@ class Landscape:
             "OUTRIDER_ROUTE_IMAGES_PREFIX": "/images",
             "OUTRIDER_ROUTE_IMAGES_UPSTREAM": "imageservice",
             "OUTRIDER_ROUTE_IMAGES_STRIP": "on",
-            "OUTRIDER_UPSTREAM_ACCOUNTSERVICE_ENDPOINTS": self.inbound([self.account]),
-            "OUTRIDER_UPSTREAM_IMAGESERVICE_ENDPOINTS": self.inbound([self.image])}
+            **self.registry.env(), **self.settings.env(), **self.called([self.account], [self.image])}
 
     def url(self, path):
         return "http://%s:%d%s" % (*self.entry, path)
 
     def start(self, interrupted, deadline_seconds=90):
         """Starts everything and returns when all listen and the entry answers; OSError when that does not happen."""
-        if self.outrider:
-            self.config.start()
+        self.registry.start()
+        self.settings.start()
+        self.tell_registry()
         for instance in self.instances:
             instance.start()
         if self.edge:
@@ -197,6 +199,20 @@ class Landscape:
             if problem or time.monotonic() > deadline:
                 raise OSError(problem or f"not ready after {deadline_seconds} s: {self.missing()}")
             time.sleep(0.1)
+
+    def tell_registry(self):
+        """As swarm's DNS: a container is known from its start until a moment after it was killed."""
+        members = {}
+        for instance in self.instances:
+            members.setdefault(instance.service, [])
+            if not instance.gone:
+                members[instance.service].append(instance.host)
+        self.registry.present(members)
+
+    def admins(self):
+        """{name: (host, port)} of the admin pages of all agents."""
+        found = {i.name: (i.host, 4191) for i in self.instances if i.how != "none"}
+        return {**found, "edge": (self.block.address(1), 4191)} if self.edge else found
 
     def ready(self):
         self.poll()
@@ -223,8 +239,8 @@ class Landscape:
     def problem(self):
         """A process that ended by itself, with its last words; empty when all is well."""
         ends = [instance.unexpected_end() for instance in self.instances]
-        if self.edge and self.edge.ended():
-            ends.append(f"edge ended by itself ({self.edge.ended()})")
+        ends += [f"{process.name} ended by itself ({process.ended()})"
+                 for process in [*([self.edge] if self.edge else []), *self.peers] if process.ended()]
         words = next((end for end in ends if end), "")
         if not words:
             return ""
@@ -232,21 +248,24 @@ class Landscape:
         return "\n  ".join([words] + process.last_lines())
 
     def processes(self):
-        return ([self.edge] if self.edge else []) + [p for i in reversed(self.instances) for p in reversed(i.processes)]
+        own = [process for instance in reversed(self.instances) for process in reversed(instance.processes)]
+        return ([self.edge] if self.edge else []) + own + self.peers
 
     def stop(self, patience=15):
         """SIGTERM to all, callers first; returns the names of those that had to be killed."""
         for instance in self.instances:
             instance.expected = False
         for process in self.processes():
-            process.terminate()
+            if process not in self.peers:  # they are asked until the last agent has left
+                process.terminate()
         deadline = time.monotonic() + patience
         stubborn = []
         for process in self.processes():
+            process.terminate()
             if process.popen and not process.wait(max(0.0, deadline - time.monotonic())):
                 stubborn.append(process.name)
                 process.kill()
-        self.config.stop()
+        self.registry.stop()
         self.block.lease.close()
         return stubborn
 
