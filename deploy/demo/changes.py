@@ -46,8 +46,7 @@ class Change:
         self.problem, self.took, self.failed, self.done = "", 0.0, 0, 0
 
     def run(self):
-        place = f"{self.settings.source} ({self.settings.promise})"
-        self.tell(f"config in {place}")
+        self.tell(f"config: {self.settings.source} ({self.settings.promise})")
         yield from self.change("change", self.good)
         if not self.problem:
             yield from self.refuse()

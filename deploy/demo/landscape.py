@@ -3,6 +3,7 @@
 Every instance has a loopback address of its own, as a container would have, and the agent's usual ports there:
 
     127.A.B.1    edge             :8080 public  :4191 admin
+    127.A.B.2, 3 servers that the agents ask, where DEMO_REGISTRY or DEMO_CONFIG want one
     127.A.B.10   accountservice   :6767 handler :4143 inbound :4140 outbound :4191 admin
     127.A.B.21-23 quotes-service  :8080 handler :4143 inbound :4140 outbound :4191 admin
     127.A.B.30   imageservice     :7777 handler :4143 inbound :4140 outbound :4191 admin
@@ -11,12 +12,14 @@ Every instance has a loopback address of its own, as a container would have, and
 
 A.B is a block that no other demo on this machine holds."""
 import http.client
+import json
 import random
 import shutil
 import socket
 import tempfile
 import time
 
+import peers
 import registries
 import settings
 from process import Process
@@ -113,14 +116,27 @@ def accepts(host, port):
         return False
 
 
+def in_words(line):
+    """A line of a log for people: of an agent's JSON only what happened and why."""
+    try:
+        record = json.loads(line)
+        return ": ".join(record[key] for key in ("message", "why") if key in record)
+    except (ValueError, TypeError):
+        return line
+
+
 class Landscape:
     def __init__(self, commands, outrider, registry="static", config="file"):
         """commands as of toolchains.commands(); outrider is the path of the binary, or None for no agents at all. registry
         and config name one of registries.KINDS and settings.KINDS. Raises peers.Missing."""
         self.block = Block()
         self.logs = tempfile.mkdtemp(prefix="outrider-demo-")
-        self.registry = registries.KINDS[registry if outrider else "static"](self.block.address(2), self.logs)
-        self.settings = settings.KINDS[config if outrider else "file"](self.block.address(3), self.logs)
+        try:
+            self.registry = registries.KINDS[registry if outrider else "static"](self.block.address(2), self.logs)
+            self.settings = settings.KINDS[config if outrider else "file"](self.block.address(3), self.logs)
+        except peers.Missing:
+            self.forget_logs()
+            raise
         self.peers = [peer.process for peer in (self.registry.peer, self.settings.peer) if peer]
         self.commands, self.outrider = commands, outrider
         self.edge = None
@@ -147,6 +163,7 @@ class Landscape:
             "OUTRIDER_OUTBOUND": f"{host}:4140",
             "OUTRIDER_ADMIN": f"{host}:4191",
             "OUTRIDER_INSTANCE": name,      # in a container its host name tells it apart
+            "OUTRIDER_NODE": "node-" + name,  # each its own machine: nobody is preferred for being near
             "OUTRIDER_LAME_DUCK": "100ms",  # no DNS here that must forget us first
             **self.registry.env(), **self.settings.env(), **(upstreams or {})}
         return Instance(name, service, host, self.commands[service][0], env or {}, agent, agent_env, self.logs)
@@ -245,7 +262,7 @@ class Landscape:
         if not words:
             return ""
         process = next(p for p in self.processes() if p.name == words.split()[0])
-        return "\n  ".join([words] + process.last_lines())
+        return "\n  ".join([words] + [in_words(line) for line in process.last_lines()])
 
     def processes(self):
         own = [process for instance in reversed(self.instances) for process in reversed(instance.processes)]

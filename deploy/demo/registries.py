@@ -4,11 +4,9 @@ Only this differs: the option OUTRIDER_REGISTRY, and who tells the registry. Red
 the file and the DNS server are kept by the demo, as swarm would keep its DNS: a killed container leaves them a moment later."""
 import json
 import os
-import subprocess
 import sys
 
 import peers
-from process import plain_environment
 
 sys.path.insert(0, os.path.join(peers.ROOT, "tests", "run"))
 
@@ -145,10 +143,3 @@ class Eureka(Asked):
 
 
 KINDS = {kind.name: kind for kind in (Static, File, Redis, Dns, Eureka)}
-
-
-def known(outrider, registry):
-    """'' when this agent accepts the registry, else what it says."""
-    env = {**plain_environment(), "OUTRIDER_SERVICE": "demo", "OUTRIDER_PORT": "1", **registry.env()}
-    done = subprocess.run([outrider, "config"], env=env, capture_output=True, text=True, check=False)
-    return (done.stderr or done.stdout).strip() if done.returncode else ""
