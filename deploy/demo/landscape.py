@@ -190,7 +190,6 @@ class Landscape:
             "OUTRIDER_LISTEN": f"{self.block.address(1)}:8080",
             "OUTRIDER_ADMIN": f"{self.block.address(1)}:4191",
             "OUTRIDER_LAME_DUCK": "100ms",
-            **self.config_env(),
             "OUTRIDER_ROUTE_ACCOUNTS_PREFIX": "/accounts",
             "OUTRIDER_ROUTE_ACCOUNTS_UPSTREAM": "accountservice",
             "OUTRIDER_ROUTE_IMAGES_PREFIX": "/images",
