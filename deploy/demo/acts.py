@@ -74,9 +74,9 @@ class Acts:
         self.tell(f"start {instance.name} again")
         before = self.traffic.rows[instance.name].right
         instance.start()
+        yield lambda: instance.state == "up"
         instance.gone = False
         self.landscape.tell_registry()
-        yield lambda: instance.state == "up"
         yield lambda: self.traffic.rows[instance.name].right > before
         if self.traffic.rows[instance.name].right > before:
             self.tell(f"{instance.name} serves again")

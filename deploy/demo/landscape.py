@@ -25,6 +25,8 @@ import settings
 from process import Process
 
 BLOCKS = 1000
+WARM_UP = 30  # requests
+WARM_PATHS = {"quotes-service": "/api/quote"}
 HANDLER_PORTS = {"accountservice": 6767, "quotes-service": 8080, "imageservice": 7777}
 
 
@@ -97,6 +99,18 @@ class Instance:
         """True once the handler, and the agent in front of it, accept connections."""
         ports = [HANDLER_PORTS[self.service]] + ([4143] if self.how != "none" else [])
         return all(accepts(self.host, port) for port in ports)
+
+    def warm_up(self):
+        """What a health check does on swarm before others hear of a task: a JVM's first replies take long."""
+        connection = http.client.HTTPConnection(self.host, HANDLER_PORTS[self.service], timeout=2)
+        try:
+            for _ in range(WARM_UP):
+                connection.request("GET", WARM_PATHS[self.service])
+                connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            pass  # who cannot answer will be seen by the traffic
+        finally:
+            connection.close()
 
     def unexpected_end(self):
         for process in self.processes:
@@ -238,6 +252,8 @@ class Landscape:
         """Moves instances from starting to up."""
         for instance in self.instances:
             if instance.state == "starting" and instance.listens():
+                if instance.service in WARM_PATHS:
+                    instance.warm_up()
                 instance.state = "up"
 
     def missing(self):
