@@ -25,8 +25,8 @@ import settings
 from process import Process
 
 BLOCKS = 1000
-WARM_UP = 30  # requests
-WARM_PATHS = {"quotes-service": "/api/quote"}
+WARM_UP = 100  # requests
+WARM_PATHS = {"quotes-service": "/api/quote?id=1"}
 HANDLER_PORTS = {"accountservice": 6767, "quotes-service": 8080, "imageservice": 7777}
 
 
