@@ -64,7 +64,7 @@ class Acts:
 
     def bring_back(self, instance):
         yield DOWN / 2
-        instance.gone = instance.how == "exec"  # the container ended: swarm's DNS forgets it
+        instance.gone = not instance.pids()  # the container ended: swarm's DNS forgets it
         self.landscape.tell_registry()
         yield DOWN / 2
         if instance.how == "exec":

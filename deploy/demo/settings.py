@@ -60,7 +60,7 @@ class Redis:
 class Spring(Files):
     """A real Spring Cloud Config Server over the same directory. It tells nobody of changes (that takes a bus): the agents ask."""
 
-    name, promise = "spring", "asked every 500 ms"
+    name, promise = "spring", "asked every 250 ms"
 
     def __init__(self, host, logs):
         super().__init__(host, logs)
@@ -75,7 +75,7 @@ class Spring(Files):
         self.peer.start()
 
     def env(self):
-        return {"OUTRIDER_CONFIG": self.source, "OUTRIDER_CONFIG_POLL": "500ms"}
+        return {"OUTRIDER_CONFIG": self.source, "OUTRIDER_CONFIG_POLL": "250ms"}
 
 
 KINDS = {kind.name: kind for kind in (Files, Redis, Spring)}
