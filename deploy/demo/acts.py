@@ -1,19 +1,19 @@
 """What happens to the landscape while the traffic runs. An act is a generator: each `yield seconds` gives the turn back
 for so long; `yield condition` until the condition holds. Acts run one after another in the main thread, round and round.
 
-To add one: write a method that tells (self.tell) what it is about to do, does it, and undoes it; name it in ROUND."""
+Acts of configuration are in changes.py. To add one: write a method that tells (self.tell) what it is about to do, does it, and undoes it; name it in ROUND."""
 import time
 
-import config
+import changes
 
-PAUSE = 3.0      # between acts
+PAUSE = 2.0      # between acts
 DOWN = 2.0       # how long a killed instance stays away
 PATIENCE = 60.0  # until an instance must be up again
 
 
 class Acts:
     # (act, quotes instance): whole containers and handlers alone, beside an agent of each kind
-    ROUND = [("change_config", None), ("kill_instance", 0), ("kill_handler", 2), ("kill_handler", 1), ("kill_instance", 2)]
+    ROUND = [("configure", None), ("kill_instance", 0), ("kill_handler", 2), ("kill_handler", 1), ("kill_instance", 2)]
     ROUND_WITHOUT_AGENTS = [("kill_handler", 0)]  # then only the first one is called at all
 
     def __init__(self, landscape, traffic, tell):
@@ -38,48 +38,17 @@ class Acts:
         yield PAUSE
         while True:
             for name, index in self.ROUND if self.landscape.edge else self.ROUND_WITHOUT_AGENTS:
-                yield from getattr(self, name)(*([] if index is None else [self.landscape.quotes[index]]))
+                if index is None:
+                    yield from getattr(self, name)()
+                else:
+                    yield from getattr(self, name)(self.landscape.quotes[index])
                 self.done += 1
                 yield PAUSE
 
-    def change_config(self):
-        """A good change, a broken one, and the way back."""
-        place, option = self.landscape.config, "outrider.limit.fields"
-        self.tell(f"{option}=200 and demo.greeting=salut into {place.words()}")
-        yield from self.put({option: "200", "demo.greeting": "salut"}, lambda page: config.value(page, option) == "200",
-                            "live in all {n} agents after {ms:.0f} ms, {failed} requests failed meanwhile")
-        yield PAUSE
-        self.tell(f"{option}=many: a broken value")
-        yield from self.put({option: "many", "demo.greeting": "broken"}, lambda page: page["rejected"],
-                            "refused by all {n} agents after {ms:.0f} ms; they go on with 200")
-        problem = (config.page(self.landscape.account.host) or {}).get("rejected")
-        if problem:
-            first = problem["problems"][0]
-            self.tell(f"  /config of accounts-1: {first['key']}={first['value']} ({first['origin']})")
-            self.tell(f"  {first['why']}")
-        yield PAUSE
-        self.tell(f"{option}=256: put right")
-        yield from self.put(config.GOOD, lambda page: config.value(page, option) == "256" and not page["rejected"],
-                            "live in all {n} agents after {ms:.0f} ms, {failed} requests failed meanwhile")
-
-    def put(self, values, live, words):
-        """Puts the values and waits until `live` holds for the /config page of every agent."""
-        began, failed = time.monotonic(), self.traffic.total.failed
-        waiting = list(self.landscape.agents())
-        self.landscape.config.put(values)
-
-        def everywhere():
-            while waiting:
-                page = config.page(waiting[0])
-                if not page or not live(page):
-                    return False
-                waiting.pop(0)
-            return True
-        yield everywhere
-        if waiting:
-            self.problem = f"the agent at {waiting[0]} did not take the change within {PATIENCE:.0f} s"
-        self.tell(words.format(n=len(self.landscape.agents()), ms=(time.monotonic() - began) * 1000,
-                               failed=self.traffic.total.failed - failed))
+    def configure(self):
+        change = changes.Change(self.landscape, self.traffic, self.tell, self.done)
+        yield from change.run()
+        self.problem = change.problem
 
     def kill_instance(self, instance):
         what = "handler" if instance.how == "none" else "handler and agent at once"
@@ -94,7 +63,10 @@ class Acts:
         yield from self.bring_back(instance)
 
     def bring_back(self, instance):
-        yield DOWN
+        yield DOWN / 2
+        instance.gone = not instance.pids()  # the container ended: swarm's DNS forgets it
+        self.landscape.tell_registry()
+        yield DOWN / 2
         if instance.how == "exec":
             yield lambda: not instance.pids()
             if instance.pids():
@@ -103,6 +75,8 @@ class Acts:
         before = self.traffic.rows[instance.name].right
         instance.start()
         yield lambda: instance.state == "up"
+        instance.gone = False
+        self.landscape.tell_registry()
         yield lambda: self.traffic.rows[instance.name].right > before
         if self.traffic.rows[instance.name].right > before:
             self.tell(f"{instance.name} serves again")

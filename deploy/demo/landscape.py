@@ -3,6 +3,7 @@
 Every instance has a loopback address of its own, as a container would have, and the agent's usual ports there:
 
     127.A.B.1    edge             :8080 public  :4191 admin
+    127.A.B.2, 3 servers that the agents ask, where DEMO_REGISTRY or DEMO_CONFIG want one
     127.A.B.10   accountservice   :6767 handler :4143 inbound :4140 outbound :4191 admin
     127.A.B.21-23 quotes-service  :8080 handler :4143 inbound :4140 outbound :4191 admin
     127.A.B.30   imageservice     :7777 handler :4143 inbound :4140 outbound :4191 admin
@@ -11,16 +12,21 @@ Every instance has a loopback address of its own, as a container would have, and
 
 A.B is a block that no other demo on this machine holds."""
 import http.client
+import json
 import random
 import shutil
 import socket
 import tempfile
 import time
 
-import config
+import peers
+import registries
+import settings
 from process import Process
 
 BLOCKS = 1000
+WARM_UP = 100  # requests
+WARM_PATHS = {"quotes-service": "/api/quote?id=1"}
 HANDLER_PORTS = {"accountservice": 6767, "quotes-service": 8080, "imageservice": 7777}
 
 
@@ -65,6 +71,7 @@ class Instance:
         else:
             self.processes = [Process(name, command, handler_env, logs)]
         self.state = "down"
+        self.gone = False      # true while its registry need not know it
         self.expected = False  # true from start to stop or kill: a process that is missing then ended by itself
 
     def start(self):
@@ -93,6 +100,18 @@ class Instance:
         ports = [HANDLER_PORTS[self.service]] + ([4143] if self.how != "none" else [])
         return all(accepts(self.host, port) for port in ports)
 
+    def warm_up(self):
+        """What a health check does on swarm before others hear of a task: a JVM's first replies take long."""
+        connection = http.client.HTTPConnection(self.host, HANDLER_PORTS[self.service], timeout=2)
+        try:
+            for _ in range(WARM_UP):
+                connection.request("GET", WARM_PATHS[self.service])
+                connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            pass  # who cannot answer will be seen by the traffic
+        finally:
+            connection.close()
+
     def unexpected_end(self):
         for process in self.processes:
             if self.expected and process.ended():
@@ -111,12 +130,28 @@ def accepts(host, port):
         return False
 
 
+def in_words(line):
+    """A line of a log for people: of an agent's JSON only what happened and why."""
+    try:
+        record = json.loads(line)
+        return ": ".join(record[key] for key in ("message", "why") if key in record)
+    except (ValueError, TypeError):
+        return line
+
+
 class Landscape:
-    def __init__(self, commands, outrider, config_kind="file"):
-        """commands as of toolchains.commands(); outrider is the path of the binary, or None for no agents at all."""
+    def __init__(self, commands, outrider, registry="static", config="file"):
+        """commands as of toolchains.commands(); outrider is the path of the binary, or None for no agents at all. registry
+        and config name one of registries.KINDS and settings.KINDS. Raises peers.Missing."""
         self.block = Block()
         self.logs = tempfile.mkdtemp(prefix="outrider-demo-")
-        self.config = config.KINDS[config_kind](self.logs)
+        try:
+            self.registry = registries.KINDS[registry if outrider else "static"](self.block.address(2), self.logs)
+            self.settings = settings.KINDS[config if outrider else "file"](self.block.address(3), self.logs)
+        except peers.Missing:
+            self.forget_logs()
+            raise
+        self.peers = [peer.process for peer in (self.registry.peer, self.settings.peer) if peer]
         self.commands, self.outrider = commands, outrider
         self.edge = None
         self.quotes = [self.instance(f"quotes-{i}", "quotes-service", 20 + i, self.agent("sidecar" if i == 3 else "exec"))
@@ -141,19 +176,18 @@ class Landscape:
             "OUTRIDER_INBOUND": f"{host}:4143",
             "OUTRIDER_OUTBOUND": f"{host}:4140",
             "OUTRIDER_ADMIN": f"{host}:4191",
+            "OUTRIDER_INSTANCE": name,      # in a container its host name tells it apart
+            "OUTRIDER_NODE": "node-" + name,  # each its own machine: nobody is preferred for being near
             "OUTRIDER_LAME_DUCK": "100ms",  # no DNS here that must forget us first
-            **self.config_env(), **(upstreams or {})}
+            **self.registry.env(), **self.settings.env(), **(upstreams or {})}
         return Instance(name, service, host, self.commands[service][0], env or {}, agent, agent_env, self.logs)
 
-    def config_env(self):
-        return {"OUTRIDER_CONFIG": self.config.address(), "OUTRIDER_CONFIG_POLL": self.config.poll}
-
-    def agents(self):
-        """Addresses at which agents have their admin ports."""
-        return [self.block.address(1)] + [instance.host for instance in self.instances] if self.edge else []
-
-    def inbound(self, instances):
-        return ",".join(f"{instance.host}:4143" for instance in instances)
+    def called(self, *groups):
+        """What an agent is told of the services it calls."""
+        told = {}
+        for group in groups:
+            told.update(self.registry.upstream(group[0].service, [instance.host for instance in group]))
+        return told
 
     def account_wiring(self):
         """What accountservice calls, and what its agent makes of it."""
@@ -163,30 +197,28 @@ class Landscape:
         env = {"QUOTES_URL": f"http://{pinned}:8080", "IMAGES_URL": f"http://127.0.0.1:{port}"}
         return env, {
             "OUTRIDER_UPSTREAMS": f"quotes-service@{pinned}:8080,imageservice:{port}",
-            "OUTRIDER_UPSTREAM_QUOTES_SERVICE_ENDPOINTS": self.inbound(self.quotes),
-            "OUTRIDER_UPSTREAM_IMAGESERVICE_ENDPOINTS": self.inbound([self.image])}
+            **self.called(self.quotes, [self.image])}
 
     def edge_env(self):
         return {
             "OUTRIDER_LISTEN": f"{self.block.address(1)}:8080",
             "OUTRIDER_ADMIN": f"{self.block.address(1)}:4191",
             "OUTRIDER_LAME_DUCK": "100ms",
-            **self.config_env(),
             "OUTRIDER_ROUTE_ACCOUNTS_PREFIX": "/accounts",
             "OUTRIDER_ROUTE_ACCOUNTS_UPSTREAM": "accountservice",
             "OUTRIDER_ROUTE_IMAGES_PREFIX": "/images",
             "OUTRIDER_ROUTE_IMAGES_UPSTREAM": "imageservice",
             "OUTRIDER_ROUTE_IMAGES_STRIP": "on",
-            "OUTRIDER_UPSTREAM_ACCOUNTSERVICE_ENDPOINTS": self.inbound([self.account]),
-            "OUTRIDER_UPSTREAM_IMAGESERVICE_ENDPOINTS": self.inbound([self.image])}
+            **self.registry.env(), **self.settings.env(), **self.called([self.account], [self.image])}
 
     def url(self, path):
         return "http://%s:%d%s" % (*self.entry, path)
 
     def start(self, interrupted, deadline_seconds=90):
         """Starts everything and returns when all listen and the entry answers; OSError when that does not happen."""
-        if self.outrider:
-            self.config.start()
+        self.registry.start()
+        self.settings.start()
+        self.tell_registry()
         for instance in self.instances:
             instance.start()
         if self.edge:
@@ -198,6 +230,20 @@ class Landscape:
                 raise OSError(problem or f"not ready after {deadline_seconds} s: {self.missing()}")
             time.sleep(0.1)
 
+    def tell_registry(self):
+        """As swarm's DNS: a container is known from its start until a moment after it was killed."""
+        members = {}
+        for instance in self.instances:
+            members.setdefault(instance.service, [])
+            if not instance.gone:
+                members[instance.service].append(instance.host)
+        self.registry.present(members)
+
+    def admins(self):
+        """{name: (host, port)} of the admin pages of all agents."""
+        found = {i.name: (i.host, 4191) for i in self.instances if i.how != "none"}
+        return {**found, "edge": (self.block.address(1), 4191)} if self.edge else found
+
     def ready(self):
         self.poll()
         return not self.missing()
@@ -206,6 +252,8 @@ class Landscape:
         """Moves instances from starting to up."""
         for instance in self.instances:
             if instance.state == "starting" and instance.listens():
+                if instance.service in WARM_PATHS:
+                    instance.warm_up()
                 instance.state = "up"
 
     def missing(self):
@@ -223,30 +271,33 @@ class Landscape:
     def problem(self):
         """A process that ended by itself, with its last words; empty when all is well."""
         ends = [instance.unexpected_end() for instance in self.instances]
-        if self.edge and self.edge.ended():
-            ends.append(f"edge ended by itself ({self.edge.ended()})")
+        ends += [f"{process.name} ended by itself ({process.ended()})"
+                 for process in [*([self.edge] if self.edge else []), *self.peers] if process.ended()]
         words = next((end for end in ends if end), "")
         if not words:
             return ""
         process = next(p for p in self.processes() if p.name == words.split()[0])
-        return "\n  ".join([words] + process.last_lines())
+        return "\n  ".join([words] + [in_words(line) for line in process.last_lines()])
 
     def processes(self):
-        return ([self.edge] if self.edge else []) + [p for i in reversed(self.instances) for p in reversed(i.processes)]
+        own = [process for instance in reversed(self.instances) for process in reversed(instance.processes)]
+        return ([self.edge] if self.edge else []) + own + self.peers
 
     def stop(self, patience=15):
         """SIGTERM to all, callers first; returns the names of those that had to be killed."""
         for instance in self.instances:
             instance.expected = False
         for process in self.processes():
-            process.terminate()
+            if process not in self.peers:  # they are asked until the last agent has left
+                process.terminate()
         deadline = time.monotonic() + patience
         stubborn = []
         for process in self.processes():
+            process.terminate()
             if process.popen and not process.wait(max(0.0, deadline - time.monotonic())):
                 stubborn.append(process.name)
                 process.kill()
-        self.config.stop()
+        self.registry.stop()
         self.block.lease.close()
         return stubborn
 

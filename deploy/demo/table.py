@@ -86,7 +86,8 @@ class Screen:
 
     def line(self):
         total = self.traffic.total
-        shares = " ".join(f"{i.name}={self.traffic.rows[i.name].right}" + ("" if i.state == "up" else f"({i.state})")
-                          for i in self.landscape.quotes)
-        return (f"{self.clock()} requests={total.right + total.failed} failed={total.failed} rate={self.rate:.0f}/s "
-                f"p50={milliseconds(total.percentile(0.5))} p99={milliseconds(total.percentile(0.99))} {shares}")
+        shares = "  ".join(f"{self.traffic.rows[i.name].right}" + ("" if i.state == "up" else f" ({i.state})")
+                           for i in self.landscape.quotes)
+        return (f"{self.clock()} {total.right + total.failed} requests, {total.failed} failed, {self.rate:.0f}/s, "
+                f"p50 {milliseconds(total.percentile(0.5))}, p99 {milliseconds(total.percentile(0.99))}; "
+                f"quotes-1, 2, 3: {shares}")
