@@ -287,22 +287,6 @@ void exchange_run(struct exchange *x)
 		;
 }
 
-void exchange_renew(struct exchange *x)
-{
-	struct wspec *old = x->wspec;
-
-	if (x->admitted)
-		count_sub(&x->wup->c.active, 1);
-	x->admitted = false;
-	x->upstream = NULL;
-	x->wup = NULL;
-	x->renewed = true;
-	x->wspec = wspec_use(x->sc);
-	wspec_unuse(old);
-	x->step = STEP_ROUTE;
-	exchange_run(x);
-}
-
 /* --- from the client's side ----------------------------------------------------------------------------- */
 
 static void begin(struct exchange *x)

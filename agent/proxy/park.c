@@ -155,6 +155,22 @@ void park_leave(struct exchange *x)
 	timer_clear(&x->park_timer);
 }
 
+void exchange_renew(struct exchange *x)
+{
+	struct wspec *old = x->wspec;
+
+	if (x->admitted)
+		count_sub(&x->wup->c.active, 1);
+	x->admitted = false;
+	x->upstream = NULL;
+	x->wup = NULL;
+	x->renewed = true;
+	x->wspec = wspec_use(x->sc);
+	wspec_unuse(old);
+	x->step = STEP_ROUTE;
+	exchange_run(x);
+}
+
 static void run_anew(struct exchange *x)
 {
 	park_leave(x);

@@ -26,25 +26,6 @@ START_TEST(all_forms_of_a_key_are_one_option)
 }
 END_TEST
 
-/* `off` in YAML is false to Spring, and so it arrives from a config server. */
-START_TEST(what_yaml_makes_of_on_and_off)
-{
-	struct options *o = options_new();
-	struct err err = { "" };
-
-	set(o, LAYER_SOURCE(0), "outrider.mode", "false");
-	set(o, LAYER_SOURCE(0), "outrider.egress", "true");
-	set(o, LAYER_SOURCE(0), "outrider.timeout.stall", "false");
-	set(o, LAYER_SOURCE(0), "outrider.forward.via", "false");
-	ck_str(options_text(o, OPT_MODE), "off");
-	ck_str(options_text(o, OPT_TIMEOUT_STALL), "off");
-	ck_assert(!options_bool(o, OPT_FORWARD_VIA));
-	ck_assert(!options_check(o, COMMAND_ANY, &err)); /* egress has no on */
-	ck_assert_uint_eq(options_problem_count(o), 1);
-	options_free(o);
-}
-END_TEST
-
 START_TEST(the_strongest_layer_wins_in_any_order)
 {
 	static const struct {
@@ -479,7 +460,6 @@ Suite *suite_options_layers(void)
 	TCase *t = tcase_create("layers");
 
 	tcase_add_test(t, all_forms_of_a_key_are_one_option);
-	tcase_add_test(t, what_yaml_makes_of_on_and_off);
 	tcase_add_test(t, the_strongest_layer_wins_in_any_order);
 	tcase_add_test(t, the_same_key_again_in_a_layer_replaces);
 	tcase_add_test(t, flags);

@@ -100,6 +100,25 @@ static const struct value_case cases[] = {
 	{ OPTION_TEXT, "a\nb", NO },
 };
 
+/* `off` in YAML is false to Spring, and so it arrives from a config server. */
+START_TEST(what_yaml_makes_of_on_and_off)
+{
+	struct options *o = options_new();
+	struct err err = { "" };
+
+	set(o, LAYER_SOURCE(0), "outrider.mode", "false");
+	set(o, LAYER_SOURCE(0), "outrider.egress", "true");
+	set(o, LAYER_SOURCE(0), "outrider.timeout.stall", "false");
+	set(o, LAYER_SOURCE(0), "outrider.forward.via", "false");
+	ck_str(options_text(o, OPT_MODE), "off");
+	ck_str(options_text(o, OPT_TIMEOUT_STALL), "off");
+	ck_assert(!options_bool(o, OPT_FORWARD_VIA));
+	ck_assert(!options_check(o, COMMAND_ANY, &err)); /* egress has no on */
+	ck_assert_uint_eq(options_problem_count(o), 1);
+	options_free(o);
+}
+END_TEST
+
 START_TEST(types)
 {
 	const struct value_case *c = &cases[_i];
@@ -294,6 +313,7 @@ Suite *suite_options_types(void)
 	Suite *s = suite_create("options_types");
 	TCase *t = tcase_create("types");
 
+	tcase_add_test(t, what_yaml_makes_of_on_and_off);
 	tcase_add_loop_test(t, types, 0, ROWS(cases));
 	tcase_add_loop_test(t, durations, 0, ROWS(units));
 	tcase_add_test(t, sizes);
