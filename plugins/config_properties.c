@@ -19,7 +19,7 @@ static bool is_blank(char c)
 
 static bool natural_line(struct lines *l, struct str *ret)
 {
-	if (!l->rest.n)
+	if (!l->rest.n || !l->rest.p)
 		return false;
 	size_t end = str_find(l->rest, '\n');
 	size_t n = end == SIZE_MAX ? l->rest.n : end;

@@ -214,7 +214,7 @@ static bool place_of(const struct reading *r, struct str key, uint32_t *rank, st
 			take(&rest, STR("/"))) {
 			*rank = i;
 			*below = rest;
-			return rest.n > 0 && rest.p[rest.n - 1] != '/';
+			return rest.p && rest.n > 0 && rest.p[rest.n - 1] != '/';
 		}
 	}
 	return false;

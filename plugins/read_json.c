@@ -127,7 +127,10 @@ static cJSON *parse(struct str body, struct err *err)
 	if (!ok)
 		return NULL;
 	s.out = mem_alloc(2 * body.n + 3);
-	ok = s.out || err_set(err, "out of memory");
+	if (!s.out) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
 	while (ok && s.at < body.n)
 		ok = scan_one(&s, err);
 	if (ok) {

@@ -306,7 +306,7 @@ static bool set_up(struct source *s, const struct source_config *c, struct err *
 	s->prefix = mem_dup(prefix.p, prefix.n);
 	if (!s->service || !s->profiles || !s->prefix)
 		return err_set(err, "out of memory");
-	if (c->service.n && !str_eq(c->service, STR(SHARED)) &&
+	if (c->service.p && c->service.n && !str_eq(c->service, STR(SHARED)) &&
 		!add_half(s, str_of(s->service), c->poll, err))
 		return false;
 	return add_half(s, STR(SHARED), c->poll, err) &&

@@ -45,8 +45,7 @@ bool build_balance_options(struct spec_upstream *u, const struct options *o, str
 {
 	struct balance_options defaults = BALANCE_DEFAULTS, *b = &u->balancing;
 
-	/* Compared byte by byte with the former ones, so padding is cleared first. */
-	memset(b, 0, sizeof(*b));
+	*b = (struct balance_options){ 0 };
 	b->decay = options_of_duration(o, name, OPT_BALANCE_DECAY);
 	b->slow_start = options_of_duration(o, name, OPT_BALANCE_SLOW_START);
 	b->policy = (enum balance_policy)options_of_u64(o, name, OPT_BALANCE);

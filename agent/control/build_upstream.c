@@ -173,7 +173,7 @@ static bool same_policy(const struct spec_policy *a, const struct spec_policy *b
 
 static bool same_balancing(const struct spec_upstream *a, const struct spec_upstream *b)
 {
-	return memcmp(&a->balancing, &b->balancing, sizeof(a->balancing)) == 0 &&
+	return balance_options_same(&a->balancing, &b->balancing) &&
 	       a->hash_kind == b->hash_kind && str_eq(a->hash_name, b->hash_name) &&
 	       str_eq(a->cookie, b->cookie) && str_eq(a->subset, b->subset) && a->locality == b->locality &&
 	       a->met == b->met;

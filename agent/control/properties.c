@@ -219,7 +219,6 @@ static bool expand(struct expansion *x, struct str s, unsigned depth, struct err
 		size_t end = literal || !closed ? SIZE_MAX : end_of(s, i + 2);
 		closed = closed && (literal || end != SIZE_MAX);
 		text_add(x->out, str_make(s.p + done, i - done - literal));
-		done = i;
 		if (end == SIZE_MAX) { /* a literal one, or never closed: text */
 			text_addz(x->out, "${");
 			done = i + 2;

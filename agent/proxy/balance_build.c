@@ -11,6 +11,24 @@ const char *balance_policy_name(enum balance_policy p)
 	return p < BALANCE_POLICIES ? names[p] : "?";
 }
 
+static bool same_outlier(const struct outlier_policy *a, const struct outlier_policy *b)
+{
+	return a->consecutive == b->consecutive && a->max_percent == b->max_percent && a->min_hosts == b->min_hosts &&
+	       a->min_volume == b->min_volume && a->stdev_permille == b->stdev_permille &&
+	       a->gap_permille == b->gap_permille && a->base == b->base && a->max == b->max && a->lease == b->lease &&
+	       a->observe == b->observe;
+}
+
+bool balance_options_same(const struct balance_options *a, const struct balance_options *b)
+{
+	for (uint32_t i = 0; i < BALANCE_SETS_MAX; i++)
+		if (a->share[i] != b->share[i])
+			return false;
+	return a->policy == b->policy && a->decay == b->decay && a->slow_start == b->slow_start &&
+	       a->panic == b->panic && a->spill == b->spill && a->bound == b->bound && a->n_sets == b->n_sets &&
+	       same_outlier(&a->outlier, &b->outlier);
+}
+
 /* --- identity ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t z)

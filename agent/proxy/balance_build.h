@@ -51,6 +51,9 @@ struct balance_options {
 		.outlier = OUTLIER_DEFAULTS                                                                  \
 	}
 
+/* Do both build the same? The serial does not count. */
+bool balance_options_same(const struct balance_options *a, const struct balance_options *b);
+
 /* false: no memory, more than BALANCE_ENDPOINTS_MAX, or a set or tier out of range. Members may come in any order; indices
  * are theirs. */
 bool balance_build(struct arena *a, const struct balance_options *o, const struct balance_member *m,
