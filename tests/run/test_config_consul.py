@@ -154,8 +154,11 @@ def test_faults(t, fault, why):
     agent = _agent(t, consul)
     traffic = Traffic(agent.inbound, 1)
     consul.fail(fault)
-    trouble = agent.until("told", lambda: source(agent)["trouble"])
-    assert why in trouble and consul.url in trouble, trouble
+
+    def told():
+        trouble = source(agent)["trouble"] or ""
+        return why in trouble and consul.url in trouble
+    agent.until("told", told)
     assert app(agent, "/app/config/x")[2] == b"1"
     consul.put(SERVICE + "x", "2")
     consul.fail(None)
