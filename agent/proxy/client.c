@@ -34,6 +34,7 @@ void client_shut(struct client *c, enum stream_close how)
 	list_remove(&c->link);
 	list_append(&c->w->dead_clients, &c->link);
 	c->l->n_clients--;
+	c->l->n_dead++; /* until it is buried it points to its listener */
 	count_down(c->l->sc, COUNTER_CONNECTIONS_OPEN);
 	if (c->sniff) {
 		c->sniff->sniffer = NULL;

@@ -45,6 +45,7 @@ struct wlistener {
 	struct list link;     /* wsidecar.listeners */
 	struct list clients;  /* struct client.link */
 	uint32_t n_clients;
+	uint32_t n_dead;      /* closed in this turn, not buried yet */
 	uint32_t index;       /* in the current spec's listeners; UINT32_MAX: removed, its clients finish */
 	int fd;               /* control's */
 	uint8_t kind;         /* enum listener_kind */

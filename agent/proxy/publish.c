@@ -27,7 +27,7 @@ static void stop_accepting(struct wlistener *l)
 
 void wlistener_free_if_unused(struct wlistener *l)
 {
-	if (l->index != UINT32_MAX || l->n_clients)
+	if (l->index != UINT32_MAX || l->n_clients || l->n_dead)
 		return;
 	list_remove(&l->link);
 	mem_free(l);

@@ -46,6 +46,7 @@ static void bury(struct worker *w)
 		struct wlistener *l = c->l;
 		list_remove(&c->link);
 		client_free(c);
+		l->n_dead--;
 		wlistener_free_if_unused(l);
 	}
 	while (!list_empty(&w->dead_origins)) {
