@@ -167,9 +167,9 @@ static void begin(void *arg)
 	struct redis_config *c = arg;
 	bool sent = true;
 
-	c->again = false;
 	if (c->reading || c->data.state != REDIS_READY)
-		return; /* the connection begins when it stands */
+		return; /* finish() sees `again`; the connection begins when it stands */
+	c->again = false;
 	c->reading = true;
 	c->spoiled = false;
 	c->answers = 0;
