@@ -167,17 +167,14 @@ static bool lists_slot(const struct spec_upstream *u, const struct slot_bits *b,
 	return false;
 }
 
-/* Those that left are held, those that came among others get their share little by little. */
-static void tell_comings_and_goings(const struct spec_upstream *u, const struct build_request *q,
+/* Those that came among others get their share little by little. Those that left are not held: until the workers have the new
+ * spec, and for a request that began before, they are as good as they were, and may be all that such a request can still try. */
+static void tell_comings(const struct spec_upstream *u, const struct build_request *q,
 				    const struct spec_upstream *old, usec now)
 {
 	struct balance_tally *tally = slots_tally(q->slots, u->slot);
 	struct slot_bits bits;
 
-	bits_of(u, &bits);
-	for (uint32_t i = 0; i < old->n_endpoints; i++)
-		if (!lists_slot(u, &bits, old->endpoints[i].slot))
-			outlier_hold(slots_cell(q->slots, old->endpoints[i].slot), tally, BALANCE_HOLD_GONE, true, false, now);
 	bits_of(old, &bits);
 	for (uint32_t i = 0; i < u->n_endpoints; i++) {
 		struct balance_cell *c = slots_cell(q->slots, u->endpoints[i].slot);
@@ -196,7 +193,7 @@ static void tell_cells(const struct spec_upstream *u, const struct build_request
 	usec now = clock_now();
 
 	if (old)
-		tell_comings_and_goings(u, q, old, now);
+		tell_comings(u, q, old, now);
 	for (uint32_t i = 0; i < u->n_endpoints; i++) {
 		const struct spec_endpoint *e = &u->endpoints[i];
 		struct balance_cell *c = slots_cell(q->slots, e->slot);

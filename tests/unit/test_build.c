@@ -220,6 +220,21 @@ START_TEST(unchanged_upstreams_are_shared)
 }
 END_TEST
 
+/* A request that began before may have nothing else left to try than what the new set lists no more. */
+START_TEST(a_new_set_takes_nothing_from_the_old_one)
+{
+	struct made a = make("--upstream.x.endpoints=10.0.0.1:80,10.0.0.2:80", COMMAND_SIDECAR);
+	struct made b = make_with("--upstream.x.endpoints=10.0.0.3:80,10.0.0.4:80", COMMAND_SIDECAR, a.slots, a.s);
+	const struct spec_upstream *old = a.s->upstreams[0];
+
+	for (uint32_t i = 0; i < old->n_endpoints; i++)
+		ck_assert(outlier_available(cell_word(slots_cell(a.slots, old->endpoints[i].slot))));
+	build_unref(a.s);
+	build_unref(b.s);
+	slots_free(a.slots);
+}
+END_TEST
+
 START_TEST(every_allocation_may_fail)
 {
 	struct options *o = from_flags("--service=a --port=80 --upstreams=q:9001 --upstream.q.endpoints=10.0.0.1:80,10.0.0.2:80 "
@@ -280,6 +295,7 @@ Suite *suite_build(void)
 	tcase_add_test(t, a_service_may_be_called_external);
 	tcase_add_test(t, routes_in_order);
 	tcase_add_test(t, unchanged_upstreams_are_shared);
+	tcase_add_test(t, a_new_set_takes_nothing_from_the_old_one);
 	tcase_add_test(t, every_allocation_may_fail);
 	tcase_add_test(t, slots_run_out_in_good_order);
 	suite_add_tcase(s, t);
