@@ -154,9 +154,39 @@ static void put_endpoint(struct json *j, const struct agent *a, const struct spe
 
 /* --- /upstreams ------------------------------------------------------------------------------------------------------- */
 
-static void put_upstream(
-	struct json *j, const struct agent *a, const struct spec_sidecar *s, const struct spec_upstream *u)
+#define LISTED_BYTES (ADMIN_PAGE_MAX * 3 / 4) /* then a page lists no further endpoints, but says where they are */
+#define NAMED_BYTES (ADMIN_PAGE_MAX * 7 / 8)  /* then it names no further upstreams, but says how many there are */
+
+struct listing {
+	struct json *j;
+	const struct text *page;
+	const struct agent *agent;
+	struct str only; /* this upstream alone; empty: all */
+	uint32_t from;   /* endpoint */
+	uint64_t omitted; /* upstreams */
+};
+
+static void put_endpoints(struct listing *l, const struct spec_upstream *u)
 {
+	uint32_t i = l->from;
+
+	put_u64(l->j, "endpoints_total", u->n_endpoints);
+	json_key(l->j, "endpoints");
+	json_array(l->j);
+	for (; i < u->n_endpoints && l->page->n < LISTED_BYTES; i++)
+		put_endpoint(l->j, l->agent, u, i);
+	json_end(l->j);
+	if (i >= u->n_endpoints)
+		return;
+	char more[512];
+	snprintf(more, sizeof(more), "/upstreams?service=%.*s&from=%u", STR_ARG(u->name), i);
+	put_text(l->j, "endpoints_more", more);
+}
+
+static void put_upstream(struct listing *l, const struct spec_sidecar *s, const struct spec_upstream *u)
+{
+	struct json *j = l->j;
+	const struct agent *a = l->agent;
 	static const char *const kinds[] = {
 		[UPSTREAM_SERVICE] = "service",
 		[UPSTREAM_HANDLER] = "handler",
@@ -167,8 +197,12 @@ static void put_upstream(
 		[MODE_ON] = "on", [MODE_OBSERVE] = "observe", [MODE_OFF] = "off"
 	};
 	struct upstream_sum sum;
-	if (!u)
+	if (!u || (l->only.n && !str_eq(l->only, u->name)))
 		return;
+	if (l->page->n >= NAMED_BYTES) {
+		l->omitted++;
+		return;
+	}
 	agent_sum_upstream(a, u->slot, &sum);
 	json_object(j);
 	put_str(j, "sidecar", s->service);
@@ -184,11 +218,7 @@ static void put_upstream(
 	put_u64(j, "active", sum.active);
 	put_u64(j, "retries", sum.retries);
 	put_last_error(j, &sum.last);
-	json_key(j, "endpoints");
-	json_array(j);
-	for (uint32_t i = 0; i < u->n_endpoints; i++)
-		put_endpoint(j, a, u, i);
-	json_end(j);
+	put_endpoints(l, u);
 	json_end(j);
 }
 
@@ -218,8 +248,16 @@ static void put_registries(struct json *j, const struct agent *a)
 void admin_page_upstreams(struct admin *a, struct httpd_request *r)
 {
 	struct text t;
+	uint64_t from = 0;
+	struct str said = httpd_query(r, "from");
+
+	if (said.n && (!str_u64(said, &from) || from > UINT32_MAX)) {
+		admin_refuse(r, 400, "bad-from", "`from` is the number of an endpoint.", "GET /upstreams?service=<service>&from=1000");
+		return;
+	}
 	text_init(&t, ADMIN_PAGE_MAX);
 	struct json j = json_begin(&t);
+	struct listing l = { .j = &j, .page = &t, .agent = a->agent, .only = httpd_query(r, "service"), .from = (uint32_t)from };
 	json_object(&j);
 	put_u64(&j, "version", a->agent->n_sidecars ? a->agent->sidecars[0].spec->version : 0);
 	put_registries(&j, a->agent);
@@ -227,13 +265,15 @@ void admin_page_upstreams(struct admin *a, struct httpd_request *r)
 	json_array(&j);
 	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
 		const struct spec_sidecar *s = a->agent->sidecars[i].spec;
-		put_upstream(&j, a->agent, s, s->handler);
+		put_upstream(&l, s, s->handler);
 		for (uint32_t k = 0; k < s->n_upstreams; k++)
-			put_upstream(&j, a->agent, s, s->upstreams[k]);
-		put_upstream(&j, a->agent, s, s->local);
-		put_upstream(&j, a->agent, s, s->external);
+			put_upstream(&l, s, s->upstreams[k]);
+		put_upstream(&l, s, s->local);
+		put_upstream(&l, s, s->external);
 	}
 	json_end(&j);
+	if (l.omitted)
+		put_u64(&j, "upstreams_omitted", l.omitted); /* ?service= shows each */
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }

@@ -160,6 +160,17 @@ class Agent:
         self.transcript.note("agent", "ended %d" % self.status)
         return self.status
 
+    def leave(self):
+        """SIGTERM, and the wait until it has drained and left."""
+        self.signal(signal.SIGTERM)
+        assert self.wait() == 0, self.status
+
+    def die(self):
+        """SIGKILL: nothing is said to anybody."""
+        self.expect_status = -signal.SIGKILL
+        self.signal(signal.SIGKILL)
+        self.wait()
+
     def finish(self):
         """Ends it if it runs, and returns a complaint or None."""
         ended_by_itself = self.proc.poll() is not None
