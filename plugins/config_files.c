@@ -123,8 +123,7 @@ void config_strongest_first(struct config_props *p, size_t from, uint32_t first_
 
 /* --- files ---------------------------------------------------------------------------------------------------------- */
 
-/* 1: read, 0: no such file, -1: err. Memory to mem_wipe_free(). */
-static int read_file(const char *path, const char *name, char **ret, size_t *n, struct err *err)
+int config_read_file(const char *path, const char *name, char **ret, size_t *n, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
@@ -178,7 +177,7 @@ static bool read_named(struct config_props *p, const char *dir, struct str base,
 				   STR_ARG(profile), formats[i].end);
 		if (len < 0 || (size_t)len >= sizeof(path))
 			return err_set(err, "%s: the path is too long", dir);
-		int found = read_file(path, path, &mem, &n, err);
+		int found = config_read_file(path, path, &mem, &n, err);
 		if (found < 0)
 			return false;
 		if (!found)

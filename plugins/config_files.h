@@ -39,6 +39,9 @@ bool config_read_properties(struct config_props *p, struct str text, const char 
 bool config_read_directory(struct config_props *p, const char *dir, struct str service, struct str profiles,
 			   struct err *err) MUST_CHECK;
 
+/* The bytes of a file. 1: read, and *ret is to be mem_wipe_free(*ret, *n)d; 0: no such file; -1: err, with `name` in front. */
+int config_read_file(const char *path, const char *name, char **ret, size_t *n, struct err *err) MUST_CHECK;
+
 /* --- between the readers --------------------------------------------------------------------------------------------- */
 
 bool config_add(struct config_props *p, struct str key, struct str value, const char *name, size_t line, uint32_t set,

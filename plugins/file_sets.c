@@ -1,0 +1,78 @@
+/* The order of what files said: by service, then address. */
+#include "file_endpoints.h"
+
+#include <stdlib.h>
+
+static int compare_names(struct str a, struct str b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int order = n ? memcmp(a.p, b.p, n) : 0;
+
+	return order ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+static int compare_addresses(const struct addr *a, const struct addr *b)
+{
+	int order = (a->sa.sa_family > b->sa.sa_family) - (a->sa.sa_family < b->sa.sa_family);
+
+	if (order == 0 && a->sa.sa_family == AF_INET)
+		order = memcmp(&a->in.sin_addr, &b->in.sin_addr, sizeof(a->in.sin_addr));
+	else if (order == 0)
+		order = memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr));
+	return order ? order : (int)addr_port(a) - (int)addr_port(b);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct file_entry *x = a, *y = b;
+	int order = compare_names(x->service, y->service);
+
+	return order ? order : compare_addresses(&x->endpoint.addr, &y->endpoint.addr);
+}
+
+void file_endpoints_sort(struct file_endpoints *f)
+{
+	size_t kept = 0;
+
+	if (f->n < 2)
+		return;
+	qsort(f->at, f->n, sizeof(*f->at), compare);
+	for (size_t i = 1; i < f->n; i++)
+		if (compare(&f->at[kept], &f->at[i]) != 0)
+			f->at[++kept] = f->at[i];
+	f->n = kept + 1;
+}
+
+bool file_endpoints_find(const struct file_endpoints *f, struct str service, size_t *from, size_t *to)
+{
+	size_t low = 0, high = f->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (compare_names(f->at[mid].service, service) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (high = low; high < f->n && str_eq(f->at[high].service, service);)
+		high++;
+	*from = low;
+	*to = high - low > REGISTRY_ENDPOINTS_MAX ? low + REGISTRY_ENDPOINTS_MAX : high;
+	return high > low;
+}
+
+uint64_t file_endpoints_sum(const struct file_endpoints *f, size_t from, size_t to)
+{
+	uint64_t sum = to - from;
+
+	for (size_t i = from; i < to; i++) {
+		const struct registry_endpoint *e = &f->at[i].endpoint;
+		char text[ADDR_TEXT_MAX];
+		addr_text(&e->addr, text);
+		sum = str_hash(str_of(text), sum + e->weight * 2u + e->state);
+		sum = str_hash(e->instance, str_hash(e->node, str_hash(e->zone, sum)));
+		for (size_t k = 0; k < e->n_meta; k++)
+			sum = str_hash(e->meta[k].value, str_hash(e->meta[k].key, sum));
+	}
+	return sum;
+}

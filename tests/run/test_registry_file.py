@@ -1,0 +1,128 @@
+"""Registry file: lists of instances in files, live when they change, kept when they break."""
+import json
+import os
+
+from harness.case import rows
+from harness.config import service
+from harness.members import caller, known, traffic, until_known, upstream
+
+SOON = 2.0
+
+
+def _write(path, text):
+    """As an editor or a deployment does: a new file renamed onto the old one."""
+    with open(path + ".new~", "w", encoding="utf-8") as f:
+        f.write(text if isinstance(text, str) else json.dumps(text))
+    os.rename(path + ".new~", path)
+
+
+def _path(t, text, name="services.yml"):
+    path = os.path.join(t.tempdir(), name)
+    _write(path, text)
+    return path
+
+
+def _trouble(agent):
+    return agent.get("/upstreams")["registries"][0]["trouble"]
+
+
+def test_instances_follow_the_file(t):
+    """Instances are called as the file says; a new one, and one that left, at once and without a failed request."""
+    one, two = service(t), service(t)
+    path = _path(t, "quotes:\n  - %s\n" % one)
+    agent = caller(t, "file:" + path, registry_poll="1h")
+    until_known(agent, [one])
+    load = traffic(agent)
+    _write(path, "quotes:\n  - %s\n  - address: %s\n    node: n2\n    zone: z\n    weight: 50\n    meta: {version: 2}\n" % (one, two))
+    until_known(agent, [one, two], SOON)
+    seen = [e for e in upstream(agent)["endpoints"] if e["address"] == two][0]
+    assert (seen["node"], seen["zone"], seen["weight"], seen["meta"]) == ("n2", "z", 50, {"version": "2"}), seen
+    _write(path, "quotes: [%s]\n" % two)
+    until_known(agent, [two], SOON)
+    load.end()
+
+
+def test_written_in_place(t):
+    """A file that is written over, not renamed."""
+    one, two = service(t), service(t)
+    path = _path(t, "quotes: [%s]\n" % one)
+    agent = caller(t, "file:" + path, registry_poll="1h")
+    until_known(agent, [one])
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("quotes: [%s]\n" % two)
+    until_known(agent, [two], SOON)
+
+
+def test_file_sd(t):
+    """What tools write for Prometheus: groups with targets and labels."""
+    one, two, three = service(t), service(t), service(t)
+    path = _path(t, [{"targets": [one], "labels": {"job": "Quotes", "version": "1", "__meta_x": "y", "node": "n7"}},
+                     {"targets": [two], "labels": {"service": "quotes", "job": "other"}},
+                     {"targets": [three], "labels": {"job": "images"}}], "targets.json")
+    agent = caller(t, "file:" + path)
+    until_known(agent, [one, two])
+    seen = [e for e in upstream(agent)["endpoints"] if e["address"] == one][0]
+    assert seen["meta"] == {"version": "1"} and seen["node"] == "n7", seen
+
+
+def test_a_directory(t):
+    """All lists of a directory count together; the name of a file_sd without a label is the file's; others are passed by."""
+    one, two = service(t), service(t)
+    folder = os.path.join(t.tempdir(), "lists")
+    os.mkdir(folder)
+    _write(os.path.join(folder, "quotes.json"), [{"targets": [one]}])
+    _write(os.path.join(folder, "README.txt"), "quotes: [")
+    agent = caller(t, "file:" + folder, registry_poll="1h")
+    until_known(agent, [one])
+    _write(os.path.join(folder, "more.yml"), "quotes: [%s, %s]\nimages: []\n" % (two, one))
+    until_known(agent, [one, two], SOON)
+
+
+def test_a_swapped_symlink(t):
+    """Mounted configs swap a symlink to a directory beneath the file."""
+    one, two = service(t), service(t)
+    folder = t.tempdir()
+    for name, text in (("v1", one), ("v2", two)):
+        os.mkdir(os.path.join(folder, name))
+        _write(os.path.join(folder, name, "services.yml"), "quotes: [%s]\n" % text)
+    os.symlink("v1", os.path.join(folder, "..data"))
+    os.symlink("..data/services.yml", os.path.join(folder, "services.yml"))
+    agent = caller(t, "file:" + os.path.join(folder, "services.yml"), registry_poll="1h")
+    until_known(agent, [one])
+    os.symlink("v2", os.path.join(folder, "..new"))
+    os.rename(os.path.join(folder, "..new"), os.path.join(folder, "..data"))
+    until_known(agent, [two], SOON)
+
+
+@rows({"yaml": ("quotes: [", ":2"), "name": ("quotes:\n  - host:80\n", ":2: an address is IP:port"),
+       "key": ("quotes:\n  - adress: 1.2.3.4:5\n", ":2: expected address"), "weight": ("q: [{address: 1.2.3.4:5, weight: 0}]", ":1"),
+       "shape": ("quotes: 7", ":1: a list of instances"), "text": ("hello", ":1"), "no-address": ("q: [{node: x}]", "no address"),
+       "long": ("#" + "x" * (5 << 20), "longer than"), "binary": ("\x00\x01\x02", "")})
+def test_a_broken_file_changes_nothing(t, text, why):
+    """What stood there before stays, under traffic; where it is broken is said; put right, all is well."""
+    one, two = service(t), service(t)
+    path = _path(t, "quotes: [%s]\n" % one)
+    agent = caller(t, "file:" + path, registry_poll="1h")
+    until_known(agent, [one])
+    load = traffic(agent)
+    _write(path, text)
+    trouble = agent.until("trouble", lambda: _trouble(agent), SOON)
+    assert path in trouble and why in trouble, trouble
+    assert known(agent) == [one]
+    _write(path, "quotes: [%s]\n" % two)
+    until_known(agent, [two], SOON)
+    load.end()
+    assert not _trouble(agent)
+
+
+def test_a_file_that_goes_and_comes(t):
+    """Absent at the start is trouble and no error; removed later, the instances stay."""
+    one = service(t)
+    path = os.path.join(t.tempdir(), "services.yml")
+    agent = caller(t, "file:" + path, registry_poll="1h")
+    assert path in agent.until("trouble", lambda: _trouble(agent))
+    _write(path, "quotes: [%s]\n" % one)
+    until_known(agent, [one], SOON)
+    os.unlink(path)
+    agent.until("trouble", lambda: _trouble(agent), SOON)
+    assert known(agent) == [one]
