@@ -133,7 +133,8 @@ struct registry_instance { /* the own one, as others shall call it */
 struct registry_config {
 	struct loop *loop;
 	struct netspace *ns;
-	struct resolver *resolver; /* DNS only, never /etc/hosts */
+	struct resolver *resolver; /* for names of peers */
+	struct resolver *dns;      /* DNS only, never /etc/hosts: for names of services */
 	struct str address;        /* what follows "plugin:"; several by '|' */
 	usec poll;                 /* outrider.registry-poll; 0: the plug-in's own. Jitter it by a tenth */
 	usec lease;                /* outrider.registry-lease: others forget an instance that said nothing for so long */

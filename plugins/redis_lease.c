@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "net/sockets.h"
+#include "own_instance.h"
 #include "redis_value.h"
 
 #include <stdio.h>
@@ -13,8 +14,7 @@ struct redis_lease {
 	struct list link; /* in all */
 	struct redis_leases *of;
 	struct timer timer; /* the next renewal; when withdrawn: the end of patience */
-	struct registry_instance self;
-	char *texts; /* owned: what self points to */
+	struct own_instance own;
 	bool leaving, again;
 	void (*done)(void *arg);
 	void *done_arg;
@@ -30,63 +30,24 @@ static void lease_free(struct redis_lease *l)
 	redis_calls_leave(l->of->calls, &l->call);
 	timer_clear(&l->timer);
 	list_remove(&l->link);
-	mem_free(l->texts);
+	own_instance_release(&l->own);
 	mem_free(l);
 }
 
-/* --- its text ------------------------------------------------------------------------------------------------------------ */
-
-static struct str put(char **to, struct str from)
-{
-	struct str s = str_make(*to, from.n);
-
-	if (from.n)
-		memcpy(*to, from.p, from.n);
-	*to += from.n;
-	return s;
-}
-
-static bool copy_instance(struct redis_lease *l, const struct registry_instance *from)
-{
-	size_t metas = from->n_meta < REGISTRY_META_MAX ? from->n_meta : REGISTRY_META_MAX;
-	size_t n = metas * sizeof(struct registry_meta) + from->service.n + from->id.n + from->node.n + from->zone.n + 1;
-
-	for (size_t i = 0; i < metas; i++)
-		n += from->meta[i].key.n + from->meta[i].value.n;
-	char *texts = mem_alloc(n);
-	if (!texts)
-		return false;
-	struct registry_meta *meta = (struct registry_meta *)(void *)texts;
-	char *to = texts + metas * sizeof(*meta);
-	struct registry_instance self = { .addr = from->addr, .state = from->state, .meta = meta, .n_meta = metas };
-	self.service = put(&to, from->service);
-	self.id = put(&to, from->id);
-	self.node = put(&to, from->node);
-	self.zone = put(&to, from->zone);
-	for (size_t i = 0; i < metas; i++) {
-		meta[i].key = put(&to, from->meta[i].key);
-		meta[i].value = put(&to, from->meta[i].value);
-	}
-	mem_free(l->texts);
-	l->texts = texts;
-	l->self = self;
-	return true;
-}
+/* --- asking -------------------------------------------------------------------------------------------------------------- */
 
 /* 0.0.0.0 is the own end of the connection to Redis. */
 static bool address_of(const struct redis_lease *l, struct addr *ret)
 {
-	*ret = l->self.addr;
+	*ret = l->own.self.addr;
 	if (addr_is_any(ret)) {
 		if (!socket_local(l->of->calls->link->stream.fd, ret))
 			return false;
-		addr_set_port(ret, addr_port(&l->self.addr));
+		addr_set_port(ret, addr_port(&l->own.self.addr));
 	}
 	addr_unmap(ret);
 	return true;
 }
-
-/* --- asking -------------------------------------------------------------------------------------------------------------- */
 
 static bool on_send(struct redis_call *c)
 {
@@ -95,16 +56,16 @@ static bool on_send(struct redis_call *c)
 	struct addr at;
 
 	if (l->leaving)
-		return redis_registry_take(s->calls->link, l->self.service, l->self.id, str_of(s->owner));
+		return redis_registry_take(s->calls->link, l->own.self.service, l->own.self.id, str_of(s->owner));
 	if (!address_of(l, &at))
 		return false;
 	struct text value;
 	text_init(&value, REDIS_INSTANCE_MAX);
 	text_addz(&value, s->owner);
 	text_char(&value, ' ');
-	redis_value_write(&value, &l->self, &at);
+	redis_value_write(&value, &l->own.self, &at);
 	bool sent = !value.failed &&
-		    redis_registry_put(s->calls->link, l->self.service, l->self.id, text_str(&value), s->lease);
+		    redis_registry_put(s->calls->link, l->own.self.service, l->own.self.id, text_str(&value), s->lease);
 	text_release(&value);
 	return sent;
 }
@@ -141,7 +102,7 @@ static void on_reply(struct redis_call *c, const struct resp_value *v, size_t n)
 	if (l->again)
 		redis_calls_ask(s->calls, c, true);
 	l->again = false;
-	s->said(s->arg, l->self.service, v);
+	s->said(s->arg, l->own.self.service, v);
 }
 
 static void on_timer(void *arg)
@@ -179,7 +140,7 @@ static struct redis_lease *find(struct redis_leases *s, struct str id)
 	LIST_EACH(it, tmp, &s->all)
 	{
 		struct redis_lease *l = LIST_OWNER(it, struct redis_lease, link);
-		if (!l->leaving && str_eq(id, l->self.id))
+		if (!l->leaving && str_eq(id, l->own.self.id))
 			return l;
 	}
 	return NULL;
@@ -200,7 +161,7 @@ bool redis_leases_announce(struct redis_leases *s, const struct registry_instanc
 		l->of = s;
 		list_append(&s->all, &l->link);
 	}
-	if (!copy_instance(l, self)) {
+	if (!own_instance_copy(&l->own, self)) {
 		if (fresh)
 			lease_free(fresh);
 		return false;

@@ -250,7 +250,7 @@ static struct registry *dns_open(const struct registry_config *c, const struct r
 	r->loop = c->loop;
 	r->events = *events;
 	r->arg = arg;
-	r->resolver = c->resolver;
+	r->resolver = c->dns;
 	r->poll = c->poll ? c->poll : POLL;
 	rng_seed_os(&r->rng);
 	table_init(&r->table, REGISTRY_SERVICES_MAX, rng_next(&r->rng));

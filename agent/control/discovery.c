@@ -44,7 +44,7 @@ struct service {
 struct discovery {
 	struct discovery_config cfg;
 	usec hold, idle;
-	struct resolver *resolver; /* owned; DNS only */
+	struct resolver *names, *dns; /* owned; for peers; DNS only */
 	struct table table;        /* name to struct service */
 	struct met *met;           /* owned; what agents said */
 	struct list services;
@@ -388,9 +388,12 @@ static bool open_one(struct discovery *d, struct str item, struct err *err)
 	};
 	if (str_eq(item, STR("static")) || str_eq(item, STR("static:")))
 		return true;
-	if (!d->resolver && !(d->resolver = resolver_new_with(d->cfg.loop, d->cfg.ns, &dns, err)))
+	if (!d->names && !(d->names = resolver_new(d->cfg.loop, d->cfg.ns, err)))
 		return false;
-	c.resolver = d->resolver;
+	if (!d->dns && !(d->dns = resolver_new_with(d->cfg.loop, d->cfg.ns, &dns, err)))
+		return false;
+	c.resolver = d->names;
+	c.dns = d->dns;
 	if (d->n == DISCOVERY_REGISTRIES_MAX)
 		return err_set(err, "outrider.registry: more than %u registries", DISCOVERY_REGISTRIES_MAX);
 	a->owner = d;
@@ -456,8 +459,10 @@ void discovery_close(struct discovery *d)
 	met_release(d->met);
 	table_release(&d->table);
 	loop_turn(d->cfg.loop, false); /* mail of threads that ended */
-	if (d->resolver)
-		resolver_free(d->resolver);
+	if (d->names)
+		resolver_free(d->names);
+	if (d->dns)
+		resolver_free(d->dns);
 	mem_free(d);
 }
 

@@ -41,7 +41,11 @@ static void fetch_free(struct fetch *f)
 /* status 0: f->err says why. */
 static void fetch_finish(struct fetch *f, int status)
 {
+	char *local = NULL;
+	if (status && curl_easy_getinfo(f->easy, CURLINFO_LOCAL_IP, &local) != CURLE_OK)
+		local = NULL;
 	struct fetch_reply reply = { .status = status,
+		.local = local ? local : "",
 		.body = text_str(&f->body),
 		.head = text_str(&f->head),
 		.why = status ? "" : f->err.text };

@@ -37,6 +37,7 @@ struct fetch_reply {     /* valid during the callback */
 	struct str body; /* whole; also of errors */
 	struct str head; /* lines of the last response */
 	const char *why; /* a sentence when status is 0, else "" */
+	const char *local; /* the own IP address of the connection; "" when there was none */
 };
 
 typedef void (*fetch_cb)(void *arg, const struct fetch_reply *reply);
