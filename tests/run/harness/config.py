@@ -15,6 +15,9 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def handle_error(self, *_):
+        """A peer that went away in the middle is what these tests are about."""
+
 
 def service(t):
     """A service that answers every request; its address as text."""
