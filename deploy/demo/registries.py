@@ -138,8 +138,8 @@ class Eureka(Asked):
             self.scripted.close()
 
     def env(self):
-        base = self.peer.url if self.peer else "http://" + self.scripted.text
-        return {"OUTRIDER_REGISTRY": f"eureka:{base}/eureka", "OUTRIDER_REGISTRY_POLL": "1s"}
+        base = self.peer.url + "/eureka" if self.peer else self.scripted.url
+        return {"OUTRIDER_REGISTRY": f"eureka:{base}", "OUTRIDER_REGISTRY_POLL": "1s"}
 
 
 KINDS = {kind.name: kind for kind in (Static, File, Redis, Dns, Eureka)}
