@@ -76,6 +76,9 @@ struct process {
 	struct mail respec;          /* a set changed: the spec is built anew on the next turn */
 	bool respec_posted;
 	struct timer calls_timer;    /* looks which upstreams were called */
+	/* minding.c */
+	struct health *health;       /* owned */
+	struct outliers *outliers;   /* owned */
 	/* leaving.c */
 	struct drain drain;
 	struct timer drain_timer;
@@ -104,6 +107,12 @@ void serving_announce(struct process *p); /* the one line that says where it lis
 void serving_stop(struct process *p);     /* also of what is half made */
 /* The address that the child's http_proxy names; false: outbound is off. */
 bool serving_proxy_address(const struct process *p, char dst[ADDR_TEXT_MAX]);
+
+/* --- minding.c --------------------------------------------------------------------------------------------- */
+bool minding_start(struct process *p, struct err *err) MUST_CHECK; /* slots must be there */
+/* Before the workers get a spec. */
+void minding_follow(struct process *p, const struct options *o, const struct spec_sidecar *spec);
+void minding_stop(struct process *p);
 
 /* --- reloading.c ------------------------------------------------------------------------------------------- */
 /* Reads the sources of outrider.config for the first time. false: the exit status is *status. */

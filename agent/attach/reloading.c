@@ -179,7 +179,9 @@ bool reloading_publish(struct process *p, const struct options *o, struct err *e
 	struct spec_sidecar *spec = build_spec(&q, err);
 	if (!spec)
 		return false;
+	minding_follow(p, o, spec);
 	if (!publish(p, spec, err)) {
+		minding_follow(p, reload_options(p->reload), p->sidecar.spec);
 		build_unref(spec);
 		return false;
 	}

@@ -23,10 +23,14 @@ static bool make_spec(struct process *p, struct err *err)
 	p->slots = slots_new(err);
 	if (!p->slots)
 		return false;
+	if (!minding_start(p, err))
+		return false;
 	struct build_request q = discovering_request(p, reload_options(p->reload));
 	p->sidecar.spec = build_spec(&q, err);
 	p->agent.sidecars = &p->sidecar;
 	p->agent.n_sidecars = p->sidecar.spec != NULL;
+	if (p->sidecar.spec)
+		minding_follow(p, reload_options(p->reload), p->sidecar.spec);
 	return p->sidecar.spec != NULL;
 }
 
@@ -203,6 +207,7 @@ void serving_stop(struct process *p)
 	build_unref(p->sidecar.spec);
 	p->sidecar.spec = NULL;
 	announcing_stop(p);
+	minding_stop(p);
 	discovering_stop(p);
 	slots_free(p->slots);
 	text_release(&p->admin_text);

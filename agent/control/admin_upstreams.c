@@ -1,5 +1,6 @@
 /* Admin pages about upstreams and their endpoints: /upstreams, /explain, and draining by hand. */
 #include "control/admin.h"
+#include "control/endpoint_state.h"
 
 #include "base/mem.h"
 
@@ -44,45 +45,13 @@ static void put_last_error(struct json *j, const struct last_error_sum *l)
 
 /* --- state of an endpoint -------------------------------------------------------------------------------------- */
 
-static const struct {
-	unsigned hold;
-	const char *state, *why;
-} holds[] = { /* the weightiest first */
-	{ BALANCE_HOLD_GONE, "gone", "its registry lists it no more, or another service's agent answered there" },
-	{ BALANCE_HOLD_DRAINED, "drained", "by hand" },
-	{ BALANCE_HOLD_REGISTRY, "down", "its registry says so" },
-	{ BALANCE_HOLD_CHECK, "unhealthy", "its health check fails, or has not passed yet" },
-};
-
-static const char *ejected_why(const struct balance_cell *c)
-{
-	static const char *const words[] = {
-		[OUTLIER_NEVER] = "",
-		[OUTLIER_CONSECUTIVE] = "outrider.eject.consecutive failures in a row",
-		[OUTLIER_SUCCESS_RATE] = "a success rate far below the others'",
-		[OUTLIER_PROBE_FAILED] = "the request that was to decide failed",
-	};
-	uint32_t why = atomic_load_explicit(&c->why, memory_order_relaxed);
-	return why < sizeof(words) / sizeof(words[0]) ? words[why] : "";
-}
-
 static void put_state(struct json *j, const struct balance_cell *c)
 {
 	uint64_t word = cell_word(c);
-	const char *state = "up", *why = NULL;
+	struct endpoint_state state = endpoint_state(c);
 
-	for (size_t i = 0; i < sizeof(holds) / sizeof(holds[0]) && !why; i++) {
-		if (word & holds[i].hold) {
-			state = holds[i].state;
-			why = holds[i].why;
-		}
-	}
-	if (!why && outlier_state(word) != OUTLIER_IN) {
-		state = outlier_state(word) == OUTLIER_OUT ? "ejected" : "on-trial";
-		why = ejected_why(c);
-	}
-	put_text(j, "state", state);
-	put_text(j, "why", why);
+	put_text(j, "state", state.word);
+	put_text(j, "why", state.why);
 	put_instant(j, "since", atomic_load_explicit(&c->since, memory_order_relaxed));
 	if (outlier_state(word) != OUTLIER_IN)
 		put_instant(j, "until", outlier_until(word));
@@ -125,6 +94,14 @@ static void put_hello(struct json *j, struct str hello)
 	json_end(j);
 }
 
+/* The active check: null where there is none, else "passes" or why it failed. */
+static void put_check(struct json *j, const struct agent *a, uint32_t slot)
+{
+	const char *why = a->health ? health_why(a->health, slot) : NULL;
+
+	put_text(j, "check", why && why[0] == '\0' ? "passes" : why);
+}
+
 static void put_endpoint(struct json *j, const struct agent *a, const struct spec_upstream *u, uint32_t i)
 {
 	const struct spec_endpoint *e = &u->endpoints[i];
@@ -135,6 +112,7 @@ static void put_endpoint(struct json *j, const struct agent *a, const struct spe
 	put_text(j, "address", e->text);
 	if (i < u->balance.n)
 		put_state(j, u->balance.cells[i]);
+	put_check(j, a, e->slot);
 	if (e->info)
 		put_info(j, e->info);
 	put_hello(j, discovery_hello(a->discovery, &e->addr));

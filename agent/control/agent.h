@@ -7,6 +7,7 @@
 #include "control/beat.h"
 #include "control/discovery.h"
 #include "control/handler.h"
+#include "control/health.h"
 #include "control/log.h"
 #include "control/reload.h"
 #include "proxy/worker.h"
@@ -23,6 +24,7 @@ struct agent {
 	struct reload *reload; /* options and properties in force */
 	const struct handler *handler; /* the service's own, as it is seen; NULL before it is looked at */
 	struct discovery *discovery; /* who knows where instances are; NULL before it is open */
+	const struct health *health; /* active checks; NULL before they begin */
 	const char *command; /* "sidecar", "exec", "edge" */
 	const char *version;
 	enum agent_phase phase;

@@ -37,8 +37,8 @@ static void fill_outlier(struct outlier_policy *p, const struct options *o, stru
 	p->base = options_of_duration(o, name, OPT_EJECT_TIME);
 	p->max = options_of_duration(o, name, OPT_EJECT_TIME_MAX);
 	p->min_hosts = (uint32_t)options_of_u64(o, name, OPT_EJECT_MIN_HOSTS);
-	p->min_volume = options_of_duration(o, name, OPT_EJECT_INTERVAL) ?
-				(uint32_t)options_of_u64(o, name, OPT_EJECT_MIN_VOLUME) : 0;
+	p->interval = options_of_duration(o, name, OPT_EJECT_INTERVAL);
+	p->min_volume = p->interval ? (uint32_t)options_of_u64(o, name, OPT_EJECT_MIN_VOLUME) : 0;
 }
 
 bool build_balance_options(struct spec_upstream *u, const struct options *o, struct str name)

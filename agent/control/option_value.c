@@ -110,6 +110,34 @@ static bool parse_prefix(const struct option_row *row, struct str s, uint64_t *r
 	return in_range(row, s.n);
 }
 
+static bool parse_check(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
+{
+	return str_ieq(s, STR("tcp")) || parse_prefix(row, s, ret, why);
+}
+
+bool option_statuses(struct str s, int *low, int *high)
+{
+	size_t dash = str_find(s, '-');
+	struct str first = dash == SIZE_MAX ? s : str_make(s.p, dash),
+		   last = dash == SIZE_MAX ? s : str_make(s.p + dash + 1, s.n - dash - 1);
+	uint64_t from, to;
+
+	if (!str_u64(first, &from) || !str_u64(last, &to) || from < 100 || to > 599 || from > to)
+		return false;
+	*low = (int)from;
+	*high = (int)to;
+	return true;
+}
+
+static bool parse_statuses(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
+{
+	int low, high;
+
+	(void)row;
+	(void)ret;
+	return option_statuses(s, &low, &high) || err_set(why, "statuses are 100 to 599");
+}
+
 static bool host_byte(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
@@ -356,6 +384,8 @@ static const struct {
 			       "a list of [tcp://]service[:upstream-port]@address:port or service:port", NULL, "" },
 	[OPTION_PLUGINS] = { parse_plugins, "a list of plugin:address", NULL, "" },
 	[OPTION_PREFIX] = { parse_prefix, "a path such as /api", NULL, "" },
+	[OPTION_CHECK] = { parse_check, "tcp, or a path such as /health", NULL, "" },
+	[OPTION_STATUSES] = { parse_statuses, "a status such as 200, or a range such as 200-399", NULL, "" },
 	[OPTION_HOST] = { parse_host, "a host name such as www.example.org or *.example.org", NULL, "" },
 };
 

@@ -27,4 +27,7 @@ bool option_handler(struct str s, uint16_t *ret_port, struct addr *ret, struct e
 bool option_cidr_item(struct str item, bool (*each)(void *arg, const struct cidr *c), void *arg, struct err *why)
 	MUST_CHECK;
 
+/* "200-399" or "204". false: neither, or not within 100 to 599. */
+bool option_statuses(struct str s, int *low, int *high);
+
 #endif

@@ -16,7 +16,7 @@ static bool same_outlier(const struct outlier_policy *a, const struct outlier_po
 	return a->consecutive == b->consecutive && a->max_percent == b->max_percent && a->min_hosts == b->min_hosts &&
 	       a->min_volume == b->min_volume && a->stdev_permille == b->stdev_permille &&
 	       a->gap_permille == b->gap_permille && a->base == b->base && a->max == b->max && a->lease == b->lease &&
-	       a->observe == b->observe;
+	       a->observe == b->observe && a->interval == b->interval;
 }
 
 bool balance_options_same(const struct balance_options *a, const struct balance_options *b)

@@ -89,6 +89,7 @@ struct outlier_policy {
 		max; /* penalty of the n-th ejection: n × base, at most max, plus jitter of a fifth. 5 s, 300 s */
 	usec lease; /* a probe's outcome is waited for so long, then another request may probe. Default 10 s */
 	bool observe; /* only say what would have been ejected */
+	usec interval; /* between two sweeps; 0: none. 10 s */
 };
 
 /* A third may be out: on the usual three nodes that is one node lost, and what is left (two thirds) stays above the
@@ -99,7 +100,7 @@ struct outlier_policy {
 	{                                                                                                    \
 		.consecutive = 5, .max_percent = OUTLIER_MAX_PERCENT, .min_hosts = 5, .min_volume = 100,     \
 		.stdev_permille = 1900, .gap_permille = 50, .base = 5 * USEC_SEC, .max = 300 * USEC_SEC,     \
-		.lease = 10 * USEC_SEC                                                                       \
+		.lease = 10 * USEC_SEC, .interval = 10 * USEC_SEC                                            \
 	}
 
 enum outlier_verdict { /* what a report or a sweep did; all but NOTHING are worth a log record and a metric */
