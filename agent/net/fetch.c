@@ -383,7 +383,7 @@ struct fetch *fetch_start(
 	}
 	f->cb = cb;
 	f->arg = arg;
-	if (!fetch_set_peer(f, q->url, err) || !set_callbacks(f, err) || !fetch_set_up(f, q, err) ||
+	if (!fetch_set_peer(f, q, err) || !set_callbacks(f, err) || !fetch_set_up(f, q, err) ||
 		!set_trust(f, q, err) || !launch(f, err)) {
 		fetch_free(f);
 		return NULL;

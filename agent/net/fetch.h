@@ -4,7 +4,7 @@
  * sockets through net/sockets; libcurl itself neither resolves nor reads a proxy from the environment, and redirects
  * are not followed (the caller sees the 3xx). Bounded: FETCH_MAX at once, the body by body_max, the response's head by
  * FETCH_HEAD_MAX, time by total and idle. CA certificates are read as net/tls reads them: large files on a thread.
- * Why a request failed is a sentence that names host, port and cause, and never a credential. Thread: the loop's. */
+ * Why a request failed is a sentence that names host and port (or "unix:/path") and cause, and never a credential. Thread: the loop's. */
 #ifndef OUTRIDER_NET_FETCH_H
 #define OUTRIDER_NET_FETCH_H
 
@@ -18,8 +18,11 @@
 struct fetcher;
 struct fetch;
 
-struct fetch_request {               /* copied by fetch_start() */
-	const char *url;             /* http or https, without user info */
+struct fetch_request {   /* copied by fetch_start() */
+	const char *url; /* http or https, without user info */
+	const char *
+		unix_path; /* the connection goes to this Unix socket, whatever the (http) URL's host; absolute.
+					NULL: none */
 	const char *method;          /* NULL: GET, or POST when there is a body */
 	struct str body;             /* copied; empty: none. Its Content-Type stands among the headers */
 	const char *const *headers;  /* "Name: value" lines, NULL at the end; may be NULL */

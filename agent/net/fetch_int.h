@@ -30,12 +30,12 @@ struct fetch {
 	struct curl_slist *headers, *addrs;
 	struct resolve_query *query; /* the name is being resolved */
 	struct tls_waiter trust;     /* whom to trust is being read */
-	bool secure, literal;        /* https; the host is an IP */
+	bool secure, literal;        /* https; the host is an IP, or a Unix socket stands for it */
 	bool added;                  /* to the multi handle */
 	struct timer timer;
 	usec total, total_end, idle, last; /* last: when the last byte came */
 	struct text body, head;
-	char host[FETCH_PEER_MAX], peer[FETCH_PEER_MAX]; /* peer: "host:port", for messages */
+	char host[FETCH_PEER_MAX], peer[FETCH_PEER_MAX]; /* peer: "host:port" or "unix:/path", for messages */
 	uint16_t port;
 	struct err err; /* what stopped it, when that was seen here */
 	char words[CURL_ERROR_SIZE];
@@ -44,7 +44,7 @@ struct fetch {
 };
 
 /* fetch_setup.c: all that libcurl must know of the request but for its callbacks. false and err: it cannot be made. */
-bool fetch_set_peer(struct fetch *f, const char *url, struct err *err) MUST_CHECK;
+bool fetch_set_peer(struct fetch *f, const struct fetch_request *q, struct err *err) MUST_CHECK;
 bool fetch_set_up(struct fetch *f, const struct fetch_request *q, struct err *err) MUST_CHECK;
 
 /* fetch_why.c: sentences into f->err, unless one stands there already. */

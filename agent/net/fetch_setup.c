@@ -4,6 +4,9 @@
 #include "net/fetch_int.h"
 
 #include <string.h>
+#include <sys/un.h>
+
+#define UNIX_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
 /* --- the peer ------------------------------------------------------------------------------------------------ */
 
@@ -54,13 +57,26 @@ static bool read_url(struct fetch *f, CURLU *u, const char *url, struct err *err
 	return true;
 }
 
-bool fetch_set_peer(struct fetch *f, const char *url, struct err *err)
+/* There is no name to resolve, so the peer counts as literal. */
+static bool set_unix(struct fetch *f, const char *path, struct err *err)
+{
+	if (f->secure)
+		return err_set(err, "https is not spoken over a Unix socket");
+	if (path[0] != '/' || strlen(path) > UNIX_PATH_MAX)
+		return err_set(err, "the path of a Unix socket begins with / and has at most %u bytes",
+			(unsigned)UNIX_PATH_MAX);
+	f->literal = true;
+	snprintf(f->peer, sizeof(f->peer), "unix:%s", path);
+	return true;
+}
+
+bool fetch_set_peer(struct fetch *f, const struct fetch_request *q, struct err *err)
 {
 	CURLU *u = curl_url();
-	bool ok = u ? read_url(f, u, url, err) : err_set(err, "out of memory");
+	bool ok = u ? read_url(f, u, q->url, err) : err_set(err, "out of memory");
 
 	curl_url_cleanup(u);
-	return ok;
+	return ok && (!q->unix_path || set_unix(f, q->unix_path, err));
 }
 
 /* --- callbacks that keep libcurl within our rules -------------------------------------------------------------- */
@@ -117,6 +133,12 @@ static bool set_rules(struct fetch *f)
 	       SET(HTTP09_ALLOWED, 0L) && SET(CONNECTTIMEOUT_MS, (long)(f->total / USEC_MS) + 1) &&
 	       SET(ERRORBUFFER, f->words) && SET(OPENSOCKETFUNCTION, open_socket) && SET(OPENSOCKETDATA, f) &&
 	       SET(RESOLVER_START_FUNCTION, on_resolve) && SET(RESOLVER_START_DATA, f);
+}
+
+/* libcurl then asks neither for a name nor for a port, and shares the connection by the path alone. */
+static bool set_unix_path(struct fetch *f, const struct fetch_request *q)
+{
+	return !q->unix_path || SET(UNIX_SOCKET_PATH, q->unix_path);
 }
 
 static bool set_tls(struct fetch *f)
@@ -196,8 +218,8 @@ static bool set_credentials(struct fetch *f, const struct fetch_request *q)
 
 bool fetch_set_up(struct fetch *f, const struct fetch_request *q, struct err *err)
 {
-	return (SET(URL, q->url) && set_rules(f) && set_tls(f) && set_headers(f, q) && set_method(f, q) &&
-		       set_credentials(f, q)) ||
+	return (SET(URL, q->url) && set_rules(f) && set_unix_path(f, q) && set_tls(f) && set_headers(f, q) &&
+		       set_method(f, q) && set_credentials(f, q)) ||
 	       err_set(err,
 		       "%s cannot be asked: out of memory, a body above %u bytes, or a header with a line "
 		       "break",

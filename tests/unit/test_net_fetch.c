@@ -1,6 +1,9 @@
 /* net/fetch against a scripted server on the same loop. */
 #include "fetch_scene.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #define OK "HTTP/1.1 200 OK\r\nETag: \"7\"\r\nContent-Length: 5\r\n\r\nhello"
 
 /* --- what goes well ------------------------------------------------------------------------------------------------ */
@@ -15,6 +18,74 @@ START_TEST(a_plain_answer)
 	ck_assert_msg(s.status == 200, "%s", s.why);
 	ck_assert_str_eq(s.text, "hello");
 	ck_assert_str_eq(s.etag, "\"7\"");
+	scene_close(&s);
+}
+END_TEST
+
+/* A server on a Unix socket of a path of its own; its one connection is answered by hand. */
+static int unix_server(char *dir, struct sockaddr_un *at)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	*at = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(at->sun_path, sizeof(at->sun_path), "%s/s", dir);
+	ck_assert(fd >= 0 && bind(fd, (struct sockaddr *)at, sizeof(*at)) == 0 && listen(fd, 8) == 0);
+	return fd;
+}
+
+static void unix_answer(void *arg, short what)
+{
+	int fd = accept(*(int *)arg, NULL, NULL);
+
+	(void)what;
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, OK, sizeof(OK) - 1), (ssize_t)sizeof(OK) - 1);
+	shutdown(fd, SHUT_WR); /* left open: the request may not have been sent yet */
+}
+
+/* The host of the URL is never resolved, nor its port connected to. */
+START_TEST(over_a_unix_socket)
+{
+	struct scene s;
+	struct sockaddr_un at;
+	struct err err = { "" };
+	char dir[] = "/tmp/outrider-fetch-XXXXXX";
+	int fd = unix_server(dir, &at);
+	struct watch rd;
+
+	scene_open(&s, (struct script){ .says = "" });
+	watch_init(&rd, s.loop, fd, EV_READ, unix_answer, &fd);
+	ck_assert(watch_on(&rd));
+	ck_assert_msg(scene_start(&s, "engine.invalid", (struct fetch_request){ .unix_path = at.sun_path },
+			      &err) != NULL,
+		"%s", err.text);
+	scene_await(&s, 1);
+	ck_assert_msg(s.status == 200, "%s", s.why);
+	ck_assert_str_eq(s.text, "hello");
+	ck_assert_uint_eq(s.requests, 0);
+	watch_off(&rd);
+	close(fd);
+	unlink(at.sun_path);
+	rmdir(dir);
+	scene_close(&s);
+}
+END_TEST
+
+START_TEST(no_unix_socket_there)
+{
+	struct scene s;
+	struct err err = { "" };
+
+	scene_open(&s, (struct script){ .says = OK });
+	ck_assert_ptr_nonnull(
+		scene_start(&s, "127.0.0.1", (struct fetch_request){ .unix_path = "/nonexistent/s" }, &err));
+	scene_await(&s, 1);
+	ck_assert_int_eq(s.status, 0);
+	ck_assert_msg(strstr(s.why, "unix:/nonexistent/s: No such file") != NULL, "%s", s.why);
+	ck_assert_ptr_null(
+		scene_start(&s, "127.0.0.1", (struct fetch_request){ .unix_path = "relative" }, &err));
+	ck_assert_msg(strstr(err.text, "begins with /") != NULL, "%s", err.text);
 	scene_close(&s);
 }
 END_TEST
@@ -299,6 +370,8 @@ Suite *suite_net_fetch(void)
 
 	tcase_set_timeout(t, 30);
 	tcase_add_loop_test(t, a_plain_answer, 0, 2);
+	tcase_add_test(t, over_a_unix_socket);
+	tcase_add_test(t, no_unix_socket_there);
 	tcase_add_loop_test(t, requests_on_the_wire, 0, COUNT(requests));
 	tcase_add_loop_test(t, answers_of_all_kinds, 0, COUNT(answers));
 	tcase_add_test(t, connections_are_reused);
