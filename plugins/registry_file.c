@@ -4,13 +4,11 @@
  *
  * Watched are the path and the directory in which it stands, so that a rename onto it is seen. What no watch sees (behind a
  * symlink, a network volume) the poll finds. A broken file keeps the last good instances and says where it is broken. Thread: the loop's. */
-#include "file_endpoints.h"
-
 #include "base/mem.h"
 #include "base/rng.h"
-#include "base/table.h"
 #include "net/task.h"
 #include "net/timer.h"
+#include "watched_sets.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -35,13 +33,6 @@ struct reading { /* one run of the thread; owns copies of all that it needs */
 	bool good;
 };
 
-struct watched {
-	struct registry *owner;
-	char *service; /* owned */
-	bool said, gone;
-	uint64_t sum;
-};
-
 struct registry {
 	struct loop *loop;
 	struct registry_events events;
@@ -56,7 +47,7 @@ struct registry {
 	struct file_endpoints now;
 	bool known, again;
 	struct rng rng;
-	struct table table;
+	struct watched_sets sets;
 	struct err trouble;
 };
 
@@ -70,43 +61,11 @@ static void tell(struct registry *r, const char *why)
 
 /* --- delivering ----------------------------------------------------------------------------------------------------------- */
 
-static bool deliver_one(struct registry *r, struct watched *w)
-{
-	size_t from, to;
-
-	if (!file_endpoints_find(&r->now, str_of(w->service), &from, &to)) {
-		w->said = false;
-		if (!w->gone)
-			r->events.on_gone(r->arg, str_of(w->service));
-		return w->gone = true;
-	}
-	uint64_t sum = file_endpoints_sum(&r->now, from, to);
-	w->gone = false;
-	if (w->said && w->sum == sum)
-		return true;
-	struct registry_endpoint *at = mem_zarray(to - from, sizeof(*at));
-	if (!at)
-		return false;
-	for (size_t i = from; i < to; i++)
-		at[i - from] = r->now.at[i].endpoint;
-	w->said = true;
-	w->sum = sum;
-	r->events.on_endpoints(r->arg, str_of(w->service), at, to - from);
-	mem_free(at);
-	return true;
-}
-
 static void deliver_all(void *arg)
 {
 	struct registry *r = arg;
-	size_t at = 0;
-	bool good = true;
 
-	if (!r->known)
-		return;
-	for (struct watched *w; (w = table_next(&r->table, &at, NULL));)
-		good = deliver_one(r, w) && good;
-	if (!good)
+	if (r->known && !watched_sets_tell(&r->sets, &r->now))
 		tell(r, "no memory for the instances");
 }
 
@@ -231,35 +190,15 @@ static void on_readable(void *arg, short what)
 
 /* --- ops ------------------------------------------------------------------------------------------------------------------ */
 
-static void watched_free(struct watched *w)
-{
-	if (w)
-		mem_free(w->service);
-	mem_free(w);
-}
-
 static bool file_watch(struct registry *r, struct str service)
 {
-	struct watched *w = table_get(&r->table, service);
-
-	if (!w) {
-		w = mem_zalloc(sizeof(*w));
-		if (!w)
-			return false;
-		w->service = mem_dup(service.p, service.n);
-		if (!w->service || !table_put(&r->table, str_of(w->service), w)) {
-			watched_free(w);
-			return false;
-		}
-	}
-	w->said = w->gone = false;
 	timer_set(r->loop, &r->deliver, loop_touch(r->loop)); /* not inside watch() */
-	return true;
+	return watched_sets_add(&r->sets, service);
 }
 
 static void file_unwatch(struct registry *r, struct str service)
 {
-	watched_free(table_remove(&r->table, service));
+	watched_sets_remove(&r->sets, service);
 }
 
 static void file_refresh(struct registry *r)
@@ -272,8 +211,6 @@ static void file_refresh(struct registry *r)
 
 static void file_close(struct registry *r)
 {
-	size_t at = 0;
-
 	if (!r)
 		return;
 	if (r->reading) /* it may hang in a file system: nobody waits for it */
@@ -283,9 +220,7 @@ static void file_close(struct registry *r)
 		close(r->fd);
 	timer_clear(&r->timer);
 	timer_clear(&r->deliver);
-	for (struct watched *w; (w = table_next(&r->table, &at, NULL));)
-		watched_free(w);
-	table_release(&r->table);
+	watched_sets_release(&r->sets);
 	file_endpoints_release(&r->now);
 	mem_free(r);
 }
@@ -308,7 +243,7 @@ static struct registry *file_open(const struct registry_config *c, const struct 
 	rng_seed_os(&r->rng);
 	timer_init(&r->timer, on_timer, r);
 	timer_init(&r->deliver, deliver_all, r);
-	table_init(&r->table, REGISTRY_SERVICES_MAX, rng_next(&r->rng));
+	watched_sets_init(&r->sets, events, arg, rng_next(&r->rng));
 	file_endpoints_init(&r->now);
 	r->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (!path.n || !str_copy(path, r->path, sizeof(r->path))) {
