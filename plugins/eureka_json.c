@@ -36,9 +36,9 @@ static uint8_t status_of(struct str s)
 {
 	static const char *const names[] = { "DOWN", "OUT_OF_SERVICE", "STARTING", "UNKNOWN", "UP" };
 
-	for (uint8_t i = 0; i < EUREKA_STATUSES; i++)
+	for (unsigned i = 0; i < EUREKA_STATUSES; i++)
 		if (str_ieq(s, str_of(names[i])))
-			return i;
+			return (uint8_t)i;
 	return EUREKA_UNKNOWN;
 }
 
