@@ -23,20 +23,21 @@ uint64_t consul_next_index(uint64_t last, struct str header, bool *known)
 
 usec consul_bucket_take(struct consul_bucket *b, usec now)
 {
-	usec more = now > b->filled ? (now - b->filled) / CONSUL_RATE : 0;
+	usec rate = b->rate ? b->rate : CONSUL_RATE, more = now > b->filled ? (now - b->filled) / rate : 0;
+	unsigned burst = b->burst ? b->burst : CONSUL_BURST;
 
-	if (b->filled == 0 || b->tokens + more >= CONSUL_BURST) {
-		b->tokens = CONSUL_BURST;
+	if (b->filled == 0 || b->tokens + more >= burst) {
+		b->tokens = burst;
 		b->filled = now;
 	} else {
 		b->tokens += (unsigned)more;
-		b->filled += more * CONSUL_RATE;
+		b->filled += more * rate;
 	}
 	if (b->tokens > 0) {
 		b->tokens--;
 		return now;
 	}
-	b->filled += CONSUL_RATE; /* the one that comes next is taken already */
+	b->filled += rate; /* the one that comes next is taken already */
 	return b->filled;
 }
 
@@ -202,6 +203,10 @@ static void on_reply(void *arg, const struct fetch_reply *r)
 	uint64_t next = consul_next_index(w->index, fetch_header(r, "X-Consul-Index"), &known);
 	if (r->status != 200 && !(r->status == 404 && known)) {
 		refused(w, r);
+		return;
+	}
+	if (w->whole && str_ieq(fetch_header(r, "X-Consul-Results-Filtered-By-ACLs"), STR("true"))) {
+		back_off(w, "its answer is filtered by ACLs: outrider.consul.token lacks service:read or node:read");
 		return;
 	}
 	w->answered = next;

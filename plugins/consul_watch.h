@@ -34,7 +34,9 @@ uint64_t consul_next_index(uint64_t last, struct str header, bool *known);
 
 struct consul_bucket {
 	unsigned tokens;
-	usec filled; /* when the last one came */
+	usec filled;    /* when the last one came */
+	unsigned burst; /* 0: CONSUL_BURST */
+	usec rate;      /* 0: CONSUL_RATE */
 };
 /* Takes a token; the time at which one is there: now, or later. */
 usec consul_bucket_take(struct consul_bucket *b, usec now);
@@ -83,6 +85,7 @@ struct consul_watch {
 	bool waiting;   /* for consul_watch_taken() */
 	bool hasty;     /* refresh meanwhile */
 	bool indexless; /* the server says no index: poll */
+	bool whole;     /* set by the owner: an answer from which ACLs took something away is trouble, not an answer */
 	struct err told;
 };
 

@@ -9,6 +9,7 @@ extern const struct source_ops source_rediss;
 extern const struct source_ops source_spring;
 
 extern const struct registry_ops registry_dns;
+extern const struct registry_ops registry_consul;
 extern const struct registry_ops registry_docker;
 extern const struct registry_ops registry_eureka;
 extern const struct registry_ops registry_file;
@@ -27,6 +28,7 @@ const struct source_ops *const plugin_sources[] = {
 
 const struct registry_ops *const plugin_registries[] = {
 	&registry_dns,
+	&registry_consul,
 	&registry_docker,
 	&registry_eureka,
 	&registry_file,

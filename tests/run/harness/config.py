@@ -23,6 +23,7 @@ def service(t):
     """A service that answers every request; its address as text."""
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # a response is one packet: between two a killed agent would cut it, which nobody can help
 
         def do_GET(self):
             self.send_response(200)

@@ -1,0 +1,124 @@
+"""Registry consul against a scripted Consul agent: registering with a TTL, blocking queries and their index, faults."""
+from harness.case import limit, rows
+from harness.config import service
+from harness.consul_agent import ConsulAgent
+from harness.members import address, caller, known, member, traffic, until_known, upstream
+
+SOON = 2.0
+
+
+def _consul(t, **options):
+    return t._keep(ConsulAgent(**options))
+
+
+def _trouble(agent):
+    return agent.get("/upstreams")["registries"][0]["trouble"]
+
+
+def _state(agent, place):
+    return [e["state"] for e in upstream(agent)["endpoints"] if e["address"] == place]
+
+
+@limit(60)
+def test_instances_come_and_go(t):
+    """Agents register, are known at once by those who call, are taken back when they leave, and turn critical when they die."""
+    consul = _consul(t)
+    registry = "consul:" + consul.url
+    first = member(t, registry, meta="version=2,a.b=c", node="n1", zone="z1")
+    agent = caller(t, registry)
+    until_known(agent, [first])
+    seen = upstream(agent)["endpoints"][0]
+    assert (seen["node"], seen["zone"], seen["meta"]["version"], seen["meta"]["a_b"]) == ("n1", "z1", "2", "c"), seen
+    load = traffic(agent)
+    second = member(t, registry)
+    until_known(agent, [first, second], SOON)
+    first.leave()
+    until_known(agent, [second], SOON)
+    third = member(t, registry)
+    until_known(agent, [second, third], SOON)
+    agent.until("up", lambda: _state(agent, address(third)) == ["up"], SOON)
+    second.die()
+    agent.until("critical", lambda: _state(agent, address(second)) == ["down"], 8)
+    load.end()
+
+
+def test_a_successor_keeps_its_registration(t):
+    """The agent that leaves does not deregister what its successor registered; a Consul that forgot all is told again."""
+    consul = _consul(t)
+    old = member(t, "consul:" + consul.url, instance="task-1", registry_lease="1s")
+    old.until("registered", lambda: "task-1" in consul.services)
+    new = member(t, "consul:" + consul.url, instance="task-1", registry_lease="1s")
+    new.until("registered", lambda: consul.services["task-1"]["Port"] == new.inbound[1])
+    old.leave()
+    assert consul.services["task-1"]["Port"] == new.inbound[1]
+    consul.forget()
+    new.until("registered again", lambda: "task-1" in consul.services)
+    new.leave()
+    assert not consul.services
+
+
+def test_checks_and_weights(t):
+    """Critical is down, warning has its own weight, an address may be the node's."""
+    one, two = service(t), service(t)
+    consul = _consul(t)
+    weights = {"Passing": 5, "Warning": 2}
+    consul.put("quotes", "a", one, Weights=weights, Tags=["canary"])
+    consul.put("quotes", "b", two, "critical", Address="")
+    agent = caller(t, "consul:" + consul.url)
+    until_known(agent, [one, two])
+    assert _state(agent, two) == ["down"] and _state(agent, one) == ["up"]
+    seen = [e for e in upstream(agent)["endpoints"] if e["address"] == one][0]
+    assert (seen["weight"], seen["zone"], seen["node"], seen["meta"]) == (500, "z9", "c1", {"tag.canary": "1"}), seen
+    consul.put("quotes", "a", one, "warning", Weights=weights)
+    agent.until("warning", lambda: [e["weight"] for e in upstream(agent)["endpoints"] if e["address"] == one] == [200])
+
+
+def test_the_index(t):
+    """It blocks on the index; one that goes backwards leads to a full read, and nothing is asked in a busy loop."""
+    one, two = service(t), service(t)
+    consul = _consul(t)
+    consul.put("quotes", "a", one)
+    agent = caller(t, "consul:" + consul.url)
+    until_known(agent, [one])
+    agent.until("blocks", lambda: [q for _, p, q in consul.asked if p.startswith("/v1/health") and int(q.get("index", 0)) > 1])
+    with consul.cond:  # restored from a backup: another set under a lower index
+        consul.services = {"b": dict(consul.services["a"], Port=int(two.split(":")[1]))}
+        consul.status = {"b": "passing"}
+        consul.index = 3
+        consul.rewound = True
+        consul.cond.notify_all()
+    until_known(agent, [two], 8)
+    assert consul.count("/v1/health") < 30
+
+
+@limit(60)
+@rows({"garbage": ("garbage", "JSON"), "huge": ("huge", "127.0.0.1"), "object": ("object", "Consul"), "filtered": ("filtered", "node:read"),
+       "403": ("403", "403"), "500": ("500", "500")})
+def test_a_lying_consul_changes_nothing(t, mode, why):
+    """Nonsense, errors and answers filtered by ACLs: the last instances stay, under traffic; put right, all is well."""
+    one, two = service(t), service(t)
+    consul = _consul(t)
+    consul.put("quotes", "a", one)
+    agent = caller(t, "consul:" + consul.url)
+    until_known(agent, [one])
+    load = traffic(agent)
+    consul.mode = mode
+    consul.changed()
+    trouble = agent.until("trouble", lambda: _trouble(agent), 25)
+    assert why in trouble, trouble
+    assert known(agent) == [one]
+    consul.mode = ""
+    consul.put("quotes", "b", two)
+    until_known(agent, [one, two], 30)
+    agent.until("well", lambda: not _trouble(agent))
+    load.end()
+
+
+def test_a_token(t):
+    """The token is sent and never shown; without it the trouble says what it lacks."""
+    consul = _consul(t, token="se-cret")
+    good = member(t, "consul:" + consul.url, consul_token="se-cret")
+    good.until("registered", lambda: consul.services)
+    bad = caller(t, "consul:" + consul.url, consul_token="wr-ong")
+    assert "403" in bad.until("trouble", lambda: _trouble(bad))
+    assert "wr-ong" not in str(bad.get("/upstreams")) + bad.stderr()
