@@ -219,7 +219,8 @@ interop: | $(DEPS)/build $(DEPS)/interop ## with the real peers that Maven and n
 bench: | $(DEPS)/build $(DEPS)/bench ## CPU, latency and memory beside nginx, HAProxy and a bare relay (BENCH_QUICK=1)
 	@$(MAKE) --no-print-directory all $(BUILD)/bench/balance
 	@$(BUILD)/bench/balance
-	@OUTRIDER_BIN=$(BIN) exec tests/bench/run
+	@OUTRIDER_BIN=$(BIN) tests/bench/run
+	@python3 tests/bench/discovery.py --bin $(BIN)
 
 .PHONY: simulate
 simulate: | $(DEPS)/build ## 1,000 clients and 1,000 servers in virtual time: writes docs/balancing.svg
