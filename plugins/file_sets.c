@@ -1,6 +1,8 @@
 /* The order of what files said: by service, then address. */
 #include "file_endpoints.h"
 
+#include "base/mem.h"
+
 #include <stdlib.h>
 
 static int compare_names(struct str a, struct str b)
@@ -41,6 +43,11 @@ void file_endpoints_sort(struct file_endpoints *f)
 		if (compare(&f->at[kept], &f->at[i]) != 0)
 			f->at[++kept] = f->at[i];
 	f->n = kept + 1;
+	struct file_entry *fitting = mem_resize(f->at, f->n * sizeof(*f->at)); /* it stays for long, and doubling left much room */
+	if (fitting) {
+		f->at = fitting;
+		f->cap = f->n;
+	}
 }
 
 bool file_endpoints_find(const struct file_endpoints *f, struct str service, size_t *from, size_t *to)

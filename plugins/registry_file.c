@@ -173,18 +173,33 @@ static void on_timer(void *arg)
 		tell(r, "it is being read for more than 10 seconds: does its file system answer?");
 }
 
+/* A file that is renamed onto ours is whole: nothing is to be waited for. */
+static bool is_our_own(const struct registry *r, const char *name)
+{
+	const char *slash = strrchr(r->path, '/');
+
+	return strcmp(name, slash ? slash + 1 : r->path) == 0;
+}
+
 static void on_readable(void *arg, short what)
 {
 	struct registry *r = arg;
 	char buf[16 * 1024] __attribute__((aligned(__alignof__(struct inotify_event))));
 	usec now = loop_touch(r->loop);
+	bool renamed = false;
+	ssize_t n = read(r->fd, buf, sizeof(buf));
 
 	(void)what;
-	if (read(r->fd, buf, sizeof(buf)) <= 0)
+	if (n <= 0)
 		return;
+	for (ssize_t at = 0; at < n;) {
+		const struct inotify_event *e = (const struct inotify_event *)(const void *)(buf + at);
+		renamed = renamed || ((e->mask & IN_MOVED_TO) && e->len && is_our_own(r, e->name));
+		at += (ssize_t)sizeof(*e) + (ssize_t)e->len;
+	}
 	if (!r->first_event)
 		r->first_event = now;
-	usec due = now + SETTLE, latest = r->first_event + SETTLE_MAX;
+	usec due = renamed ? now : now + SETTLE, latest = r->first_event + SETTLE_MAX;
 	timer_set(r->loop, &r->timer, due < latest ? due : latest);
 }
 
