@@ -37,9 +37,15 @@ def known(agent, name="quotes"):
 
 
 def until_known(agent, members, seconds=5.0, name="quotes"):
-    """Until exactly these agents, or addresses, are known."""
+    """Until exactly these agents, or addresses, are known, and the agents take requests: each says first that it is starting."""
     want = sorted(m if isinstance(m, str) else address(m) for m in members)
-    agent.until("known %s" % want, lambda: known(agent, name) == want, seconds)
+    agents = [address(m) for m in members if not isinstance(m, str)]
+
+    def seen():
+        found = upstream(agent, name)
+        states = {e["address"]: e["state"] for e in found["endpoints"]} if found else {}
+        return sorted(states) == want and all(states[one] == "up" for one in agents)
+    agent.until("known %s" % want, seen, seconds)
 
 
 def address(agent):
