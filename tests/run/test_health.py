@@ -141,9 +141,9 @@ def test_a_new_instance_starts_down(t):
 
 @limit(60)
 def test_a_low_success_rate(t):
-    """One of six fails every other request without ever failing five in a row: its success rate gives it away."""
+    """One of six fails, and failures in a row are not counted: its success rate gives it away."""
     instances = [Instance(t) for _ in range(6)]
-    agent = _agent(t, instances, "off", upstream_quotes_eject_interval="300ms", upstream_quotes_eject_min_volume="20",
+    agent = _agent(t, instances, "off", upstream_quotes_eject_interval="1s", upstream_quotes_eject_min_volume="5",
                    upstream_quotes_eject_consecutive="off", upstream_quotes_eject_time="60s")
     bad = instances[2]
     bad.status = 500
