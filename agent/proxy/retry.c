@@ -61,6 +61,7 @@ void exchange_attempt_failed(struct exchange *x, enum reason why, int err)
 	bool connecting = x->step == STEP_CONNECT;
 	bool head_queued = !connecting && !x->connect;
 	bool retry = may_retry(x, connecting, why);
+	bool unsent = x->up.q.sent == x->a.sent_before;
 
 	attempt_end(x, why == REASON_NO_MEMORY ? BALANCE_CANCELLED : BALANCE_FAILED);
 	x->a.o = NULL;
@@ -76,7 +77,8 @@ void exchange_attempt_failed(struct exchange *x, enum reason why, int err)
 		outq_clear(&x->up.q); /* no body: only head bytes can be left */
 	if (x->a.reused)
 		pool_clear(x->a.ep); /* what rests beside a dead connection is likely dead, too */
-	else
+	/* A process that dies closes its connections before its listener: who comes again at once may be taken, and cut again. */
+	if (!x->a.reused || (!unsent && x->upstream->kind == UPSTREAM_SERVICE))
 		remember_tried(x);
 	try_again(x);
 }

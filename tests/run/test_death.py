@@ -203,3 +203,30 @@ def test_handler_comes_back(t):
     handler = t.origin("handler", (port.host, port.port))
     _, reply, _ = t.exchange(c, handler)
     assert reply.status == 200
+
+
+def test_an_instance_that_dies_is_not_tried_again_at_once(t):
+    """A process that dies closes its connections before its listener, so a new connection may still be taken, and cut: the request
+    whose kept connection was cut goes to another instance, though its key leads to the same."""
+    import select
+    _, c, origins = t.outbound({"OUTRIDER_BALANCE": "ring-hash", "OUTRIDER_BALANCE_HASH": "header:X-Key"}, n=2)
+    wires, keys, key = {}, {}, 0
+    while len(wires) < 2:  # a kept connection to each, and a key that leads there
+        key += 1
+        c.send(request(host="quotes", fields=["X-Key: %d" % key]))
+        socks = {o.sock: o for o in origins if o not in wires}
+        socks.update({w.sock: o for o, w in wires.items()})
+        o = socks[select.select(list(socks), [], [], 8)[0][0]]
+        wires[o] = wires.get(o) or o.accept()
+        keys[o] = key
+        wires[o].read_request()
+        wires[o].answer(200, b"ok")
+        assert c.read_response().status == 200
+    dying, other = origins
+    c.send(request(host="quotes", fields=["X-Key: %d" % keys[dying]]))
+    wires[dying].read_request()
+    wires[dying].close()
+    wires[other].read_request()
+    wires[other].answer(200, b"ok")
+    assert c.read_response().status == 200
+    assert not select.select([dying.sock], [], [], 0)[0], "the dying one was connected to again"
