@@ -68,7 +68,7 @@ static void read_state(const cJSON *j, struct registry_endpoint *e)
 	if (weight == 0)
 		e->state = REGISTRY_DOWN;
 	else
-		e->weight = weight * WEIGHT_UNIT < WEIGHT_MAX ? (uint32_t)weight * WEIGHT_UNIT : WEIGHT_MAX;
+		e->weight = weight < WEIGHT_MAX / WEIGHT_UNIT ? (uint32_t)weight * WEIGHT_UNIT : WEIGHT_MAX;
 }
 
 static bool read_meta(struct reading *r, const cJSON *j, struct registry_endpoint *e)

@@ -24,6 +24,7 @@ struct consul_lease {
 	struct own_instance own;
 	usec pause; /* after a failure */
 	bool registered, leaving, again;
+	bool fresh; /* registered, and its state not said since */
 	void (*done)(void *arg);
 	void *done_arg;
 };
@@ -76,8 +77,13 @@ static void went_wrong(struct consul_lease *l, const struct fetch_reply *reply, 
 
 static void went_well(struct consul_lease *l)
 {
+	if (l->step == REGISTER) { /* Consul keeps the status of a check that was there: say the state now */
+		l->registered = l->fresh = true;
+		begin(l);
+		return;
+	}
+	l->fresh = false;
 	l->pause = 0;
-	l->registered = true;
 	plan(l, l->of->lease / 3);
 	l->of->said(l->of->arg, "");
 }
@@ -101,13 +107,15 @@ static void on_answer(struct consul_lease *l, const struct fetch_reply *reply)
 {
 	if (l->step == LOOK && reply->status != 0) /* whatever it says: the connection shows the own address */
 		begin(l);
-	else if (l->step == REPORT && reply->status >= 400 && reply->status != 403) {
+	else if (l->step == REPORT && !l->fresh && reply->status >= 400 && reply->status != 403) {
 		l->registered = false; /* it forgot us */
 		begin(l);
 	} else if (reply->status == 200)
 		went_well(l);
-	else
+	else {
+		l->fresh = false; /* else it would never register again */
 		refused(l, reply);
+	}
 }
 
 static void on_reply(void *arg, const struct fetch_reply *reply)

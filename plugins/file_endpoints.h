@@ -41,7 +41,7 @@ void file_endpoints_release(struct file_endpoints *f); /* twice harmless */
 bool file_endpoints_read(struct file_endpoints *f, const char *path, struct err *err) MUST_CHECK;
 /* The part for one file's text; base: its name without the end. Adds; nothing is sorted yet. */
 bool file_endpoints_parse(struct file_endpoints *f, struct str text, const char *name, struct str base, struct err *err) MUST_CHECK;
-/* Sorts by service and address and drops duplicates. */
+/* Sorts by service and address and drops duplicates; of them one that is up stays. */
 void file_endpoints_sort(struct file_endpoints *f);
 /* [*from, *to) of f->at are the service's. false: it is not there. */
 bool file_endpoints_find(const struct file_endpoints *f, struct str service, size_t *from, size_t *to);

@@ -32,13 +32,22 @@ static int compare(const void *a, const void *b)
 	return order ? order : compare_addresses(&x->endpoint.addr, &y->endpoint.addr);
 }
 
+/* Of those with one address the one that is up comes first, and stays. */
+static int compare_better(const void *a, const void *b)
+{
+	const struct file_entry *x = a, *y = b;
+	int order = compare(a, b);
+
+	return order ? order : (int)x->endpoint.state - (int)y->endpoint.state;
+}
+
 void file_endpoints_sort(struct file_endpoints *f)
 {
 	size_t kept = 0;
 
 	if (f->n < 2)
 		return;
-	qsort(f->at, f->n, sizeof(*f->at), compare);
+	qsort(f->at, f->n, sizeof(*f->at), compare_better);
 	for (size_t i = 1; i < f->n; i++)
 		if (compare(&f->at[kept], &f->at[i]) != 0)
 			f->at[++kept] = f->at[i];

@@ -57,6 +57,16 @@ def test_a_successor_keeps_its_registration(t):
     assert not consul.services
 
 
+def test_a_new_state_is_said_at_once(t):
+    """Consul keeps the status of a check when its service registers anew: what changed does not wait for the next renewal."""
+    consul = _consul(t)
+    handler = t.origin("handler")
+    agent = member(t, "consul:" + consul.url, handler=handler, instance="task-1", registry_lease="60s")
+    agent.until("passing", lambda: consul.status.get("task-1") == "passing", SOON)
+    handler.close()
+    agent.until("critical", lambda: consul.status["task-1"] == "critical", 5)
+
+
 def test_checks_and_weights(t):
     """Critical is down, warning has its own weight, an address may be the node's."""
     one, two = service(t), service(t)

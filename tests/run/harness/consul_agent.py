@@ -129,7 +129,8 @@ class ConsulAgent:
     def _agent(self, method, parts, body):
         if parts[:2] == ["service", "register"]:
             one = json.loads(body)
-            self.put(one["Name"], one["ID"], "%s:%d" % (one["Address"], one["Port"]), one["Check"]["Status"], Meta=one["Meta"])
+            status = self.status.get(one["ID"], one["Check"]["Status"])  # as Consul: a check that was there keeps its status
+            self.put(one["Name"], one["ID"], "%s:%d" % (one["Address"], one["Port"]), status, Meta=one["Meta"])
             ttl = float(one["Check"]["TTL"].rstrip("ms")) / 1000
             self.until[one["ID"]] = (time.monotonic() + ttl, ttl)
             return 200, b"", {}
