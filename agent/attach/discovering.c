@@ -1,7 +1,7 @@
 /* Discovery of a serving process: which services are asked for, and the way of a changed set to the workers.
  *
  *     options name upstreams, workers call names ──> discovery_want()
- *     a set changed ──> on the next turn: reloading_publish() with the options in force
+ *     a set changed ──> on the next turns: reloading_publish() with the options in force
  *     nobody knows the name ──> worker_unknown() of each worker */
 #include "attach/process.h"
 
@@ -11,7 +11,8 @@
 
 #define CALLED_MAX 1024u /* services that no option names */
 #define CALLS_EVERY USEC_SEC
-#define RESPEC_GAP (2 * USEC_MS) /* between two specs, so that a storm of changes costs little */
+#define RESPEC_GAP (2 * USEC_MS) /* between two slices or specs, so that a storm of changes leaves time for workers on our core */
+#define HELLO_GAP (100 * USEC_MS)
 
 struct called {
 	size_t n;
@@ -73,15 +74,44 @@ static bool is_named(const struct options *o, struct str name)
 
 /* --- to the workers --------------------------------------------------------------------------------------------------- */
 
+static void post_respec(struct process *p)
+{
+	if (p->respec_posted)
+		return;
+	p->respec_posted = true;
+	loop_post(p->loop, &p->respec);
+}
+
+void discovering_again(struct process *p)
+{
+	if (p->respec_wanted)
+		post_respec(p);
+}
+
+static void want_respec(struct process *p)
+{
+	p->respec_wanted = true;
+	post_respec(p);
+}
+
+/* One slice. */
 static void respec(struct process *p)
 {
 	struct err err = { "" };
+
 	p->called->last = loop_touch(p->loop);
 	if (!p->sidecar.spec || p->agent.n_workers == 0 || p->drain.phase == DRAIN_PHASE_LEFT)
 		return;
-	if (!reloading_publish(p, reload_options(p->reload), &err))
+	if (reloading_applies(p) || (!p->respec_wanted && !p->making.build))
+		return; /* new options take with them what is discovered, and ask again when more is wanted then */
+	enum build_state state = reloading_publish(p, reload_options(p->reload), clock_now() + RELOAD_SLICE, &err);
+	if (state == BUILD_FAILED)
 		log_write(&p->log, LEVEL_ERROR, "discovery", "instances cannot be taken into use",
 			LOG_FIELDS(log_text("why", err.text)));
+	if (state == BUILD_MORE)
+		post_respec(p);
+	else
+		discovering_again(p);
 }
 
 static void on_gap_over(void *arg)
@@ -96,16 +126,8 @@ static void on_respec(struct mail *m)
 	p->respec_posted = false;
 	if (next <= now)
 		respec(p);
-	else if (!timer_armed(&p->called->gap))
+	else
 		timer_set(p->loop, &p->called->gap, next);
-}
-
-static void post_respec(struct process *p)
-{
-	if (p->respec_posted)
-		return;
-	p->respec_posted = true;
-	loop_post(p->loop, &p->respec);
 }
 
 static void on_changed(void *arg, struct str service)
@@ -114,7 +136,7 @@ static void on_changed(void *arg, struct str service)
 	const struct endpoint_set *set = discovery_set(p->discovery, service);
 	if (set && !is_named(reload_options(p->reload), service) && !add_called(p->called, service))
 		log_write(&p->log, LEVEL_WARN, "discovery", "more services are called than are taken, or memory is short", NULL);
-	post_respec(p);
+	want_respec(p);
 }
 
 void discovering_met(void *arg, const struct addr *endpoint, struct str hello)
@@ -124,7 +146,9 @@ void discovering_met(void *arg, const struct addr *endpoint, struct str hello)
 	if (str_eq(before, hello) || !discovery_met(p->discovery, endpoint, hello))
 		return;
 	p->called->met++;
-	post_respec(p);
+	p->respec_wanted = true;
+	if (!timer_armed(&p->called->gap)) /* every upstream is made anew for it, and it is not urgent */
+		timer_set(p->loop, &p->called->gap, loop_touch(p->loop) + HELLO_GAP);
 }
 
 static void on_unknown(void *arg, struct str service)

@@ -59,6 +59,12 @@ struct process {
 	struct agent_sidecar sidecar; /* its spec is owned through refs */
 	struct list specs;            /* of spec_hold: what workers have and have not said to be released */
 	struct list changes;          /* of spec_change: changes that a worker has not read yet */
+	uint64_t stamp;               /* of the options in force, as build_request has it */
+	struct making {               /* the next spec, while it is made in slices; build NULL: none is */
+		struct build *build;  /* owned */
+		const struct options *options;
+		uint64_t stamp;
+	} making;
 	struct ports ports;
 	struct agent agent;
 	struct admin admin;
@@ -73,8 +79,9 @@ struct process {
 	/* discovering.c */
 	struct discovery *discovery; /* owned */
 	struct called *called;       /* owned: services that no option names, but that were called and are known */
-	struct mail respec;          /* a set changed: the spec is built anew on the next turn */
+	struct mail respec;          /* the next slice of a spec with what is discovered */
 	bool respec_posted;
+	bool respec_wanted;          /* something changed that no spec has, nor one that is being made */
 	struct timer calls_timer;    /* looks which upstreams were called */
 	/* minding.c */
 	struct health *health;       /* owned */
@@ -124,13 +131,19 @@ void spec_drop(struct process *p, struct spec_sidecar *spec);
 void spec_drop_all(struct process *p); /* when the workers are gone: they say nothing of the spec they had */
 void reloading_release(struct process *p);
 
-/* Builds a spec of these options and what is discovered, and gives it to the workers. false: err, nothing has changed. */
-bool reloading_publish(struct process *p, const struct options *o, struct err *err) MUST_CHECK;
+/* Makes a spec of these options and what is discovered until about `until` on clock_now(); when it is DONE the workers have it.
+ * MORE: to be called again on a later turn, with the same options; others give up what was begun. FAILED: err, nothing has changed. */
+enum build_state reloading_publish(struct process *p, const struct options *o, usec until, struct err *err) MUST_CHECK;
+/* Is a spec of other options than those in force being made? */
+bool reloading_applies(const struct process *p);
+void reloading_give_up(struct process *p);
 
 /* --- discovering.c ----------------------------------------------------------------------------------------- */
 bool discovering_start(struct process *p, struct err *err) MUST_CHECK;
 /* What a spec of these options is to be built from. */
 struct build_request discovering_request(struct process *p, const struct options *o);
+/* Sees to a spec with what is discovered, if one is wanted. */
+void discovering_again(struct process *p);
 /* Upstreams that the options name are asked for. */
 void discovering_names(struct process *p, const struct options *o);
 /* worker_config.wanted */

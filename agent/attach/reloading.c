@@ -1,6 +1,6 @@
 /* A change of options while serving: a new spec, its ports, and the way of the old ones back.
  *
- *     apply: build spec ─> open new ports ─> worker_set_sidecar to each ─> a mail behind it ─> all have read it: close
+ *     apply: build spec, in slices ─> open new ports ─> worker_set_sidecar to each ─> a mail behind it ─> all have read it: close
  *                                                     │                                        ports that nobody has now
  *                                                     └─ old spec: released() when its last exchange ended */
 #include "attach/process.h"
@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "control/commands.h"
 
-#include <sched.h>
 #include <stdio.h>
 
 extern char **environ;
@@ -173,13 +172,38 @@ static bool publish(struct process *p, struct spec_sidecar *spec, struct err *er
 	return told;
 }
 
-bool reloading_publish(struct process *p, const struct options *o, struct err *err)
+/* --- making ------------------------------------------------------------------------------------------------------- */
+
+bool reloading_applies(const struct process *p)
+{
+	return p->making.build && p->making.options != reload_options(p->reload);
+}
+
+void reloading_give_up(struct process *p)
+{
+	build_cancel(p->making.build);
+	p->making = (struct making){ .build = NULL };
+}
+
+/* What is discovered from now on may be in it or not, so it is wanted once more then. */
+static bool begin_making(struct process *p, const struct options *o, struct err *err)
 {
 	struct build_request q = discovering_request(p, o);
-	struct spec_sidecar *spec = build_spec(&q, err);
-	if (!spec)
-		return false;
-	minding_follow(p, o, spec);
+
+	reloading_give_up(p);
+	q.stamp = o == reload_options(p->reload) ? p->stamp : slots_serial(p->slots);
+	p->making = (struct making){ build_begin(&q, err), o, q.stamp };
+	p->respec_wanted = false;
+	return p->making.build != NULL;
+}
+
+static bool put_in_force(struct process *p, struct err *err)
+{
+	struct making m = p->making;
+	struct spec_sidecar *spec = build_take(m.build);
+
+	p->making = (struct making){ .build = NULL };
+	minding_follow(p, m.options, spec);
 	if (!publish(p, spec, err)) {
 		minding_follow(p, reload_options(p->reload), p->sidecar.spec);
 		build_unref(spec);
@@ -187,21 +211,43 @@ bool reloading_publish(struct process *p, const struct options *o, struct err *e
 	}
 	build_unref(p->sidecar.spec);
 	p->sidecar.spec = spec;
-	sched_yield(); /* many sidecars may follow: a worker that shares our core goes first */
+	p->stamp = m.stamp;
 	return true;
 }
 
-static bool on_apply(void *arg, const struct options *o, struct err *err)
+enum build_state reloading_publish(struct process *p, const struct options *o, usec until, struct err *err)
+{
+	if ((!p->making.build || p->making.options != o) && !begin_making(p, o, err))
+		return BUILD_FAILED;
+	enum build_state state = build_step(p->making.build, until, err);
+	if (state == BUILD_FAILED)
+		reloading_give_up(p);
+	else if (state == BUILD_DONE && !put_in_force(p, err))
+		state = BUILD_FAILED;
+	return state;
+}
+
+static enum reload_apply on_apply(void *arg, const struct options *o, usec until, struct err *err)
 {
 	struct process *p = arg;
-	if (!p->sidecar.spec || p->drain.phase != DRAIN_PHASE_SERVING)
-		return err_set(err, "the agent is starting or leaving");
-	discovering_names(p, o);
-	if (!reloading_publish(p, o, err))
-		return false;
-	if (p->handler && p->kind != PROCESS_EDGE)
+	bool begins = p->making.options != o;
+
+	if (!p->sidecar.spec || p->drain.phase != DRAIN_PHASE_SERVING) {
+		reloading_give_up(p);
+		err_set(err, "the agent is starting or leaving");
+		return APPLY_FAILED;
+	}
+	if (begins)
+		discovering_names(p, o);
+	enum build_state state = reloading_publish(p, o, until, err);
+	if (state == BUILD_MORE)
+		return APPLY_MORE;
+	/* It may have taken the place of a spec with what is discovered, which was half made. */
+	p->respec_wanted = p->respec_wanted || state == BUILD_FAILED;
+	discovering_again(p);
+	if (state == BUILD_DONE && p->handler && p->kind != PROCESS_EDGE)
 		handler_options(p->handler, o);
-	return true;
+	return state == BUILD_DONE ? APPLY_DONE : APPLY_FAILED;
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
@@ -237,6 +283,7 @@ void reloading_release(struct process *p)
 {
 	while (!list_empty(&p->changes))
 		change_free(LIST_OWNER(p->changes.next, struct spec_change, link));
+	reloading_give_up(p);
 	reload_free(p->reload);
 	p->reload = NULL;
 }

@@ -26,6 +26,7 @@ static bool make_spec(struct process *p, struct err *err)
 	if (!minding_start(p, err))
 		return false;
 	struct build_request q = discovering_request(p, reload_options(p->reload));
+	q.stamp = p->stamp = slots_serial(p->slots);
 	p->sidecar.spec = build_spec(&q, err);
 	p->agent.sidecars = &p->sidecar;
 	p->agent.n_sidecars = p->sidecar.spec != NULL;
@@ -204,6 +205,7 @@ void serving_stop(struct process *p)
 	mem_free(p->agent.beats);
 	ports_close(&p->ports);
 	spec_drop_all(p);
+	reloading_give_up(p);
 	build_unref(p->sidecar.spec);
 	p->sidecar.spec = NULL;
 	announcing_stop(p);

@@ -1,229 +1,10 @@
 #include "control/build_int.h"
 
 #include "base/mem.h"
-#include "base/rng.h"
 #include "control/option_value.h"
 #include "control/options_impl.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-struct builder { /* one run of build_spec() */
-	const struct build_request *q;
-	const struct options *o;
-	struct spec_sidecar *s;
-};
-
-typedef bool (*build_fn)(struct builder *b); /* false: no memory or slots */
-
-static struct str lower(struct arena *a, struct str s)
-{
-	char *p = arena_z(a, s);
-
-	for (size_t i = 0; p && i < s.n; i++)
-		if (p[i] >= 'A' && p[i] <= 'Z')
-			p[i] = (char)(p[i] + 32);
-	return str_make(p, p ? s.n : 0);
-}
-
-/* --- identity, limits, rules ------------------------------------------------------------------------------------------- */
-
-static bool put_identity(struct builder *b)
-{
-	struct spec_sidecar *s = b->s;
-	struct str name = options_text(b->o, OPT_SERVICE);
-
-	s->is_edge = b->q->command == COMMAND_EDGE;
-	if (name.n == 0 && s->is_edge)
-		name = STR("edge");
-	s->service = lower(&s->arena, name);
-	if (!s->service.p)
-		return false;
-	s->version = b->q->previous ? b->q->previous->version + 1 : 1;
-	s->mode = (uint8_t)options_u64(b->o, OPT_MODE);
-	s->slot = slots_sidecar(b->q->slots, b->q->identity.n ? b->q->identity : s->service);
-	return s->slot != SLOT_NONE;
-}
-
-/* key=value for a hello: what has no place in its grammar becomes '_'. */
-static void add_word(struct text *t, const char *key, struct str value)
-{
-	if (value.n == 0)
-		return;
-	text_fmt(t, "%s%s=", t->n ? ";" : "", key);
-	for (size_t i = 0; i < value.n; i++) {
-		char c = value.p[i];
-		text_char(t, c <= ' ' || c > '~' || c == ';' || c == '=' || c == ',' ? '_' : c);
-	}
-}
-
-/* What other agents are told (proxy/hello.h): the own metadata as they are written, then what we know. */
-static bool put_hello(struct builder *b)
-{
-	struct str meta = options_text(b->o, OPT_META), item;
-	char host[256] = "";
-	struct str node = options_text(b->o, OPT_NODE);
-	struct text t;
-
-	if (b->s->is_edge)
-		b->s->hello = STR("service=edge;v=1");
-	if (b->s->is_edge)
-		return true;
-	if (node.n == 0 && gethostname(host, sizeof(host) - 1) == 0)
-		node = str_of(host);
-	text_init(&t, 8192); /* more than the options can say, so only memory can be short */
-	add_word(&t, "service", b->s->service);
-	add_word(&t, "node", node);
-	add_word(&t, "zone", options_text(b->o, OPT_ZONE));
-	add_word(&t, "v", STR("1"));
-	while (option_item_next(&meta, &item)) {
-		size_t equals = str_find(item, '=');
-		char key[64];
-		if (equals != SIZE_MAX && str_copy(str_make(item.p, equals), key, sizeof(key)))
-			add_word(&t, key, str_make(item.p + equals + 1, item.n - equals - 1));
-	}
-	if (t.failed)
-		b->s->hello = str_make(NULL, 0);
-	else /* too long for a hello: what can be said */
-		b->s->hello = t.n > HELLO_MAX ? STR("v=1") : arena_str(&b->s->arena, text_str(&t));
-	text_release(&t);
-	return b->s->hello.p != NULL;
-}
-
-static bool put_via(struct builder *b)
-{
-	struct spec_forward *f = &b->s->forward;
-	struct rng r;
-
-	if (b->q->via.n || b->q->previous) {
-		f->via = arena_str(&b->s->arena, b->q->via.n ? b->q->via : b->q->previous->forward.via);
-	} else {
-		rng_seed_os(&r);
-		f->via = str_of(
-			arena_fmt(&b->s->arena, "outrider-%016llx", (unsigned long long)rng_next(&r)));
-	}
-	return f->via.p != NULL;
-}
-
-static bool put_limits(struct builder *b)
-{
-	struct spec_limits *l = &b->s->limits;
-	struct spec_times *t = &b->s->times;
-	unsigned workers = options_workers(b->o);
-	uint64_t connections = options_u64(b->o, OPT_LIMIT_CONNECTIONS);
-
-	l->h1.head = (uint32_t)options_u64(b->o, OPT_LIMIT_HEAD);
-	l->h1.line = (uint32_t)options_u64(b->o, OPT_LIMIT_REQUEST_LINE);
-	l->h1.fields = (uint16_t)options_u64(b->o, OPT_LIMIT_FIELDS);
-	l->body = options_u64(b->o, OPT_LIMIT_BODY);
-	l->connections = (uint32_t)((connections + workers - 1) /
-				    workers); /* each worker counts for itself */
-	l->requests = (uint32_t)options_u64(b->o, OPT_LIMIT_REQUESTS);
-	t->head = options_duration(b->o, OPT_TIMEOUT_HEAD);
-	t->idle = options_duration(b->o, OPT_TIMEOUT_IDLE);
-	t->stall = options_duration(b->o, OPT_TIMEOUT_STALL);
-	t->tunnel_idle = options_duration(b->o, OPT_TIMEOUT_TUNNEL_IDLE);
-	return true;
-}
-
-struct cidrs {
-	struct cidr *at; /* NULL: only counted */
-	uint32_t n;
-};
-
-static bool add_cidr(void *arg, const struct cidr *c)
-{
-	struct cidrs *list = arg;
-
-	if (list->at)
-		list->at[list->n] = *c;
-	list->n++;
-	return true;
-}
-
-static bool each_cidr(struct str list, struct cidrs *to)
-{
-	struct str item;
-
-	while (option_item_next(&list, &item))
-		if (!option_cidr_item(item, add_cidr, to, NULL))
-			return false;
-	return true;
-}
-
-static bool put_forward(struct builder *b)
-{
-	static const struct {
-		enum option_id id;
-		uint8_t bit;
-	} fields[] = {
-		{ OPT_FORWARD_FOR, FORWARD_FOR },
-		{ OPT_FORWARD_PROTO, FORWARD_PROTO },
-		{ OPT_FORWARD_HOST, FORWARD_HOST },
-		{ OPT_FORWARD_REQUEST_ID, FORWARD_REQUEST_ID },
-		{ OPT_FORWARD_VIA, FORWARD_VIA },
-	};
-	struct spec_forward *f = &b->s->forward;
-	struct str trusted = options_text(b->o, OPT_TRUSTED_PEERS);
-	struct cidrs list = { NULL, 0 };
-
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		if (options_bool(b->o, fields[i].id))
-			f->set |= fields[i].bit;
-	if (str_ieq(trusted, STR("auto")))
-		trusted = b->s->is_edge ? STR("none") : STR("private");
-	if (!each_cidr(trusted, &list))
-		return false;
-	list.at = arena_zalloc(&b->s->arena, (list.n + 1) * sizeof(*list.at));
-	if (!list.at)
-		return false;
-	list.n = 0;
-	if (!each_cidr(trusted, &list))
-		return false;
-	f->trusted = list.at;
-	f->n_trusted = list.n;
-	return true;
-}
-
-static bool put_egress(struct builder *b)
-{
-	struct spec_sidecar *s = b->s;
-	struct str list = options_text(b->o, OPT_EGRESS_LIST), count = list, item;
-	uint32_t n = 0;
-
-	s->egress = (uint8_t)options_u64(b->o, OPT_EGRESS);
-	while (option_item_next(&count, &item))
-		n++;
-	s->egress_list = arena_zalloc(&s->arena, (n + 1) * sizeof(*s->egress_list));
-	if (!s->egress_list)
-		return false;
-	while (option_item_next(&list, &item)) {
-		struct str host = lower(&s->arena, item);
-		if (!host.p)
-			return false;
-		s->egress_list[s->n_egress_list++] = host;
-	}
-	return true;
-}
-
-static bool put_own(struct builder *b)
-{
-	struct spec_sidecar *s = b->s;
-	struct addr mine[BUILD_OWN_MAX];
-	const struct addr *from = b->q->own;
-	size_t n = from ? b->q->n_own : addr_own(mine, BUILD_OWN_MAX);
-
-	if (!from)
-		from = mine;
-	s->own = arena_zalloc(&s->arena, (n + 1) * sizeof(*s->own));
-	if (!s->own)
-		return false;
-	if (n)
-		memcpy(s->own, from, n * sizeof(*s->own));
-	s->n_own = (uint32_t)n;
-	return true;
-}
 
 /* --- upstreams ---------------------------------------------------------------------------------------------------------- */
 
@@ -244,34 +25,54 @@ static int compare_names(struct str a, struct str b)
 	return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
-/* Services of the options and those that were called and found, both sorted, become one sorted list. */
-static bool put_services(struct builder *b)
+/* The next of the services that options name and of those that were called and found, both sorted. */
+static struct build_upstream next_service(struct build *b)
 {
-	struct spec_sidecar *s = b->s;
-	size_t n = options_service_count(b->o), called = b->q->n_called, i = 0, k = 0;
-	uint16_t *ports = pinned_ports(b->o);
+	struct build_upstream want = { .kind = UPSTREAM_SERVICE };
+	size_t n = options_service_count(b->o);
+	int c = b->named == n                 ? 1
+		: b->called == b->q.n_called ? -1
+					     : compare_names(options_service(b->o, b->named), b->q.called[b->called]);
 
-	s->discovers = b->q->discovery && discovery_asks(b->q->discovery);
-	s->upstreams = arena_zalloc(&s->arena, (n + called + 1) * sizeof(struct spec_upstream *));
-	bool ok = s->upstreams && ports;
-	while (ok && (i < n || k < called)) {
-		struct build_upstream want = { .kind = UPSTREAM_SERVICE };
-		int c = i == n        ? 1
-			: k == called ? -1
-				      : compare_names(options_service(b->o, i), b->q->called[k]);
-		want.name = c <= 0 ? options_service(b->o, i) : b->q->called[k];
-		want.port = c <= 0 ? ports[i] : 0;
-		i += c <= 0;
-		k += c >= 0;
-		s->upstreams[s->n_upstreams] = build_upstream(b->q, s->slot, &want);
-		ok = s->upstreams[s->n_upstreams] != NULL;
-		s->n_upstreams += ok;
-	}
-	mem_free(ports);
-	return ok;
+	want.name = c <= 0 ? options_service(b->o, b->named) : b->q.called[b->called];
+	want.port = c <= 0 ? b->ports[b->named] : 0;
+	b->named += c <= 0;
+	b->called += c >= 0;
+	return want;
 }
 
-static bool put_fixed(struct builder *b)
+static bool begin_services(struct build *b)
+{
+	struct spec_sidecar *s = b->s;
+	size_t n = options_service_count(b->o) + b->q.n_called;
+
+	s->discovers = b->q.discovery && discovery_asks(b->q.discovery);
+	s->upstreams = arena_zalloc(&s->arena, (n + 1) * sizeof(struct spec_upstream *));
+	b->ports = pinned_ports(b->o);
+	return s->upstreams && b->ports;
+}
+
+/* What takes long: as many as there is time for, and at least one. */
+static bool put_services(struct build *b)
+{
+	struct spec_sidecar *s = b->s;
+
+	if (!b->ports && !begin_services(b))
+		return false;
+	while (b->named < options_service_count(b->o) || b->called < b->q.n_called) {
+		struct build_upstream want = next_service(b);
+		struct spec_upstream *u = build_upstream(&b->q, s->slot, &want);
+		if (!u)
+			return false;
+		s->upstreams[s->n_upstreams++] = u;
+		b->more = clock_now() >= b->until;
+		if (b->more)
+			return true;
+	}
+	return true;
+}
+
+static bool put_fixed(struct build *b)
 {
 	struct spec_sidecar *s = b->s;
 	struct build_upstream local = { .name = STR("local"), .kind = UPSTREAM_LOCAL };
@@ -279,21 +80,21 @@ static bool put_fixed(struct builder *b)
 	struct build_upstream handler = { .name = STR("handler"), .kind = UPSTREAM_HANDLER };
 	struct str port = options_text(b->o, OPT_PORT);
 
-	s->local = build_upstream(b->q, s->slot, &local);
-	s->external = build_upstream(b->q, s->slot, &external);
+	s->local = build_upstream(&b->q, s->slot, &local);
+	s->external = build_upstream(&b->q, s->slot, &external);
 	if (!s->local || !s->external)
 		return false;
 	if (s->is_edge || port.n == 0)
 		return true;
 	if (!option_handler(port, &handler.port, &handler.handler, NULL))
 		return false;
-	s->handler = build_upstream(b->q, s->slot, &handler);
+	s->handler = build_upstream(&b->q, s->slot, &handler);
 	return s->handler != NULL;
 }
 
 /* --- listeners ----------------------------------------------------------------------------------------------------------- */
 
-static bool add_listener(struct builder *b, enum listener_kind kind, const struct addr *a, bool by_default,
+static bool add_listener(struct build *b, enum listener_kind kind, const struct addr *a, bool by_default,
 	struct spec_upstream *u)
 {
 	struct spec_listener *l = &b->s->listeners[b->s->n_listeners];
@@ -310,7 +111,7 @@ static bool add_listener(struct builder *b, enum listener_kind kind, const struc
 }
 
 static bool add_listeners(
-	struct builder *b, enum option_id id, enum listener_kind kind, struct spec_upstream *u)
+	struct build *b, enum option_id id, enum listener_kind kind, struct spec_upstream *u)
 {
 	struct str list = options_text(b->o, id), item;
 	struct addr a;
@@ -324,7 +125,7 @@ static bool add_listeners(
 	return true;
 }
 
-static bool put_listeners(struct builder *b)
+static bool put_listeners(struct build *b)
 {
 	struct spec_sidecar *s = b->s;
 	size_t pins = s->is_edge ? 0 : b->o->n_pins;
@@ -361,7 +162,7 @@ static void add_port(struct spec_sidecar *s, const struct addr *a)
 
 /* Ports of the agent that nobody reaches through it: 4140, 4143, 4191, and the edge's. Pinned ports are not
  * among them: those are upstreams. */
-static bool put_agent_ports(struct builder *b)
+static bool put_agent_ports(struct build *b)
 {
 	struct spec_sidecar *s = b->s;
 	struct str admin = options_text(b->o, OPT_ADMIN), item;
@@ -403,7 +204,7 @@ static int by_precedence(const void *x, const void *y)
 	return c ? c : (a->name.n > b->name.n) - (a->name.n < b->name.n);
 }
 
-static bool fill_route(struct builder *b, struct spec_route *r, struct str name)
+static bool fill_route(struct build *b, struct spec_route *r, struct str name)
 {
 	struct arena *a = &b->s->arena;
 	struct str prefix = options_of_text(b->o, name, OPT_ROUTE_PREFIX);
@@ -411,7 +212,7 @@ static bool fill_route(struct builder *b, struct spec_route *r, struct str name)
 	while (prefix.n > 1 && prefix.p[prefix.n - 1] == '/') /* whole segments match, so "/api/" is "/api" */
 		prefix.n--;
 	r->name = arena_str(a, name);
-	r->host = lower(a, options_of_text(b->o, name, OPT_ROUTE_HOST));
+	r->host = build_lower(a, options_of_text(b->o, name, OPT_ROUTE_HOST));
 	r->prefix = arena_str(a, prefix);
 	r->strip = options_of_bool(b->o, name, OPT_ROUTE_STRIP);
 	r->rewrite = arena_str(a, options_of_text(b->o, name, OPT_ROUTE_REWRITE));
@@ -419,7 +220,7 @@ static bool fill_route(struct builder *b, struct spec_route *r, struct str name)
 	return r->name.p && r->host.p && r->prefix.p && r->rewrite.p && r->upstream;
 }
 
-static bool put_routes(struct builder *b)
+static bool put_routes(struct build *b)
 {
 	struct spec_sidecar *s = b->s;
 	size_t n = s->is_edge ? options_route_count(b->o) : 0;
@@ -437,14 +238,15 @@ static bool put_routes(struct builder *b)
 /* --- all of it --------------------------------------------------------------------------------------------------------------- */
 
 /* In the order in which one needs the other. */
-static const build_fn steps[] = {
-	put_identity,
-	put_hello,
-	put_via,
-	put_limits,
-	put_forward,
-	put_egress,
-	put_own,
+static bool (*const steps[])(struct build *b) = {
+	/* false: no memory or slots */
+	build_put_identity,
+	build_put_hello,
+	build_put_via,
+	build_put_limits,
+	build_put_forward,
+	build_put_egress,
+	build_put_own,
 	put_services,
 	put_fixed,
 	put_routes,
@@ -452,25 +254,88 @@ static const build_fn steps[] = {
 	put_agent_ports,
 };
 
-struct spec_sidecar *build_spec(const struct build_request *q, struct err *err)
-{
-	struct builder b = { .q = q, .o = q->options, .s = mem_zalloc(sizeof(*b.s)) };
+#define STEPS (sizeof(steps) / sizeof(steps[0]))
 
-	if (!b.s) {
+static bool keep_request(struct build *b, const struct build_request *q)
+{
+	struct str *called = mem_zarray(q->n_called + 1, sizeof(*called));
+
+	b->q = *q;
+	b->o = q->options;
+	b->q.called = called;
+	b->previous = (struct spec_sidecar *)(uintptr_t)q->previous;
+	if (b->previous)
+		b->previous->refs++;
+	if (!called)
+		return false;
+	if (q->n_called)
+		memcpy(called, q->called, q->n_called * sizeof(*called));
+	return true;
+}
+
+struct build *build_begin(const struct build_request *q, struct err *err)
+{
+	struct build *b = mem_zalloc(sizeof(*b));
+
+	if (b && keep_request(b, q))
+		b->s = mem_zalloc(sizeof(*b->s));
+	if (!b || !b->s) {
+		build_cancel(b);
 		err_set(err, "out of memory while making the spec");
 		return NULL;
 	}
-	b.s->refs = 1;
-	arena_init(&b.s->arena, BUILD_MEMORY_MAX, NULL, 0);
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		if (steps[i](&b))
-			continue;
-		build_unref(b.s);
-		err_set(err, "out of memory while making the spec, or more than %u upstreams or %u endpoints",
-			SLOTS_UPSTREAMS_MAX, SLOTS_ENDPOINTS_MAX);
-		return NULL;
+	b->s->refs = 1;
+	arena_init(&b->s->arena, BUILD_MEMORY_MAX, NULL, 0);
+	return b;
+}
+
+enum build_state build_step(struct build *b, usec until, struct err *err)
+{
+	b->until = until;
+	while (b->step < STEPS) {
+		b->more = false;
+		if (!steps[b->step](b)) {
+			err_set(err, "out of memory while making the spec, or more than %u upstreams or %u endpoints",
+				SLOTS_UPSTREAMS_MAX, SLOTS_ENDPOINTS_MAX);
+			return BUILD_FAILED;
+		}
+		if (b->more)
+			return BUILD_MORE;
+		b->step++;
 	}
-	return b.s;
+	return BUILD_DONE;
+}
+
+struct spec_sidecar *build_take(struct build *b)
+{
+	struct spec_sidecar *s = b->s;
+
+	b->s = NULL;
+	build_cancel(b);
+	return s;
+}
+
+void build_cancel(struct build *b)
+{
+	if (!b)
+		return;
+	build_unref(b->s);
+	build_unref(b->previous);
+	mem_free(b->ports);
+	mem_free((struct str *)(uintptr_t)b->q.called);
+	mem_free(b);
+}
+
+struct spec_sidecar *build_spec(const struct build_request *q, struct err *err)
+{
+	struct build *b = build_begin(q, err);
+
+	if (!b)
+		return NULL;
+	if (build_step(b, UINT64_MAX, err) == BUILD_DONE)
+		return build_take(b);
+	build_cancel(b);
+	return NULL;
 }
 
 struct spec_sidecar *build_sidecar(

@@ -33,10 +33,31 @@ struct build_request {
 		*called; /* sorted names of services that no option names, but that were called and found */
 	size_t n_called;
 	uint64_t met;                        /* grows when an agent said something new of itself: balancing is made anew */
+	/* Options of the same stamp (slots_serial()) say the same, so that an upstream is not even compared when nobody told
+	 * anything new of it: a change of one costs what that one costs. 0: the options may be others than those before. */
+	uint64_t stamp;
 };
 
-/* NULL and err when memory or slots are short, or the options were never checked. */
+/* NULL and err when memory or slots are short, or the options were never checked. However long it takes. */
 struct spec_sidecar *build_spec(const struct build_request *q, struct err *err) MUST_CHECK;
+
+/* The same in slices, for thousands of upstreams:
+ *
+ *     b = build_begin(&q, &err);
+ *     while (build_step(b, clock_now() + slice, &err) == BUILD_MORE)   … what else there is to do …
+ *     DONE: spec = build_take(b);      FAILED, or nobody wants it any more: build_cancel(b);
+ *
+ * What the request points to must stay until then, but for its list of called names, which is copied (the names must stay), and
+ * `previous`, of which a reference is taken. Endpoints are those that discovery has when their upstream's turn comes. One
+ * upstream is made in one go: a slice is exceeded by at most that. */
+struct build;
+enum build_state { BUILD_MORE, BUILD_DONE, BUILD_FAILED };
+struct build *build_begin(const struct build_request *q, struct err *err) MUST_CHECK; /* NULL and err: no memory */
+/* until: on clock_now(). err is written when it FAILED. */
+enum build_state build_step(struct build *b, usec until, struct err *err) MUST_CHECK;
+struct spec_sidecar *build_take(struct build *b); /* refs = 1, the caller's; b is gone */
+void build_cancel(struct build *b);               /* NULL is fine */
+
 /* The same with all that may be empty left empty. */
 struct spec_sidecar *build_sidecar(
 	const struct options *o, enum command cmd, struct slots *slots, struct err *err) MUST_CHECK;

@@ -212,7 +212,8 @@ bool build_balance(struct spec_upstream *u, const struct build_request *q, const
 
 	if (!m)
 		return false;
-	find_place(&here, q->options);
+	if (u->locality)
+		find_place(&here, q->options);
 	for (uint32_t i = 0; i < u->n_endpoints; i++) {
 		const struct spec_endpoint *e = &u->endpoints[i];
 		struct str hello = discovery_hello(q->discovery, &e->addr);

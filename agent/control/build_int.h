@@ -1,9 +1,33 @@
-/* What build.c and build_upstream.c share. */
+/* What build.c, build_rules.c, build_upstream.c and build_balance.c share. */
 #ifndef OUTRIDER_CONTROL_BUILD_INT_H
 #define OUTRIDER_CONTROL_BUILD_INT_H
 
 #include "control/build.h"
 
+struct build { /* a spec in the making */
+	struct build_request q; /* its list of called names is ours; the names are not */
+	const struct options *o;
+	struct spec_sidecar *s;        /* owned, until it is taken */
+	struct spec_sidecar *previous; /* a reference of ours */
+	size_t step;
+	/* put_services() */
+	uint16_t *ports;      /* owned */
+	size_t named, called; /* how many services of the options, of the called ones are done */
+	usec until;
+	bool more; /* the step wants to go on in another slice */
+};
+
+/* build_rules.c: parts of the spec that hold for all upstreams. false: no memory or slots. */
+bool build_put_identity(struct build *b) MUST_CHECK;
+bool build_put_hello(struct build *b) MUST_CHECK;
+bool build_put_via(struct build *b) MUST_CHECK;
+bool build_put_limits(struct build *b) MUST_CHECK;
+bool build_put_forward(struct build *b) MUST_CHECK;
+bool build_put_egress(struct build *b) MUST_CHECK;
+bool build_put_own(struct build *b) MUST_CHECK;
+struct str build_lower(struct arena *a, struct str s) MUST_CHECK; /* p NULL: no memory */
+
+/* build_upstream.c */
 /* One of the upstreams that are always there, or a service. `port`: 0 = what the options say. The part of `previous` that says
  * the same is shared. NULL: no memory or slots. */
 struct build_upstream {

@@ -9,6 +9,8 @@
 
 struct made { /* what control keeps with an upstream, beside what workers read */
 	struct slots *slots;
+	uint64_t stamp; /* of the newest options that are known to say the same; 0: of none */
+	bool listed;    /* the options list its endpoints */
 	struct spec_upstream u;
 };
 
@@ -194,16 +196,27 @@ static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 	return true;
 }
 
-static struct spec_upstream *find_previous(const struct spec_sidecar *p, const struct spec_upstream *u)
+static struct spec_upstream *find_previous(const struct spec_sidecar *p, const struct build_upstream *want)
 {
 	struct spec_upstream *fixed[] = { p->handler, p->local, p->external };
 
-	if (u->kind == UPSTREAM_SERVICE)
-		return spec_find_upstream(p, u->name);
+	if (want->kind == UPSTREAM_SERVICE)
+		return spec_find_upstream(p, want->name);
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-		if (fixed[i] && fixed[i]->kind == u->kind)
+		if (fixed[i] && fixed[i]->kind == want->kind)
 			return fixed[i];
 	return NULL;
+}
+
+/* Is it known, without looking, that it would be made the same again? */
+static bool is_fresh(struct spec_upstream *old, const struct build_request *q)
+{
+	const struct made *m = LIST_OWNER(old, struct made, u);
+
+	if (!q->stamp || m->stamp != q->stamp)
+		return false;
+	return old->kind != UPSTREAM_SERVICE ||
+	       (old->met == q->met && (m->listed || old->told == discovery_set(q->discovery, old->name)));
 }
 
 /* Struct, name and endpoints lie in one piece of memory. */
@@ -242,12 +255,39 @@ static struct slot slot_of(
 	return slots_upstream(q->slots, sidecar_slot, str_make(key, (size_t)n));
 }
 
-struct spec_upstream *build_upstream(
-	const struct build_request *q, uint32_t sidecar_slot, const struct build_upstream *want)
+static void know(struct spec_upstream *u, const struct build_request *q, bool listed)
+{
+	struct made *m = LIST_OWNER(u, struct made, u);
+
+	m->stamp = q->stamp;
+	m->listed = listed;
+}
+
+/* Options and slot; endpoints and balance are still missing. */
+static bool fill_rules(struct spec_upstream *u, const struct build_request *q, uint32_t sidecar_slot)
+{
+	bool service = u->kind == UPSTREAM_SERVICE;
+	/* The handler, localhost and egress are no services: for them holds what `default` says. */
+	struct str subject = service ? u->name : STR(OPTIONS_DEFAULT_SUBJECT);
+
+	if (service && u->port == 0)
+		u->port = (uint16_t)options_of_u64(q->options, u->name, OPT_UPSTREAM_PORT);
+	u->mode = (uint8_t)mode_of(q->options, u->kind == UPSTREAM_HANDLER ? STR("") : subject);
+	fill_policy(&u->policy, q->options, subject);
+	u->met = service ? q->met : 0;
+	if (!build_balance_options(u, q->options, subject))
+		return false;
+	struct slot slot = slot_of(q, sidecar_slot, u);
+	u->slot = slot.number;
+	u->generation = slot.generation;
+	return u->slot != SLOT_NONE;
+}
+
+/* With its endpoints, but without what is balanced by. */
+static struct spec_upstream *make(const struct build_request *q, uint32_t sidecar_slot, const struct build_upstream *want,
+	const struct spec_upstream *old)
 {
 	bool service = want->kind == UPSTREAM_SERVICE;
-	/* The handler, localhost and egress are no services: for them holds what `default` says. */
-	struct str subject = service ? want->name : STR(OPTIONS_DEFAULT_SUBJECT);
 	struct str list = service ? options_of_text(q->options, want->name, OPT_UPSTREAM_ENDPOINTS) : STR("");
 	uint32_t n = count_items(list);
 	const struct endpoint_set *set = service && n == 0 ? discovery_set(q->discovery, want->name) : NULL;
@@ -255,20 +295,7 @@ struct spec_upstream *build_upstream(
 
 	if (!u)
 		return NULL;
-	if (service && u->port == 0)
-		u->port = (uint16_t)options_of_u64(q->options, want->name, OPT_UPSTREAM_PORT);
-	u->mode = (uint8_t)mode_of(q->options, want->kind == UPSTREAM_HANDLER ? STR("") : subject);
-	fill_policy(&u->policy, q->options, subject);
-	u->met = service ? q->met : 0;
-	if (!build_balance_options(u, q->options, subject)) {
-		upstream_free(u);
-		return NULL;
-	}
-	struct slot slot = slot_of(q, sidecar_slot, u);
-	u->slot = slot.number;
-	u->generation = slot.generation;
-	struct spec_upstream *old = q->previous ? find_previous(q->previous, u) : NULL;
-	bool ok = u->slot != SLOT_NONE;
+	bool ok = fill_rules(u, q, sidecar_slot);
 	if (ok && set)
 		ok = add_told(u, (struct endpoint_set *)(uintptr_t)set, old, q->slots);
 	else if (ok)
@@ -277,13 +304,30 @@ struct spec_upstream *build_upstream(
 		upstream_free(u);
 		return NULL;
 	}
-	if (!old || !same(old, u)) {
-		if (build_balance(u, q, old))
-			return u;
-		upstream_free(u);
+	know(u, q, n > 0);
+	return u;
+}
+
+struct spec_upstream *build_upstream(
+	const struct build_request *q, uint32_t sidecar_slot, const struct build_upstream *want)
+{
+	struct spec_upstream *old = q->previous ? find_previous(q->previous, want) : NULL;
+	bool fresh = old && is_fresh(old, q);
+	struct spec_upstream *u = fresh ? old : make(q, sidecar_slot, want, old);
+
+	if (!u)
 		return NULL;
+	if (!fresh && old && same(old, u)) {
+		know(old, q, LIST_OWNER(u, struct made, u)->listed);
+		upstream_free(u);
+		fresh = true;
 	}
+	if (fresh) {
+		old->refs++;
+		return old;
+	}
+	if (build_balance(u, q, old))
+		return u;
 	upstream_free(u);
-	old->refs++;
-	return old;
+	return NULL;
 }

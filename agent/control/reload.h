@@ -22,6 +22,8 @@
 struct reload;
 struct json;
 
+enum reload_apply { APPLY_MORE, APPLY_DONE, APPLY_FAILED };
+
 struct reload_config {
 	struct loop *loop;
 	struct log *log;
@@ -31,9 +33,11 @@ struct reload_config {
 	char **argv;
 	char *const *environ_;
 	const struct source_ops *const *plugins; /* as in sources_config */
-	/* Puts good options in force: specs, listeners. false and err: they could not; nothing has changed then. Not called for the
-	 * first good ones, which the owner finds by reload_options(). */
-	bool (*apply)(void *arg, const struct options *o, struct err *err);
+	/* Puts good options in force: specs, listeners. Works until about `until` on clock_now() and says MORE to be called again with
+	 * the same options on a later turn; meanwhile the former ones stay in force. FAILED and err: they could not; nothing has
+	 * changed then. Not called for the first good ones, which the owner finds by reload_options(). Who frees the reload in
+	 * between gives up first what it makes of `o`. */
+	enum reload_apply (*apply)(void *arg, const struct options *o, usec until, struct err *err);
 	void *arg;
 };
 

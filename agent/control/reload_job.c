@@ -17,6 +17,7 @@ struct reload_job {
 	struct properties p;
 	struct reload_notes bad, held;
 	size_t step, source, item; /* where it stands */
+	usec until; /* end of this slice */
 	bool held_any;
 	struct text list; /* items of a list option, joined */
 };
@@ -143,9 +144,11 @@ static enum step_result step_apply(struct reload_job *j)
 	struct reload *r = j->r;
 	struct err err = { "" };
 
-	if (r->options && !r->cfg.apply(r->cfg.arg, j->o, &err))
+	enum reload_apply done = r->options ? r->cfg.apply(r->cfg.arg, j->o, j->until, &err) : APPLY_DONE;
+
+	if (done == APPLY_FAILED)
 		return fail(j, err.text);
-	return STEP_DONE;
+	return done == APPLY_MORE ? STEP_MORE : STEP_DONE;
 }
 
 static enum step_result (*const steps[])(struct reload_job *j) = {
@@ -219,7 +222,7 @@ static void keep_problems(struct reload_job *j)
 	r->rejected_at = clock_wall();
 }
 
-static enum job_end run_steps(struct reload_job *j, usec until)
+static enum job_end run_steps(struct reload_job *j)
 {
 	while (j->step < STEPS) {
 		enum step_result s = steps[j->step](j);
@@ -233,7 +236,7 @@ static enum job_end run_steps(struct reload_job *j, usec until)
 			if (same)
 				return JOB_UNCHANGED;
 		}
-		if (j->step < STEPS && clock_now() >= until)
+		if (j->step < STEPS && clock_now() >= j->until)
 			return JOB_MORE;
 	}
 	return JOB_APPLIED;
@@ -241,7 +244,8 @@ static enum job_end run_steps(struct reload_job *j, usec until)
 
 enum job_end job_slice(struct reload_job *j)
 {
-	enum job_end end = run_steps(j, clock_now() + RELOAD_SLICE);
+	j->until = clock_now() + RELOAD_SLICE;
+	enum job_end end = run_steps(j);
 
 	if (end == JOB_APPLIED)
 		take_over(j);

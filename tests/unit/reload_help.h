@@ -23,6 +23,7 @@ struct bench {
 	bool refuse;         /* apply() fails */
 	struct slots *slots; /* set: apply() makes the spec too, as the agent does */
 	struct spec_sidecar *spec;
+	struct build *build; /* the next one */
 	uint64_t apply_cpu; /* us, of the last */
 	uint64_t requests;  /* outrider.limit.requests as it was applied */
 };
@@ -35,26 +36,44 @@ static inline uint64_t thread_cpu(void)
 	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000;
 }
 
-static bool bench_apply(void *arg, const struct options *o, struct err *err)
+static enum reload_apply bench_spec(struct bench *b, const struct options *o, usec until, struct err *err)
 {
-	struct bench *b = arg;
-	if (b->refuse)
-		return err_set(err, "the port is taken");
-	if (b->slots) {
-		uint64_t from = thread_cpu();
-		struct build_request q = {
-			.options = o, .command = COMMAND_SIDECAR, .slots = b->slots, .previous = b->spec
-		};
-		struct spec_sidecar *spec = build_spec(&q, err);
-		if (!spec)
-			return false;
+	uint64_t from = thread_cpu();
+	struct build_request q = {
+		.options = o, .command = COMMAND_SIDECAR, .slots = b->slots, .previous = b->spec
+	};
+
+	if (!b->build) {
+		b->apply_cpu = 0;
+		b->build = build_begin(&q, err);
+	}
+	enum build_state state = b->build ? build_step(b->build, until, err) : BUILD_FAILED;
+	if (state == BUILD_DONE) {
+		struct spec_sidecar *spec = build_take(b->build);
 		build_unref(b->spec);
 		b->spec = spec;
-		b->apply_cpu = thread_cpu() - from;
 	}
+	if (state == BUILD_FAILED)
+		build_cancel(b->build);
+	if (state != BUILD_MORE)
+		b->build = NULL;
+	b->apply_cpu += thread_cpu() - from;
+	return state == BUILD_DONE ? APPLY_DONE : state == BUILD_MORE ? APPLY_MORE : APPLY_FAILED;
+}
+
+static enum reload_apply bench_apply(void *arg, const struct options *o, usec until, struct err *err)
+{
+	struct bench *b = arg;
+	if (b->refuse) {
+		err_set(err, "the port is taken");
+		return APPLY_FAILED;
+	}
+	enum reload_apply done = b->slots ? bench_spec(b, o, until, err) : APPLY_DONE;
+	if (done != APPLY_DONE)
+		return done;
 	b->applied++;
 	b->requests = options_u64(o, OPT_LIMIT_REQUESTS);
-	return true;
+	return APPLY_DONE;
 }
 
 static void bench_watch(void *arg)
@@ -96,6 +115,7 @@ static inline void bench_open(struct bench *b, const char *flags)
 
 static inline void bench_close(struct bench *b)
 {
+	build_cancel(b->build);
 	reload_free(b->r);
 	options_free(b->start);
 	build_unref(b->spec);
