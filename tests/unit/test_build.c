@@ -235,6 +235,111 @@ START_TEST(a_new_set_takes_nothing_from_the_old_one)
 }
 END_TEST
 
+#define SLICED "--upstream.a.endpoints=10.0.0.1:80 --upstream.b.endpoints=10.0.0.2:80 --upstream.c.endpoints=10.0.0.3:80"
+
+static struct build *begin(const struct options *o, struct slots *slots, struct spec_sidecar *previous)
+{
+	struct err err = { "" };
+	struct str called[] = { STR("bb"), STR("z") };
+	struct build_request q = { .options = o, .slots = slots, .previous = previous, .called = called, .n_called = 2 };
+	struct build *b = build_begin(&q, &err);
+
+	ck_assert_msg(b != NULL, "%s", err.text);
+	called[0] = called[1] = STR("gone"); /* the list was copied */
+	return b;
+}
+
+START_TEST(made_in_slices)
+{
+	struct made a = make(SLICED, COMMAND_SIDECAR);
+	struct options *o = from_flags(SLICED " --upstream.b.pool.idle=1s");
+	struct spec_upstream *shared = a.s->upstreams[0];
+	struct err err;
+	unsigned slices = 1;
+
+	check_good(o, COMMAND_SIDECAR);
+	struct build *b = begin(o, a.slots, a.s);
+	build_unref(a.s); /* it has a reference of its own */
+	for (enum build_state state; (state = build_step(b, 0, &err)) != BUILD_DONE; slices++)
+		ck_assert_int_eq(state, BUILD_MORE);
+	ck_assert_uint_eq(slices, 6); /* no time at all: an upstream each, then what follows them */
+	struct spec_sidecar *s = build_take(b);
+	ck_assert_uint_eq(s->n_upstreams, 5);
+	for (uint32_t i = 0; i < 5; i++)
+		ck_str(s->upstreams[i]->name, ((const char *[]){ "a", "b", "bb", "c", "z" })[i]);
+	ck_assert_ptr_eq(s->upstreams[0], shared);
+	ck_assert_uint_eq(shared->refs, 1);
+	ck_assert_uint_eq(s->upstreams[1]->policy.idle_timeout, USEC_SEC);
+	ck_assert_uint_eq(s->version, 2);
+	build_unref(s);
+	slots_free(a.slots);
+	options_free(o);
+}
+END_TEST
+
+START_TEST(given_up_between_slices)
+{
+	struct made a = make(SLICED, COMMAND_SIDECAR);
+	struct options *o = from_flags(SLICED ",10.0.0.4:80 --upstream.d.endpoints=10.0.0.5:80");
+	size_t upstreams = slots_upstreams_used(a.slots), endpoints = slots_endpoints_used(a.slots);
+	struct err err;
+
+	check_good(o, COMMAND_SIDECAR);
+	for (unsigned slices = 0; slices < 6; slices++) {
+		struct build *b = begin(o, a.slots, a.s);
+		for (unsigned i = 0; i < slices; i++)
+			ck_assert_int_eq(build_step(b, 0, &err), BUILD_MORE);
+		build_cancel(b);
+		ck_assert_uint_eq(a.s->refs, 1);
+		ck_assert_uint_eq(slots_upstreams_used(a.slots), upstreams);
+		ck_assert_uint_eq(slots_endpoints_used(a.slots), endpoints);
+	}
+	options_free(o);
+	unmake(&a);
+}
+END_TEST
+
+static struct spec_sidecar *stamped(struct made *a, const char *flags, uint64_t stamp, uint64_t met)
+{
+	struct err err = { "" };
+	struct options *o = from_flags(flags);
+	struct build_request q = { .options = o, .slots = a->slots, .previous = a->s, .stamp = stamp, .met = met };
+
+	check_good(o, COMMAND_SIDECAR);
+	struct spec_sidecar *s = build_spec(&q, &err);
+	ck_assert_msg(s != NULL, "%s", err.text);
+	build_unref(a->s);
+	a->s = s;
+	options_free(o);
+	return s;
+}
+
+/* Options that lie about their stamp show who is looked at. */
+START_TEST(what_has_the_stamp_is_not_looked_at)
+{
+	struct made a = make("--upstream.x.pool.idle=1s", COMMAND_SIDECAR);
+	static const struct {
+		const char *flags;
+		uint64_t stamp, met;
+		usec idle; /* in force then */
+	} rows[] = {
+		{ "--upstream.x.pool.idle=2s", 0, 0, 2 },
+		{ "--upstream.x.pool.idle=3s", 0, 0, 3 }, /* 0 says nothing */
+		{ "--upstream.x.pool.idle=3s", 7, 0, 3 }, /* compared, and the same */
+		{ "--upstream.x.pool.idle=4s", 7, 0, 3 },
+		{ "--upstream.x.pool.idle=4s", 7, 1, 4 }, /* an agent was met */
+		{ "--upstream.x.pool.idle=5s", 7, 1, 4 },
+		{ "--upstream.x.pool.idle=5s", 8, 1, 5 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct spec_sidecar *s = stamped(&a, rows[i].flags, rows[i].stamp, rows[i].met);
+		ck_assert_msg(s->upstreams[0]->policy.idle_timeout == rows[i].idle * USEC_SEC, "row %zu", i);
+	}
+	unmake(&a);
+}
+END_TEST
+
 START_TEST(every_allocation_may_fail)
 {
 	struct options *o = from_flags("--service=a --port=80 --upstreams=q:9001 --upstream.q.endpoints=10.0.0.1:80,10.0.0.2:80 "
@@ -296,6 +401,9 @@ Suite *suite_build(void)
 	tcase_add_test(t, routes_in_order);
 	tcase_add_test(t, unchanged_upstreams_are_shared);
 	tcase_add_test(t, a_new_set_takes_nothing_from_the_old_one);
+	tcase_add_test(t, made_in_slices);
+	tcase_add_test(t, given_up_between_slices);
+	tcase_add_test(t, what_has_the_stamp_is_not_looked_at);
 	tcase_add_test(t, every_allocation_may_fail);
 	tcase_add_test(t, slots_run_out_in_good_order);
 	suite_add_tcase(s, t);
