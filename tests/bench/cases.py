@@ -256,7 +256,7 @@ def disturbed(bench, case, proxy, disturb, **options):
         for with_it in (turn[0] % 2 == 0, turn[0] % 2 == 1):
             with disturb() if with_it else contextlib.nullcontext():
                 result = bench.load(running, span, **options)
-            figures |= {("with_" if with_it else "without_") + k: result[k] for k in ("p50_us", "p99_us", "rps", "cpu_us")}
+            figures |= {("with_" if with_it else "without_") + k: result[k] for k in ("p50_us", "p99_us", "rps", "cpu_us", "late_max_us")}
         turn[0] += 1
         figures["p99_ratio"] = figures["with_p99_us"] / figures["without_p99_us"]
         return figures

@@ -6,12 +6,14 @@ called `bench`."""
 
 import contextlib
 import http.client
+import json
 import os
 import socket
 import statistics
 import sys
 import threading
 import time
+import urllib.request
 
 import machine
 import proxies
@@ -72,6 +74,13 @@ class Fleet(proxies.Outrider):
             "OUTRIDER_REGISTRY": "file:" + self.instances.path,
             "OUTRIDER_BALANCE_SLOW_START": "off",
         } | self.more
+
+
+    def endpoints(self):
+        """{address: attempts so far} of the service, as /upstreams shows them."""
+        with urllib.request.urlopen(f"http://{self.admin}/upstreams", timeout=5) as reply:
+            shown = json.load(reply)["upstreams"]
+        return {e["address"]: e["attempts"] for u in shown if u["name"] == "bench" for e in u["endpoints"]}
 
 
 @contextlib.contextmanager
@@ -194,6 +203,17 @@ def reach(bench):
         probe.close()
 
 
+def await_call(proxy, at):
+    """Until the agent has a connection to the instance `at`: /upstreams does not list all of so many."""
+    host, port = at.split(":")
+    wanted = f" {socket.inet_aton(host)[::-1].hex()}:{int(port):04x} ".upper()
+    caller, deadline = Caller(proxy.target, "bench", "/128/00000000"), time.monotonic() + 5
+    while wanted not in machine.read("/proc/net/tcp"):
+        if time.monotonic() > deadline:
+            raise tools.Failed(f"the last exchange is not in force: {at} is not called")
+        caller.ask()
+
+
 def update(bench, disturbed):
     rate, every = int(os.environ.get("BENCH_UPDATE_RATE") or 5000), float(os.environ.get("BENCH_UPDATE_EVERY") or 0.5)
     bench.notes["update"] = f"{rate} requests a second, an update each {every:g} s"
@@ -202,11 +222,11 @@ def update(bench, disturbed):
 
         @contextlib.contextmanager
         def exchanging():
-            done = threading.Event()
+            done, last = threading.Event(), [None]
 
             def exchange():
                 while not done.wait(every):
-                    proxy.instances.exchange()
+                    last[0] = proxy.instances.exchange()[0]
 
             thread = threading.Thread(target=exchange)
             thread.start()
@@ -215,6 +235,7 @@ def update(bench, disturbed):
             finally:
                 done.set()
                 thread.join()
+            await_call(proxy, last[0])
 
         disturbed(bench, "update", proxy, exchanging, rate=rate, host="bench")
 
@@ -323,4 +344,10 @@ def skewed(bench):
             bench.start(proxy)
             bench.load(proxy, bench.pick(2000, 500), **options)
 
-        bench.alternate("skewed", lambda p: bench.load(p, bench.pick(6000, 1000), **options), proxies=kinds, setup=warm)
+        def measure(proxy):
+            before = proxy.endpoints()
+            result = bench.load(proxy, bench.pick(6000, 1000), **options)
+            calls = {at: n - before[at] for at, n in proxy.endpoints().items()}
+            return result | {"slow_share": 100 * calls[f"127.0.0.1:{ports[0]}"] / sum(calls.values())}
+
+        bench.alternate("skewed", measure, proxies=kinds, setup=warm)
