@@ -218,7 +218,7 @@ def update(bench, disturbed):
     rate, every = int(os.environ.get("BENCH_UPDATE_RATE") or 5000), float(os.environ.get("BENCH_UPDATE_EVERY") or 0.5)
     bench.notes["update"] = f"{rate} requests a second, an update each {every:g} s"
     with origin(bench) as port:
-        proxy = Fleet(port)
+        proxy = Fleet(port, OUTRIDER_BALANCE="round-robin")  # the new one is called whatever its score
 
         @contextlib.contextmanager
         def exchanging():
