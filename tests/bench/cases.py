@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 
+import fleet
 import machine
 import proxies
 import tools
@@ -244,23 +245,25 @@ def steady(bench):
     bench.alternate("steady", measure, rounds=1, proxies=bench.only("outrider"))
 
 
-def disturbed(bench, case, proxy, disturb):
-    """Rounds of the same full load with and without disturb(), a context; which comes first alternates, too."""
+def disturbed(bench, case, proxy, disturb, **options):
+    """Rounds of the same load (full, unless options say otherwise) with and without disturb(), a context; which comes first
+    alternates, too."""
     span, turn = bench.pick(3000, 600), [0]
+    options = {"connections": 64, **options}
 
     def measure(running):
         figures = {}
         for with_it in (turn[0] % 2 == 0, turn[0] % 2 == 1):
             with disturb() if with_it else contextlib.nullcontext():
-                result = bench.load(running, span, connections=64)
-            figures |= {("with_" if with_it else "without_") + k: result[k] for k in ("p50_us", "p99_us", "rps", "cpu_us")}
+                result = bench.load(running, span, **options)
+            figures |= {("with_" if with_it else "without_") + k: result[k] for k in ("p50_us", "p99_us", "rps", "cpu_us", "late_max_us")}
         turn[0] += 1
         figures["p99_ratio"] = figures["with_p99_us"] / figures["without_p99_us"]
         return figures
 
     def warm(running):
         bench.start(running)
-        bench.load(running, bench.pick(700, 200), connections=64)
+        bench.load(running, bench.pick(700, 200), **options)
 
     try:
         bench.alternate(case, measure, proxies=[proxy], setup=warm)
@@ -320,4 +323,11 @@ def fifty(bench):
     disturbed(bench, "fifty", proxy, replacing)
 
 
-CASES = {f.__name__: f for f in (keepalive, newconn, latency, large, stream, idle, memory, start, scale, steady, reload, fifty)}
+def update(bench):
+    """a fixed rate on one of 10,000 known instances while a new services.yml exchanges it, against the same load without"""
+    fleet.update(bench, disturbed)
+
+
+CASES = {f.__name__: f for f in (keepalive, newconn, latency, large, stream, idle, memory, start, scale, steady, reload, fifty,
+                                 fleet.reach, update, fleet.known, fleet.questions, fleet.skewed)}
+OF_AGENT_ONLY = ("steady", "reload", "fifty", "reach", "update", "known", "questions", "skewed")

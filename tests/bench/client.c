@@ -396,7 +396,7 @@ static void client_hold(struct client *c)
 	client_wait(c, 0);
 }
 
-static void client_prepare(struct client *c, const char *target)
+static void client_prepare(struct client *c, const char *target, const char *host)
 {
 	int n;
 
@@ -408,7 +408,7 @@ static void client_prepare(struct client *c, const char *target)
 	n = snprintf(c->request, sizeof(c->request), "GET /%llu/", (unsigned long long)c->size);
 	c->tag_at = (size_t)n;
 	n = snprintf(c->request + n, sizeof(c->request) - (size_t)n,
-		     "00000000 HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n%s\r\n", target,
+		     "00000000 HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n%s\r\n", host ? host : target,
 		     c->close_each ? "Connection: close\r\n" : "");
 	c->request_len = c->tag_at + (size_t)n;
 	c->conns = calloc(c->connections, sizeof(*c->conns));
@@ -424,19 +424,20 @@ static void client_prepare(struct client *c, const char *target)
 int client_main(int argc, char **argv)
 {
 	static struct client c; /* its buffers are too large for a stack */
-	const char *target = NULL;
+	const char *target = NULL, *host = NULL; /* host: the Host field, when it is not the target */
 	const struct opt opts[] = {
 		{ "target", OPT_TEXT, &target },       { "connections", OPT_U64, &c.connections },
 		{ "size", OPT_U64, &c.size },          { "milliseconds", OPT_U64, &c.seconds_ms },
 		{ "count", OPT_U64, &c.count },        { "rate", OPT_U64, &c.rate },
 		{ "close", OPT_FLAG, &c.close_each },  { "hold", OPT_FLAG, &c.hold },
+		{ "host", OPT_TEXT, &host },
 	};
 
 	c.connections = 64;
 	c.size = 128;
 	c.seconds_ms = 3000;
 	bench_options(argc, argv, opts, sizeof(opts) / sizeof(opts[0]));
-	client_prepare(&c, target);
+	client_prepare(&c, target, host);
 	c.begin = bench_now();
 	c.end = c.begin + c.seconds_ms * NS_PER_MS;
 	if (c.hold) {

@@ -1,6 +1,7 @@
 /* The bench's origin: GET /SIZE/TAG is answered with SIZE bytes (bench.h says which), keep-alive unless the request says
  * `Connection: close`. Pipelined requests are answered in order. Anything else is 400 and the end of the connection,
- * so that a proxy that sends wrong requests is seen. Ends on SIGTERM. */
+ * so that a proxy that sends wrong requests is seen. With --delay each reply is that many microseconds late (all connections at
+ * once: a slow server, not a full one). Ends on SIGTERM. */
 #include "bench.h"
 
 #include <errno.h>
@@ -19,7 +20,9 @@
 struct peer {
 	struct peer *next_dead;
 	int fd;
-	bool dead, closing, want_write;
+	bool dead, closing, want_write, late;
+	struct peer *next_late; /* late: in the queue of those whose reply is not due yet */
+	uint64_t due;
 	uint32_t in_len;
 	uint64_t pos, size;          /* of the body being sent; pos == size: none */
 	uint32_t head_at, head_len;  /* part of head[] still to be sent */
@@ -31,6 +34,8 @@ struct origin {
 	int epoll_fd, listen_fd;
 	const char *pattern;
 	struct peer *dead; /* freed after the turn: later events of it may name them */
+	uint64_t delay;    /* nanoseconds; 0: at once */
+	struct peer *late, *last_late; /* by due time, which is the order of coming as all wait equally long */
 	char out[SMALL + 256];
 };
 
@@ -161,8 +166,22 @@ static bool peer_answer(struct origin *o, struct peer *p, const char *head)
 	return p->closing ? peer_flush(o, p) : true;
 }
 
-/* Answers every whole head that has arrived. */
-static void peer_requests(struct origin *o, struct peer *p)
+static void peer_delay(struct origin *o, struct peer *p)
+{
+	if (p->late)
+		return;
+	p->late = true;
+	p->due = bench_now() + o->delay;
+	p->next_late = NULL;
+	if (o->late)
+		o->last_late->next_late = p;
+	else
+		o->late = p;
+	o->last_late = p;
+}
+
+/* Answers every whole head that has arrived; with a delay only one that has waited. */
+static void peer_requests(struct origin *o, struct peer *p, bool waited)
 {
 	char *end;
 
@@ -170,6 +189,11 @@ static void peer_requests(struct origin *o, struct peer *p)
 		uint32_t used = (uint32_t)(end + 4 - p->in);
 		bool go_on;
 
+		if (o->delay && !waited) {
+			peer_delay(o, p);
+			return;
+		}
+		waited = false;
 		*end = '\0';
 		go_on = peer_answer(o, p, p->in);
 		if (p->dead)
@@ -191,7 +215,7 @@ static void peer_event(struct origin *o, struct peer *p, uint32_t events)
 		if ((events & (EPOLLERR | EPOLLHUP)) && !(events & EPOLLOUT))
 			peer_kill(o, p);
 		else if (peer_flush(o, p))
-			peer_requests(o, p);
+			peer_requests(o, p, false);
 		return;
 	}
 	n = recv(p->fd, p->in + p->in_len, IN_BYTES - p->in_len, 0);
@@ -202,7 +226,7 @@ static void peer_event(struct origin *o, struct peer *p, uint32_t events)
 		return;
 	}
 	p->in_len += (uint32_t)n;
-	peer_requests(o, p);
+	peer_requests(o, p, false);
 }
 
 static void origin_accept(struct origin *o)
@@ -227,10 +251,48 @@ static void origin_accept(struct origin *o)
 	}
 }
 
+/* Frees who died in this turn, but those in the queue only when their turn comes there. */
+static void origin_bury(struct origin *o)
+{
+	while (o->dead) {
+		struct peer *p = o->dead;
+
+		o->dead = p->next_dead;
+		if (!p->late)
+			free(p);
+	}
+}
+
+/* Answers what is due. After origin_bury(): whoever is dead here was left by it. */
+static void origin_late(struct origin *o)
+{
+	uint64_t now = bench_now();
+
+	while (o->late && o->late->due <= now) {
+		struct peer *p = o->late;
+
+		o->late = p->next_late;
+		p->late = false;
+		if (p->dead)
+			free(p);
+		else
+			peer_requests(o, p, true);
+	}
+}
+
+static int origin_patience(const struct origin *o)
+{
+	uint64_t now = bench_now();
+
+	if (!o->late)
+		return 1000;
+	return o->late->due <= now ? 0 : (int)((o->late->due - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
 static void origin_turn(struct origin *o)
 {
 	struct epoll_event evs[BENCH_EVENTS];
-	int n = epoll_wait(o->epoll_fd, evs, BENCH_EVENTS, 1000);
+	int n = epoll_wait(o->epoll_fd, evs, BENCH_EVENTS, origin_patience(o));
 
 	for (int i = 0; i < n; i++) {
 		struct peer *p = evs[i].data.ptr;
@@ -240,28 +302,26 @@ static void origin_turn(struct origin *o)
 		else if (!p->dead)
 			peer_event(o, p, evs[i].events);
 	}
-	while (o->dead) {
-		struct peer *p = o->dead;
-
-		o->dead = p->next_dead;
-		free(p);
-	}
+	origin_bury(o);
+	origin_late(o);
 }
 
 int origin_main(int argc, char **argv)
 {
 	static struct origin o; /* its reply buffer is too large for a stack */
 	const char *listen_at = NULL;
-	const struct opt opts[] = { { "listen", OPT_TEXT, &listen_at } };
+	uint64_t delay_us = 0;
+	const struct opt opts[] = { { "listen", OPT_TEXT, &listen_at }, { "delay", OPT_U64, &delay_us } };
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
 	struct sockaddr_in addr;
 
-	bench_options(argc, argv, opts, 1);
+	bench_options(argc, argv, opts, sizeof(opts) / sizeof(opts[0]));
 	if (!bench_addr(listen_at, &addr))
 		bench_die("origin needs --listen ADDRESS:PORT");
 	signal(SIGTERM, on_stop);
 	signal(SIGINT, on_stop);
 	o.pattern = bench_pattern();
+	o.delay = delay_us * NS_PER_US;
 	o.listen_fd = bench_listen(&addr);
 	o.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (o.listen_fd < 0 || o.epoll_fd < 0 || epoll_ctl(o.epoll_fd, EPOLL_CTL_ADD, o.listen_fd, &ev) != 0)

@@ -65,7 +65,7 @@ class Origins:
     """One origin per load core, all on one port."""
 
     def __init__(self, folder, cores):
-        self.target = f"127.0.0.1:{free_port()}"
+        self.folder, self.target = folder, f"127.0.0.1:{free_port()}"
         self.running = []
         for core in cores:
             one = Running([tools.program("load"), "origin", "--listen", self.target], None, [core],
