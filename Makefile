@@ -220,7 +220,6 @@ bench: | $(DEPS)/build $(DEPS)/bench ## CPU, latency and memory beside nginx, HA
 	@$(MAKE) --no-print-directory all $(BUILD)/bench/balance
 	@$(BUILD)/bench/balance
 	@OUTRIDER_BIN=$(BIN) tests/bench/run
-	@python3 tests/bench/discovery.py --bin $(BIN)
 
 .PHONY: simulate
 simulate: | $(DEPS)/build ## 1,000 clients and 1,000 servers in virtual time: writes docs/balancing.svg
