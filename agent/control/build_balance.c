@@ -101,11 +101,12 @@ static uint32_t read_subsets(struct str list, struct subset at[BALANCE_SETS_MAX 
 }
 
 /* The first subset that the endpoint belongs to; what belongs to none is in the last one. */
-static uint8_t subset_of(const struct subset *at, uint32_t n, const struct registry_endpoint *e, struct str hello)
+static uint8_t subset_of(
+	const struct subset *at, uint32_t n, const struct registry_endpoint *e, struct str hello)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if ((e && str_eq(endpoint_meta(e, at[i].key), at[i].value)) ||
-		    str_eq(met_value(hello, at[i].key), at[i].value))
+			str_eq(met_value(hello, at[i].key), at[i].value))
 			return (uint8_t)i;
 	return (uint8_t)n;
 }
@@ -170,7 +171,7 @@ static bool lists_slot(const struct spec_upstream *u, const struct slot_bits *b,
 /* Those that came among others get their share little by little. Those that left are not held: until the workers have the new
  * spec, and for a request that began before, they are as good as they were, and may be all that such a request can still try. */
 static void tell_comings(const struct spec_upstream *u, const struct build_request *q,
-				    const struct spec_upstream *old, usec now)
+	const struct spec_upstream *old, usec now)
 {
 	struct balance_tally *tally = slots_tally(q->slots, u->slot);
 	struct slot_bits bits;
@@ -186,8 +187,14 @@ static void tell_comings(const struct spec_upstream *u, const struct build_reque
 	}
 }
 
+static bool is_down(const struct spec_endpoint *e)
+{
+	return e->info && e->info->state != REGISTRY_UP;
+}
+
 /* What the registry says of each. */
-static void tell_cells(const struct spec_upstream *u, const struct build_request *q, const struct spec_upstream *old)
+static void tell_cells(
+	const struct spec_upstream *u, const struct build_request *q, const struct spec_upstream *old)
 {
 	struct balance_tally *tally = slots_tally(q->slots, u->slot);
 	usec now = clock_now();
@@ -197,8 +204,7 @@ static void tell_cells(const struct spec_upstream *u, const struct build_request
 	for (uint32_t i = 0; i < u->n_endpoints; i++) {
 		const struct spec_endpoint *e = &u->endpoints[i];
 		struct balance_cell *c = slots_cell(q->slots, e->slot);
-		bool down = e->info && e->info->state != REGISTRY_UP;
-		outlier_hold(c, tally, BALANCE_HOLD_REGISTRY, down, true, now);
+		outlier_hold(c, tally, BALANCE_HOLD_REGISTRY, is_down(e), true, now);
 	}
 }
 
@@ -217,17 +223,20 @@ bool build_balance(struct spec_upstream *u, const struct build_request *q, const
 	for (uint32_t i = 0; i < u->n_endpoints; i++) {
 		const struct spec_endpoint *e = &u->endpoints[i];
 		struct str hello = discovery_hello(q->discovery, &e->addr);
-		m[i] = (struct balance_member){ .text = str_of(e->text), .slot = e->slot,
+		m[i] = (struct balance_member){ .text = str_of(e->text),
+			.slot = e->slot,
 			.weight = e->info ? e->info->weight : 100,
 			.tier = u->locality ? tier_of(&here, e->info, hello) : (uint8_t)BALANCE_ELSEWHERE,
 			.set = subset_of(subsets, n_subsets, e->info, hello),
+			.down = is_down(e),
 			.cell = slots_cell(q->slots, e->slot) };
 	}
 	b.n_sets = n_subsets + 1;
 	for (uint32_t i = 0; i < n_subsets; i++)
 		b.share[i] = subsets[i].share;
 	b.serial = slots_serial(q->slots);
-	bool ok = balance_build(&u->arena, &b, m, u->n_endpoints, slots_tally(q->slots, u->slot), &u->balance);
+	bool ok = balance_build(
+		&u->arena, &b, m, u->n_endpoints, slots_tally(q->slots, u->slot), &u->balance);
 	mem_free(m);
 	if (ok)
 		tell_cells(u, q, old);

@@ -13,10 +13,11 @@ const char *balance_policy_name(enum balance_policy p)
 
 static bool same_outlier(const struct outlier_policy *a, const struct outlier_policy *b)
 {
-	return a->consecutive == b->consecutive && a->max_percent == b->max_percent && a->min_hosts == b->min_hosts &&
-	       a->min_volume == b->min_volume && a->stdev_permille == b->stdev_permille &&
-	       a->gap_permille == b->gap_permille && a->base == b->base && a->max == b->max && a->lease == b->lease &&
-	       a->observe == b->observe && a->interval == b->interval;
+	return a->consecutive == b->consecutive && a->max_percent == b->max_percent &&
+	       a->min_hosts == b->min_hosts && a->min_volume == b->min_volume &&
+	       a->stdev_permille == b->stdev_permille && a->gap_permille == b->gap_permille &&
+	       a->base == b->base && a->max == b->max && a->lease == b->lease && a->observe == b->observe &&
+	       a->interval == b->interval;
 }
 
 bool balance_options_same(const struct balance_options *a, const struct balance_options *b)
@@ -25,8 +26,8 @@ bool balance_options_same(const struct balance_options *a, const struct balance_
 		if (a->share[i] != b->share[i])
 			return false;
 	return a->policy == b->policy && a->decay == b->decay && a->slow_start == b->slow_start &&
-	       a->panic == b->panic && a->spill == b->spill && a->bound == b->bound && a->n_sets == b->n_sets &&
-	       same_outlier(&a->outlier, &b->outlier);
+	       a->panic == b->panic && a->spill == b->spill && a->bound == b->bound &&
+	       a->n_sets == b->n_sets && same_outlier(&a->outlier, &b->outlier);
 }
 
 /* --- identity ----------------------------------------------------------------------------------------------------- */
@@ -142,15 +143,16 @@ static bool put_weights(struct arena *a, const struct balance_spec *s, struct ba
 	return true;
 }
 
-/* Counts, then fills one array that all groups share. */
-static bool put_groups(struct arena *a, struct balance_spec *s)
+/* Counts, then fills one array that all groups share. Those that are held down for as long as this spec stands are in none, so
+ * that no pick has to pass them. */
+static bool put_groups(struct arena *a, const struct balance_member *m, struct balance_spec *s)
 {
 	uint32_t *members = arena_alloc(a, (s->n + 1) * sizeof(*members)), at = 0;
 
 	if (!members)
 		return false;
 	for (uint32_t i = 0; i < s->n; i++)
-		s->sets[s->places[i].set].tiers[s->places[i].tier].n++;
+		s->sets[s->places[i].set].tiers[s->places[i].tier].n += !m[i].down;
 	for (uint32_t k = 0; k < s->n_sets * BALANCE_TIERS; k++) {
 		struct balance_group *g = &s->sets[k / BALANCE_TIERS].tiers[k % BALANCE_TIERS];
 		g->members = members + at;
@@ -159,7 +161,8 @@ static bool put_groups(struct arena *a, struct balance_spec *s)
 	}
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct balance_group *g = &s->sets[s->places[i].set].tiers[s->places[i].tier];
-		members[(uint32_t)(g->members - members) + g->n++] = i;
+		if (!m[i].down)
+			members[(uint32_t)(g->members - members) + g->n++] = i;
 	}
 	for (uint32_t k = 0; s->weights && k < s->n_sets * BALANCE_TIERS; k++) {
 		struct balance_group *g = &s->sets[k / BALANCE_TIERS].tiers[k % BALANCE_TIERS];
@@ -296,7 +299,7 @@ bool balance_build(struct arena *a, const struct balance_options *o, const struc
 		return false;
 	put_options(o, n, tally, ret);
 	ret->sets = arena_zalloc(a, o->n_sets * sizeof(*ret->sets));
-	if (!ret->sets || !put_endpoints(a, m, n, ret) || !put_ids(a, m, n, ret) || !put_groups(a, ret))
+	if (!ret->sets || !put_endpoints(a, m, n, ret) || !put_ids(a, m, n, ret) || !put_groups(a, m, ret))
 		return false;
 	put_shares(o, ret);
 	for (uint32_t i = 0; i < ret->n_sets && o->policy == BALANCE_RING_HASH; i++)

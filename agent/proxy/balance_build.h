@@ -29,6 +29,7 @@ struct balance_member {
 	uint32_t weight; /* 1 to 10,000, 100 is usual; clamped */
 	uint8_t tier;    /* enum balance_tier, as seen from this sidecar */
 	uint8_t set;     /* below n_sets */
+	bool down; /* held down for as long as the spec stands (BALANCE_HARD): in no group, so that picks need not pass it */
 	struct balance_cell *cell;
 };
 
