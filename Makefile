@@ -67,7 +67,7 @@ AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjs
 LIBS_MK := $(BUILD)/libs.mk
 
 # Targets that compile; the others must work on a machine that has no compiler.
-PASSIVE := help clean deps format lint demo interop check bench simulate fuzz asan tsan
+PASSIVE := help clean deps format lint demo interop swarm-check check bench simulate fuzz asan tsan
 ifneq ($(filter-out $(PASSIVE),$(or $(MAKECMDGOALS),all)),)
 include $(LIBS_MK)
 endif
@@ -203,7 +203,7 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(LIB_OBJECTS)
 
 .PHONY: deps
 deps: ## installs the Debian packages that are missing (all groups), with sudo when not root
-	@.ci/deps.sh build check bench demo interop fuzz lint
+	@.ci/deps.sh build check bench demo interop swarm fuzz lint
 
 .PHONY: demo
 demo: | $(DEPS)/build $(DEPS)/demo ## an edge and three services, each behind its agent, on this machine (DEMO_SECONDS)
@@ -214,6 +214,11 @@ demo: | $(DEPS)/build $(DEPS)/demo ## an edge and three services, each behind it
 interop: | $(DEPS)/build $(DEPS)/interop ## with the real peers that Maven and npm have; skipped with one line where they are out of reach
 	@$(MAKE) --no-print-directory all
 	@OUTRIDER_BIN=$(BIN) exec tests/interop/run
+
+.PHONY: swarm-check
+swarm-check: | $(DEPS)/build $(DEPS)/swarm ## on a real swarm of engines in namespaces of this machine; skipped with one line where it allows none
+	@$(MAKE) --no-print-directory all
+	@OUTRIDER_BIN=$(BIN) exec tests/swarm/run
 
 .PHONY: bench
 bench: | $(DEPS)/build $(DEPS)/bench ## CPU, latency and memory beside nginx, HAProxy and a bare relay (BENCH_QUICK=1)

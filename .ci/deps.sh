@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the named groups that are missing; says nothing when all are there.
 #
-#     .ci/deps.sh build check bench demo interop fuzz lint
+#     .ci/deps.sh build check bench demo interop swarm fuzz lint
 #
 # As root directly, else through sudo. Groups are what the Makefile's targets need.
 set -euo pipefail
@@ -14,10 +14,11 @@ packages() {
 	bench) echo gcc libc6-dev python3 nginx-light haproxy ;;
 	demo) echo python3 ;;
 	interop) echo python3 maven default-jdk-headless git redis-server rabbitmq-server ;;
+	swarm) echo python3 curl docker.io iproute2 iptables busybox-static ;;
 	fuzz) echo clang libclang-rt-14-dev ;;
 	lint) echo clang clang-tidy clang-format shellcheck python3 universal-ctags ;;
 	*)
-		echo "deps.sh: no group '$1' (build, check, bench, demo, interop, fuzz, lint)" >&2
+		echo "deps.sh: no group '$1' (build, check, bench, demo, interop, swarm, fuzz, lint)" >&2
 		return 2
 		;;
 	esac

@@ -7,7 +7,8 @@ import tempfile
 from git_repository import GitRepository
 from guardian import Guardian
 from harness.origin import Port
-from maven import Maven, Missing
+from harness.serial import Missing
+from maven import Maven
 from rabbit import Rabbit
 from spring import ConfigGit, ConfigNative, Eureka, EurekaClient, SpringClient
 

@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 
-from maven import Missing
+from harness.serial import Missing
 from process import Process
 
 # Nothing of the caller's own git settings may matter.

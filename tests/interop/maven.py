@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 
+from harness.serial import Missing
+
 PEERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers")
 SECONDS = 240  # for one project, its downloads included
 # One compiler level and a small heap: a build is short, and other things run beside it. Timeouts of Maven's HTTP client
@@ -16,10 +18,6 @@ ARGUMENTS = ["-B", "-ntp", "-DskipTests", "-Daether.connector.connectTimeout=150
 # What Maven says when an artifact is not to be had, as against when the project is wrong.
 OUT_OF_REACH = re.compile(r"Could not (?:transfer|resolve|find)|Non-resolvable|could not be resolved|Cannot access"
                           r"|Unknown host|UnresolvableModel|offline mode")
-
-
-class Missing(Exception):
-    """This machine does not have the peer and cannot get it; the text says why, in one line."""
 
 
 class Maven:

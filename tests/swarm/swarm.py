@@ -1,0 +1,113 @@
+"""A real swarm of some nodes on this machine (see `lab`), and what tests do with it."""
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+from harness.serial import Missing
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LAB = os.path.join(HERE, "lab")
+NEEDED = ("dockerd", "docker", "ip", "iptables", "nsenter", "unshare", "busybox")
+
+
+class Swarm:
+    """The estate of tests/swarm/run: its one peer is `swarm`, which starts with the first test and lives until close()."""
+
+    def __init__(self, binary, nodes, say):
+        self.binary, self.n, self.say = binary, nodes, say
+        self.folder = tempfile.mkdtemp(prefix="outrider-swarm-")
+        prefix = "or%d" % (os.getpid() % 10000)  # names of network devices are short
+        self.prefix, self.env = prefix, {**os.environ, "SWARM_LAB_DIR": os.path.join(self.folder, "lab"), "SWARM_LAB_PREFIX": prefix}
+        self.up, self.missing = False, self._why_not()
+
+    @staticmethod
+    def _why_not():
+        if os.geteuid() != 0:
+            return "namespaces and an engine need root"
+        lacks = [tool for tool in NEEDED if not shutil.which(tool)]
+        if lacks:
+            return "there is no %s; `make deps` installs it" % " ".join(lacks)
+        with open("/proc/filesystems", encoding="ascii") as systems:
+            if "overlay" not in systems.read():
+                return "this kernel has no overlayfs"
+        return None
+
+    # --- what serial.Runner wants
+
+    def require(self, _peer):
+        if self.missing:
+            raise Missing(self.missing)
+
+    def start(self, _peer):
+        if self.up:
+            return
+        began = time.monotonic()
+        done = subprocess.run([LAB, "up", str(self.n)], env=self.env, capture_output=True, text=True, timeout=180, check=False)
+        if done.returncode != 0:
+            self._down()
+            self.missing = "a swarm cannot be made here: " + (done.stderr.strip().split("\n")[-1:] or ["no word why"])[0]
+            raise AssertionError(self.missing)
+        self.up = True
+        self.say("a swarm of %d nodes, %.1f s" % (self.n, time.monotonic() - began))
+
+    def _down(self):
+        subprocess.run([LAB, "down"], env=self.env, capture_output=True, timeout=120, check=False)
+
+    def close(self):
+        self._down()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- for tests
+
+    def docker(self, node, *words, check=True, timeout=60, **more):
+        done = subprocess.run([LAB, "docker", str(node), *words], env=self.env, capture_output=True, text=True, timeout=timeout,
+                              check=False, **more)
+        assert not check or done.returncode == 0, "docker %s: %s" % (" ".join(words), done.stderr.strip())
+        return done.stdout.strip() if check else done
+
+    def image(self, tag, tree):
+        """An image of the files {path in it: path here} on every node, made without a registry; its layer is a tar."""
+        root = tempfile.mkdtemp(dir=self.folder)
+        for inside, here in tree.items():
+            at = os.path.join(root, inside.lstrip("/"))
+            os.makedirs(os.path.dirname(at), exist_ok=True)
+            shutil.copy(here, at)
+        os.makedirs(os.path.join(root, "tmp"), exist_ok=True)
+        tar = os.path.join(self.folder, "layer.tar")
+        subprocess.run(["tar", "-C", root, "-cf", tar, "."], check=True)
+        shutil.rmtree(root)
+        for node in range(1, self.n + 1):
+            self.docker(node, "import", tar, tag)
+        os.unlink(tar)
+
+    def program(self):
+        """{path: path} of the agent and the libraries that it is linked with."""
+        linked = subprocess.run(["ldd", self.binary], capture_output=True, text=True, check=False).stdout
+        libraries = [word for word in linked.split() if word.startswith("/")]
+        return {"/outrider": self.binary, **{path: os.path.realpath(path) for path in libraries}}
+
+    def inside(self, node, container, *words, timeout=20):
+        """Runs a program of this machine in the container's network namespace; returns what subprocess.run() does."""
+        pid = self.docker(node, "inspect", "-f", "{{.State.Pid}}", container)
+        return subprocess.run(["nsenter", "-t", pid, "-n", *words], capture_output=True, text=True, timeout=timeout, check=False)
+
+    def service(self, name, *words, replicas=1, network, image="web:1"):
+        """A service of the stack `shop` whose tasks are found by DNS, for this kernel may lack IPVS."""
+        self.docker(1, "service", "create", "--detach", "--name", "shop_" + name, "--label", "com.docker.stack.namespace=shop",
+                    "--network", network, "--endpoint-mode", "dnsrr", "--replicas", str(replicas), "--no-resolve-image",
+                    "--stop-grace-period", "2s", *words, image,
+                    "/busybox", "httpd", "-f", "-p", "8080", "-h", "/www")
+        return "shop_" + name
+
+
+def until(what, ask, seconds=20, pause=0.1, show=None):
+    """The first true answer of ask(); AssertionError when there is none in time, with what show() says then."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = ask()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, "not within %g s: %s%s" % (seconds, what, "\n" + str(show()) if show else "")
+        time.sleep(pause)
