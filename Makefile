@@ -62,12 +62,12 @@ LDFLAGS_ALL += $(SANITIZE_FLAGS)
 endif
 
 # Libraries of the agent, by their pkg-config names; the list grows with the features that need it.
-AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson openssl hiredis yaml-0.1 libcurl librabbitmq
+AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson openssl hiredis yaml-0.1 libcurl librabbitmq libseccomp
 # Their flags are asked for once, after the packages are there, and kept in a file that make includes.
 LIBS_MK := $(BUILD)/libs.mk
 
 # Targets that compile; the others must work on a machine that has no compiler.
-PASSIVE := help clean deps format lint demo interop swarm-check check bench simulate fuzz asan tsan
+PASSIVE := help clean deps format lint demo interop swarm-check swarm-demo check bench simulate fuzz asan tsan static image
 ifneq ($(filter-out $(PASSIVE),$(or $(MAKECMDGOALS),all)),)
 include $(LIBS_MK)
 endif
@@ -82,10 +82,23 @@ $(DEPS)/%: .ci/deps.sh
 	@.ci/deps.sh $*
 	@touch $@
 
+ifeq ($(STATIC),)
 $(LIBS_MK): Makefile | $(DEPS)/build
 	@mkdir -p $(@D)
 	@printf 'AGENT_CFLAGS := %s\nAGENT_LIBS := %s\n' \
 		"$$(pkg-config --cflags $(AGENT_PACKAGES))" "$$(pkg-config --libs $(AGENT_PACKAGES))" >$@
+else
+# Debian's archives, but for the two that .ci/static-libs.sh compiles; see docs/decisions/0016-static-binary.md.
+STATIC_LIBS := build/static-libs
+STATIC_ARCHIVES := seccomp rabbitmq yaml cares event_openssl event_pthreads event_extra event_core hiredis ssl crypto z
+LDFLAGS_ALL := $(filter-out -pie,$(LDFLAGS_ALL)) -static-pie -Wl,-z,pack-relative-relocs
+CFLAGS_ALL += -ffile-prefix-map=$(CURDIR)=.
+$(LIBS_MK): Makefile .ci/static-libs.sh | $(DEPS)/build $(DEPS)/static
+	@mkdir -p $(@D)
+	@.ci/static-libs.sh $(STATIC_LIBS)
+	@printf 'AGENT_CFLAGS := %s\nAGENT_LIBS := %s\n' "-I$(STATIC_LIBS)/include" \
+		"$(STATIC_LIBS)/lib/libcurl.a $(STATIC_LIBS)/lib/libcjson.a -Wl,-Bstatic $(addprefix -l,$(STATIC_ARCHIVES)) -lm" >$@
+endif
 
 # --- the program ---------------------------------------------------------------------------------------
 
@@ -121,6 +134,7 @@ $(BUILD)/obj/agent/main.o: CPPFLAGS_ALL += -include $(BUILD)/version.h
 $(BIN): $(OBJECTS)
 	@echo "  LD  $@"
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LDFLAGS) $^ $(AGENT_LIBS) -o $@
+	@$(if $(STATIC),cp $@ $@.debug; strip $@)
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
 
@@ -143,7 +157,7 @@ $(UNIT): $(LIB_OBJECTS) $(UNIT_OBJECTS)
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LDFLAGS) $^ $(AGENT_LIBS) $$(pkg-config --libs check) -o $@
 
 .PHONY: unit
-unit: $(UNIT) ## builds and runs the unit tests alone (CK_RUN_SUITE=name for one suite)
+unit: $(UNIT) ## builds and runs the unit tests alone; one suite: build/unit NAME
 	@$(UNIT)
 
 # --- test tiers ----------------------------------------------------------------------------------------
@@ -153,7 +167,7 @@ TIERS := $(PYTHON) tests/check/tiers.py
 RUN_TESTS = $(PYTHON) tests/run/run.py --bin
 HAS_RUN := $(wildcard tests/run/run.py)
 HAS_WIRING := $(wildcard tests/wiring/run)
-unit_tier = "unit=$(1)/unit"
+unit_tier = "unit=$(PYTHON) tests/check/suites.py $(1)/unit"
 run_tier = $(if $(HAS_RUN),"run=OUTRIDER_BIN=$(1)/outrider $(RUN_TESTS) $(1)/outrider $(2)")
 
 # The goals that check, asan and tsan need built, reached by a make of their own: only after deps is the
@@ -203,7 +217,7 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(LIB_OBJECTS)
 
 .PHONY: deps
 deps: ## installs the Debian packages that are missing (all groups), with sudo when not root
-	@.ci/deps.sh build check bench demo interop swarm fuzz lint
+	@.ci/deps.sh build static check bench demo interop swarm fuzz lint
 
 .PHONY: demo
 demo: | $(DEPS)/build $(DEPS)/demo ## an edge and three services, each behind its agent, on this machine (DEMO_SECONDS)
@@ -216,14 +230,21 @@ interop: | $(DEPS)/build $(DEPS)/interop ## with the real peers that Maven and n
 	@OUTRIDER_BIN=$(BIN) exec tests/interop/run
 
 .PHONY: swarm-check
-swarm-check: | $(DEPS)/build $(DEPS)/swarm ## on a real swarm of engines in namespaces of this machine; skipped with one line where it allows none
+swarm-check: | $(DEPS)/build $(DEPS)/static $(DEPS)/swarm ## on a real swarm of engines in namespaces of this machine (FULL=1); skipped with one line where it allows none
 	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory static
 	@OUTRIDER_BIN=$(BIN) exec tests/swarm/run
+
+.PHONY: swarm-demo
+swarm-demo: | $(DEPS)/build $(DEPS)/static $(DEPS)/swarm ## a real swarm on this machine with the agent and deploy/landscape.yml (DEMO_SECONDS)
+	@$(MAKE) --no-print-directory static
+	@exec tests/swarm/demo
 
 .PHONY: bench
 bench: | $(DEPS)/build $(DEPS)/bench ## CPU, latency and memory beside nginx, HAProxy and a bare relay (BENCH_QUICK=1)
-	@$(MAKE) --no-print-directory all $(BUILD)/bench/balance
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/balance $(BUILD)/bench/circuit
 	@$(BUILD)/bench/balance
+	@$(BUILD)/bench/circuit
 	@OUTRIDER_BIN=$(BIN) tests/bench/run
 
 .PHONY: simulate
@@ -232,7 +253,7 @@ simulate: | $(DEPS)/build ## 1,000 clients and 1,000 servers in virtual time: wr
 	@$(BUILD)/bench/simulate docs/balancing.svg
 
 # What measures the balancer links it and base alone.
-BALANCE_OBJECTS := $(filter $(addprefix $(BUILD)/obj/agent/,base/% proxy/balance% proxy/outlier%),$(OBJECTS))
+BALANCE_OBJECTS := $(filter $(addprefix $(BUILD)/obj/agent/,base/% proxy/balance% proxy/outlier% proxy/breaker% proxy/circuit% proxy/limiter%),$(OBJECTS))
 $(BUILD)/bench/simulate: tests/bench/simulate_plot.c tests/bench/simulate.h tests/bench/hist.h
 $(BUILD)/bench/%: tests/bench/%.c $(BALANCE_OBJECTS) $(BUILD)/flags | $(DEPS)/build
 	@mkdir -p $(@D)
@@ -255,6 +276,22 @@ format: | $(DEPS)/lint ## lays out all C files with clang-format
 .PHONY: lint
 lint: | $(DEPS)/build $(DEPS)/check $(DEPS)/lint ## gcc and clang with all warnings, clang-tidy, shellcheck, Python syntax
 	@$(TIERS) "lint=AGENT_PACKAGES='$(AGENT_PACKAGES)' .ci/lint.sh"
+
+# The linker's words on getaddrinfo are of libcrypto's and libevent's code that the agent never calls: names are c-ares's.
+.PHONY: static
+static: SHELL := /bin/bash
+static: | $(DEPS)/build ## the same program as one static file, build/static/outrider: what the image holds
+	@set -o pipefail; $(MAKE) --no-print-directory BUILD=build/static STATIC=1 build/static/outrider 2>&1 | \
+		{ grep -v 'in statically linked applications requires\|: in function .*:$$' || true; }
+	@build/static/outrider version
+
+# The last stage of Dockerfile.agent, with what its first stage would have made: needs an engine, but no registry.
+DOCKER ?= docker
+IMAGE ?= outrider:latest
+.PHONY: image
+image: ## the image of Dockerfile.agent as outrider:latest, of a static program built here (DOCKER, IMAGE)
+	@$(MAKE) --no-print-directory static
+	@.ci/image.sh build/image "$(DOCKER)" "$(IMAGE)"
 
 .PHONY: install
 install: $(BIN) ## installs to DESTDIR/PREFIX/bin and the licence to share/doc

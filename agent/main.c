@@ -1,4 +1,6 @@
 /* outrider: the table of commands, and what each says of itself. */
+#include "attach/keeper.h"
+#include "attach/node.h"
 #include "attach/process.h"
 #include "control/check.h"
 #include "control/commands.h"
@@ -32,6 +34,11 @@ static int run_exec(int argc, char **argv)
 static int run_edge(int argc, char **argv)
 {
 	return process_main(PROCESS_EDGE, OUTRIDER_VERSION, argc, argv);
+}
+
+static int run_node(int argc, char **argv)
+{
+	return keeper_main(OUTRIDER_VERSION, argc, argv);
 }
 
 static int run_version(int argc, char **argv)
@@ -107,6 +114,20 @@ static const struct command_row commands[] = {
 		"  outrider edge --route.accounts.prefix=/accounts --route.accounts.upstream=accountservice "
 		"\\\n"
 		"      --upstream.accountservice.endpoints=10.0.0.5:4143\n\n" SERVING_STATUS },
+	{ "node", run_node, "be the sidecar of every container of this node that asks for it (a swarm global service)",
+		"outrider node [--option=value]...",
+		"Finds the containers of this node by the engine's socket and serves each that opts in, inside its own "
+		"network\n"
+		"namespace: as `outrider sidecar` beside it would, with the container's OUTRIDER_ variables and labels as its\n"
+		"options. A container opts in by OUTRIDER_PORT in its environment, by label outrider.port, or for its own calls\n"
+		"only by outrider.enable=true; outrider.enable=false opts out. Two processes: a keeper with the rights, and a\n"
+		"proxy without any.\n\n"
+		"Options needed first:\n"
+		"  --expose=all                    serve every container that does not opt out\n"
+		"  --engine=/var/run/docker.sock   the engine's socket\n"
+		"  --netns=/var/run/docker/netns   where it keeps network namespaces\n"
+		"  --stop-timeout=9s               from SIGTERM to the end, while containers still need it\n" OPTION_FORMS "\n"
+		"Example: deploy/outrider.yml, by docker stack deploy -c outrider.yml outrider\n\n" SERVING_STATUS },
 	{ "health", command_health, "ask the agent here whether it is well (health check without a shell)",
 		"outrider health [--admin=ADDRESS]",
 		"Asks the agent of this container through the socket @outrider, where there is none at "
@@ -147,14 +168,24 @@ static const struct command_row commands[] = {
 		"  outrider config | grep timeout\n\n"
 		"Exit status: 0, or 2 when options are wrong.\n" },
 	{ "get", command_get, "print a page of the running agent's admin port",
-		"outrider get [PATH] [--admin=ADDRESS]",
+		"outrider get [PATH] [--service=NAME] [--admin=ADDRESS]",
 		"PATH is one of those that \"outrider get /\" lists. On a terminal the readable form, else "
 		"JSON.\n\n"
-		"Options: --admin=ADDRESS  default 127.0.0.1:4191\n\n"
+		"Options: --admin=ADDRESS  default 127.0.0.1:4191\n"
+		"         --service=NAME   on a node: of that sidecar (service, service.stack, task, container)\n\n"
 		"Examples:\n"
 		"  outrider get /upstreams\n"
+		"  outrider get /stats --service=quotes-service\n"
 		"  outrider get '/stats?format=text' | grep requests\n\n"
 		"Exit status: 0, or 1 when the agent answered with an error or not at all.\n" },
+	{ "doctor", command_doctor, "say what is well and what is not, with the remedy",
+		"outrider doctor [--admin=ADDRESS]",
+		"Asks the agent here what it knows of itself: engine, rights, namespaces, hand-over and clock of a node; handler,\n"
+		"options, wiring and registries of each sidecar. Nothing is changed, nobody else is asked. /doctor is the same.\n\n"
+		"Options: --admin=ADDRESS  default 127.0.0.1:4191\n\n"
+		"Example:\n"
+		"  docker exec $(docker ps -qf name=outrider_agent) /outrider doctor\n\n"
+		"Exit status: 0, or 1 when a line says fail, or no agent answers.\n" },
 	{ "version", run_version, "print the version", "outrider version",
 		"Prints one line, \"outrider VERSION\".\n\nExample:\n  outrider version\n\nExit status: "
 		"0.\n" },
@@ -276,6 +307,8 @@ int main(int argc, char **argv)
 		return print_overview(stdout);
 	if (strcmp(name, "--version") == 0)
 		name = "version";
+	if (strcmp(name, "node-proxy") == 0) /* the other half of node, which starts it: no command for people */
+		return node_main(OUTRIDER_VERSION, argc - 2, argv + 2);
 	const struct command_row *row = find_command(name);
 	if (!row) {
 		fprintf(stderr, "outrider: there is no command \"%s\"\n", name);

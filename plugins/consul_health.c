@@ -1,7 +1,7 @@
 #include "consul_health.h"
 
 #include "base/mem.h"
-#include "bounded_json.h"
+#include "http/bounded_json.h"
 
 #define WEIGHT_UNIT 100u
 #define WEIGHT_MAX 10000u

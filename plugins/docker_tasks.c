@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/table.h"
-#include "bounded_json.h"
+#include "http/bounded_json.h"
 
 #include <ctype.h>
 

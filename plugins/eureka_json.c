@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "bounded_json.h"
+#include "http/bounded_json.h"
 
 #include <ctype.h>
 #include <stdio.h>

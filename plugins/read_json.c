@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "bounded_json.h"
+#include "http/bounded_json.h"
 
 #include <cjson/cJSON.h>
 

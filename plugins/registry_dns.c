@@ -13,9 +13,11 @@
 #include "base/rng.h"
 #include "base/table.h"
 #include "base/text.h"
-#include "net/lookup.h"
+#include "net/answers.h"
+#include "net/netspace.h"
 
 #define POLL USEC_SEC
+#define FRESH(poll) ((poll) / 4 * 3) /* what another asked for so long ago at most is not asked again */
 #define NAME_MAX_BYTES 253u
 #define FAILS_TOLD 3u
 
@@ -34,6 +36,8 @@ struct registry {
 	void *arg;
 	struct resolver *resolver; /* of the config, or our own */
 	struct resolver *own;      /* owned; NULL: the config's */
+	struct netspace *ns;       /* borrowed; whose answers are shared with others on its networks */
+	bool plain;                /* the engine's own names of the engine's own resolver: everybody there gets the same answer */
 	char *pattern;             /* owned; "tasks.{service}" */
 	usec poll;
 	struct rng rng;
@@ -92,12 +96,15 @@ static void tell(struct watched *w, const struct addr *addrs, size_t n)
 	mem_free(at);
 }
 
-static void on_answer(void *arg, enum lookup_end end, const struct addr *addrs, size_t n, const char *why)
+static struct answers *shared(const struct registry *r, uint64_t *group)
 {
-	struct watched *w = arg;
+	return r->plain ? netspace_answers(r->ns, group) : NULL;
+}
+
+static void take(struct watched *w, enum lookup_end end, const struct addr *addrs, size_t n, const char *why)
+{
 	struct registry *r = w->owner;
 
-	w->lookup = NULL;
 	timer_set(r->loop, &w->timer, loop_now(r->loop) + jittered(r));
 	count_failure(w, end, why);
 	if (end == LOOKUP_FOUND)
@@ -106,12 +113,32 @@ static void on_answer(void *arg, enum lookup_end end, const struct addr *addrs, 
 		r->events.on_gone(r->arg, str_of(w->service));
 }
 
+static void on_answer(void *arg, enum lookup_end end, const struct addr *addrs, size_t n, const char *why)
+{
+	struct watched *w = arg;
+	uint64_t group;
+	struct answers *with = shared(w->owner, &group);
+
+	w->lookup = NULL;
+	if (with && end != LOOKUP_FAILED)
+		answers_put(with, group, w->name, loop_now(w->owner->loop), &(struct answer){ end, addrs, n });
+	take(w, end, addrs, n, why);
+}
+
 static void on_timer(void *arg)
 {
 	struct watched *w = arg;
 	struct registry *r = w->owner;
+	struct answer a;
+	uint64_t group;
+	struct answers *with = shared(r, &group);
+
 	if (w->lookup)
 		return;
+	if (with && answers_get(with, group, w->name, loop_touch(r->loop), FRESH(r->poll), &a)) {
+		take(w, a.end, a.addrs, a.n, "");
+		return;
+	}
 	w->lookup = lookup_start(r->loop, r->resolver, w->name, on_answer, w);
 	if (!w->lookup)
 		timer_set(r->loop, &w->timer, loop_touch(r->loop) + jittered(r));
@@ -173,7 +200,7 @@ static bool dns_watch(struct registry *r, struct str service)
 		return false;
 	}
 	list_append(&r->all, &w->link);
-	on_timer(w);
+	timer_set(r->loop, &w->timer, loop_touch(r->loop)); /* not inside this call */
 	return true;
 }
 
@@ -221,6 +248,7 @@ static bool read_address(struct registry *r, const struct registry_config *c, st
 	}
 	if (!pattern.n)
 		pattern = STR("tasks.{service}");
+	r->plain = !server.n && str_eq(pattern, STR("tasks.{service}"));
 	r->pattern = mem_dup(pattern.p, pattern.n);
 	if (!r->pattern)
 		return err_set(err, "out of memory");
@@ -251,6 +279,7 @@ static struct registry *dns_open(const struct registry_config *c, const struct r
 	r->events = *events;
 	r->arg = arg;
 	r->resolver = c->dns;
+	r->ns = c->ns;
 	r->poll = c->poll ? c->poll : POLL;
 	rng_seed_os(&r->rng);
 	table_init(&r->table, REGISTRY_SERVICES_MAX, rng_next(&r->rng));

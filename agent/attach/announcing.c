@@ -2,7 +2,7 @@
  *
  *     handler.c: listens? ──changed──> discovery_announce(state) ──> registries
  *     drain begins ──> state DOWN, then discovery_withdraw() */
-#include "attach/process.h"
+#include "attach/sidecar.h"
 
 #include "control/handler.h"
 #include "control/option_value.h"
@@ -21,27 +21,27 @@ struct announced { /* texts of a registry_instance */
 /* --- what is said ---------------------------------------------------------------------------------------------------- */
 
 /* The inbound listener's port, at its own address or at "whatever the registry sees". */
-static bool inbound_address(const struct process *p, struct addr *ret)
+static bool inbound_address(const struct sidecar *sc, struct addr *ret)
 {
-	const struct spec_sidecar *s = p->sidecar.spec;
+	const struct spec_sidecar *s = sc->spec;
 	for (uint32_t i = 0; s && i < s->n_listeners; i++) {
-		if (s->listeners[i].kind != LISTEN_INBOUND || i >= p->ports.n_listeners || p->ports.fds[i] < 0 ||
-			p->ports.bound[i].sa.sa_family == AF_UNIX)
+		if (s->listeners[i].kind != LISTEN_INBOUND || i >= sc->ports.n_listeners || sc->ports.fds[i] < 0 ||
+			sc->ports.bound[i].sa.sa_family == AF_UNIX)
 			continue;
-		*ret = p->ports.bound[i];
+		*ret = sc->ports.bound[i];
 		return true;
 	}
 	return false;
 }
 
-static bool own_address(const struct process *p, struct addr *ret)
+static bool own_address(const struct sidecar *sc, struct addr *ret)
 {
-	struct str said = options_text(p->options, OPT_ADVERTISE);
+	struct str said = options_text(sc->options, OPT_ADVERTISE);
 	if (str_ieq(said, STR("off")))
 		return false;
 	if (said.n && !str_ieq(said, STR("auto")))
 		return option_address(said, ret, NULL);
-	return inbound_address(p, ret);
+	return inbound_address(sc, ret);
 }
 
 static void put_meta(struct announced *a, const struct options *o)
@@ -57,11 +57,11 @@ static void put_meta(struct announced *a, const struct options *o)
 	a->self.meta = a->meta;
 }
 
-static enum registry_state own_state(const struct process *p)
+static enum registry_state own_state(const struct sidecar *sc)
 {
-	if (p->drain.phase != DRAIN_PHASE_SERVING)
+	if (sidecar_leaves(sc))
 		return REGISTRY_DOWN;
-	switch (handler_state(p->handler)) {
+	switch (handler_state(sc->handler)) {
 	case HANDLER_UP:
 		return REGISTRY_UP;
 	case HANDLER_STARTING:
@@ -74,16 +74,16 @@ static enum registry_state own_state(const struct process *p)
 }
 
 /* false: there is nothing to tell. */
-static bool describe(const struct process *p, struct announced *a)
+static bool describe(const struct sidecar *sc, struct announced *a)
 {
-	const struct options *o = reload_options(p->reload);
+	const struct options *o = reload_options(sc->reload);
 	struct str id = options_text(o, OPT_INSTANCE);
 
 	*a = (struct announced){ .self = { .node = options_text(o, OPT_NODE), .zone = options_text(o, OPT_ZONE) } };
-	if (!p->sidecar.spec || p->sidecar.spec->is_edge || handler_state(p->handler) == HANDLER_NONE ||
-		!own_address(p, &a->self.addr))
+	if (!sc->spec || sc->spec->is_edge || handler_state(sc->handler) == HANDLER_NONE ||
+		!own_address(sc, &a->self.addr))
 		return false;
-	a->self.service = p->sidecar.spec->service;
+	a->self.service = sc->spec->service;
 	if (gethostname(a->host, sizeof(a->host) - 1) != 0)
 		a->host[0] = '\0';
 	if (!a->self.node.n)
@@ -93,7 +93,7 @@ static bool describe(const struct process *p, struct announced *a)
 		id = str_of(a->id);
 	}
 	a->self.id = id;
-	a->self.state = (uint8_t)own_state(p);
+	a->self.state = (uint8_t)own_state(sc);
 	a->self.health_url = a->self.status_url = STR("");
 	put_meta(a, o);
 	return true;
@@ -101,61 +101,61 @@ static bool describe(const struct process *p, struct announced *a)
 
 /* --- telling ------------------------------------------------------------------------------------------------------------ */
 
-void announcing_tell(struct process *p)
+void announcing_tell(struct sidecar *sc)
 {
 	struct announced a;
-	if (!p->handler || !p->discovery || p->withdrawn || !discovery_asks(p->discovery) || !describe(p, &a))
+	if (!sc->handler || !sc->discovery || sc->withdrawn || !discovery_asks(sc->discovery) || !describe(sc, &a))
 		return;
-	if (!discovery_announce(p->discovery, &a.self))
-		log_write(&p->log, LEVEL_WARN, "discovery", "a registry cannot be told of this instance: memory is short", NULL);
-	p->announced = true;
+	if (!discovery_announce(sc->discovery, &a.self))
+		log_write(&sc->log, LEVEL_WARN, "discovery", "a registry cannot be told of this instance: memory is short", NULL);
+	sc->announced = true;
 }
 
 static void on_handler(void *arg)
 {
-	struct process *p = arg;
-	enum handler_state s = handler_state(p->handler);
+	struct sidecar *sc = arg;
+	enum handler_state s = handler_state(sc->handler);
 	if (s == HANDLER_DOWN)
-		log_write(&p->log, LEVEL_WARN, "handler", "the service's own handler takes no requests",
-			LOG_FIELDS(log_text("why", handler_why(p->handler))));
+		log_write(&sc->log, LEVEL_WARN, "handler", "the service's own handler takes no requests",
+			LOG_FIELDS(log_text("why", handler_why(sc->handler))));
 	else if (s == HANDLER_UP)
-		log_write(&p->log, LEVEL_INFO, "handler", "the service's own handler takes requests", NULL);
-	announcing_tell(p);
+		log_write(&sc->log, LEVEL_INFO, "handler", "the service's own handler takes requests", NULL);
+	announcing_tell(sc);
 }
 
 static void on_withdrawn(void *arg)
 {
-	struct process *p = arg;
-	p->withdrawing = false;
+	struct sidecar *sc = arg;
+	sc->withdrawing = false;
 }
 
-void announcing_withdraw(struct process *p)
+void announcing_withdraw(struct sidecar *sc)
 {
 	struct announced a;
-	if (!p->announced || p->withdrawn || !describe(p, &a))
+	if (!sc->announced || sc->withdrawn || !describe(sc, &a))
 		return;
-	p->withdrawn = p->withdrawing = true;
-	discovery_withdraw(p->discovery, a.self.id, on_withdrawn, p);
+	sc->withdrawn = sc->withdrawing = true;
+	discovery_withdraw(sc->discovery, a.self.id, on_withdrawn, sc);
 }
 
 /* --- life ----------------------------------------------------------------------------------------------------------------- */
 
-bool announcing_start(struct process *p, struct err *err)
+bool announcing_start(struct sidecar *sc, struct err *err)
 {
-	struct handler_config c = { .loop = p->loop, .changed = on_handler, .arg = p };
-	p->handler = handler_new(&c, err);
-	if (!p->handler)
+	struct handler_config c = { .loop = sc->loop, .ns = sc->ns, .changed = on_handler, .arg = sc };
+	sc->handler = handler_new(&c, err);
+	if (!sc->handler)
 		return false;
-	p->agent.handler = p->handler;
-	if (p->kind != PROCESS_EDGE)
-		handler_options(p->handler, reload_options(p->reload));
-	announcing_tell(p);
+	sc->agent.handler = sc->handler;
+	if (sc->command != COMMAND_EDGE)
+		handler_options(sc->handler, reload_options(sc->reload));
+	announcing_tell(sc);
 	return true;
 }
 
-void announcing_stop(struct process *p)
+void announcing_stop(struct sidecar *sc)
 {
-	handler_free(p->handler);
-	p->handler = NULL;
-	p->agent.handler = NULL;
+	handler_free(sc->handler);
+	sc->handler = NULL;
+	sc->agent.handler = NULL;
 }

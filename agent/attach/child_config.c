@@ -22,14 +22,14 @@ static uint64_t own_hash(const struct properties *p)
 
 static bool render(struct process *p, struct err *err)
 {
-	struct str spec = options_text(p->options, OPT_APP_TEMPLATE);
-	return !spec.n || app_template_write(reload_properties(p->reload), spec, environ, err);
+	struct str spec = options_text(p->sidecar.options, OPT_APP_TEMPLATE);
+	return !spec.n || app_template_write(reload_properties(p->sidecar.reload), spec, environ, err);
 }
 
 char **child_config_prepare(struct process *p, struct arena *a, struct err *err)
 {
-	const struct properties *props = reload_properties(p->reload);
-	struct str selection = options_text(p->options, OPT_APP_ENV);
+	const struct properties *props = reload_properties(p->sidecar.reload);
+	struct str selection = options_text(p->sidecar.options, OPT_APP_ENV);
 
 	if (selection.n && !str_eq(selection, STR("all")) && !str_starts(selection, STR("prefix:"))) {
 		err_set(err, "outrider.app-env=%.*s: expected all, or prefix: and the beginning of keys, as prefix:app.",
@@ -52,7 +52,7 @@ static void on_kill(void *arg)
 	struct process *p = arg;
 	if (!p->child_restarts)
 		return;
-	log_write(&p->log, LEVEL_WARN, "config", "the child did not end in time and is killed",
+	log_write(&p->sidecar.log, LEVEL_WARN, "config", "the child did not end in time and is killed",
 		LOG_FIELDS(log_i64("pid", p->child.pid)));
 	child_signal(&p->child, SIGKILL);
 }
@@ -62,7 +62,7 @@ static void restart(struct process *p)
 	if (p->child_restarts) /* it starts with the newest anyhow */
 		return;
 	p->child_restarts = true;
-	log_write(&p->log, LEVEL_INFO, "config", "the child is started again: its properties have changed", NULL);
+	log_write(&p->sidecar.log, LEVEL_INFO, "config", "the child is started again: its properties have changed", NULL);
 	child_signal(&p->child, SIGTERM);
 	timer_set(p->loop, &p->child_kill, loop_touch(p->loop) + p->set.stop_timeout);
 }
@@ -70,15 +70,15 @@ static void restart(struct process *p)
 static void on_change(void *arg)
 {
 	struct process *p = arg;
-	uint64_t what = options_u64(p->options, OPT_ON_CHANGE);
-	uint64_t hash = own_hash(reload_properties(p->reload));
+	uint64_t what = options_u64(p->sidecar.options, OPT_ON_CHANGE);
+	uint64_t hash = own_hash(reload_properties(p->sidecar.reload));
 	struct err err = { "" };
 
 	if (hash == p->child_hash || p->drain.phase != DRAIN_PHASE_SERVING || p->child.ended)
 		return;
 	p->child_hash = hash;
 	if (!render(p, &err))
-		log_write(&p->log, LEVEL_ERROR, "config", "the template cannot be written, the former file stays",
+		log_write(&p->sidecar.log, LEVEL_ERROR, "config", "the template cannot be written, the former file stays",
 			LOG_FIELDS(log_text("why", err.text)));
 	if (what == ON_CHANGE_RESTART)
 		restart(p);
@@ -99,7 +99,7 @@ bool child_config_again(struct process *p)
 	p->child = (struct child){ .pid = 0 };
 	if (leaving_start_child(p, &err))
 		return true;
-	log_write(&p->log, LEVEL_ERROR, "config", "the child cannot be started again",
+	log_write(&p->sidecar.log, LEVEL_ERROR, "config", "the child cannot be started again",
 		LOG_FIELDS(log_text("why", err.text)));
 	ended.status = p->child.status;
 	p->child = ended;
@@ -114,7 +114,7 @@ void child_config_init(struct process *p)
 void child_config_watch(struct process *p)
 {
 	p->child_watch = (struct reload_watch){ .fn = on_change, .arg = p };
-	reload_watch(p->reload, &p->child_watch);
+	reload_watch(p->sidecar.reload, &p->child_watch);
 }
 
 void child_config_release(struct process *p)

@@ -3,7 +3,7 @@
  *     options name upstreams, workers call names ──> discovery_want()
  *     a set changed ──> on the next turns: reloading_publish() with the options in force
  *     nobody knows the name ──> worker_unknown() of each worker */
-#include "attach/process.h"
+#include "attach/sidecar.h"
 
 #include "base/mem.h"
 
@@ -74,44 +74,49 @@ static bool is_named(const struct options *o, struct str name)
 
 /* --- to the workers --------------------------------------------------------------------------------------------------- */
 
-static void post_respec(struct process *p)
+static void post_respec(struct sidecar *sc)
 {
-	if (p->respec_posted)
+	if (sc->respec_posted)
 		return;
-	p->respec_posted = true;
-	loop_post(p->loop, &p->respec);
+	sc->respec_posted = true;
+	loop_post(sc->loop, &sc->respec);
 }
 
-void discovering_again(struct process *p)
+void discovering_again(struct sidecar *sc)
 {
-	if (p->respec_wanted)
-		post_respec(p);
+	if (sc->respec_wanted)
+		post_respec(sc);
 }
 
-static void want_respec(struct process *p)
+static void want_respec(struct sidecar *sc)
 {
-	p->respec_wanted = true;
-	post_respec(p);
+	sc->respec_wanted = true;
+	post_respec(sc);
 }
 
 /* One slice. */
-static void respec(struct process *p)
+void discovering_respec(struct sidecar *sc)
+{
+	want_respec(sc);
+}
+
+static void respec(struct sidecar *sc)
 {
 	struct err err = { "" };
 
-	p->called->last = loop_touch(p->loop);
-	if (!p->sidecar.spec || p->agent.n_workers == 0 || p->drain.phase == DRAIN_PHASE_LEFT)
+	sc->called->last = loop_touch(sc->loop);
+	if (!sc->spec || sc->stopped)
 		return;
-	if (reloading_applies(p) || (!p->respec_wanted && !p->making.build))
+	if (reloading_applies(sc) || (!sc->respec_wanted && !sc->making.build))
 		return; /* new options take with them what is discovered, and ask again when more is wanted then */
-	enum build_state state = reloading_publish(p, reload_options(p->reload), clock_now() + RELOAD_SLICE, &err);
+	enum build_state state = reloading_publish(sc, reload_options(sc->reload), clock_now() + RELOAD_SLICE, &err);
 	if (state == BUILD_FAILED)
-		log_write(&p->log, LEVEL_ERROR, "discovery", "instances cannot be taken into use",
+		log_write(&sc->log, LEVEL_ERROR, "discovery", "instances cannot be taken into use",
 			LOG_FIELDS(log_text("why", err.text)));
 	if (state == BUILD_MORE)
-		post_respec(p);
+		post_respec(sc);
 	else
-		discovering_again(p);
+		discovering_again(sc);
 }
 
 static void on_gap_over(void *arg)
@@ -121,79 +126,76 @@ static void on_gap_over(void *arg)
 
 static void on_respec(struct mail *m)
 {
-	struct process *p = LIST_OWNER(m, struct process, respec);
-	usec now = loop_touch(p->loop), next = p->called->last + RESPEC_GAP;
-	p->respec_posted = false;
+	struct sidecar *sc = LIST_OWNER(m, struct sidecar, respec);
+	usec now = loop_touch(sc->loop), next = sc->called->last + RESPEC_GAP;
+	sc->respec_posted = false;
 	if (next <= now)
-		respec(p);
+		respec(sc);
 	else
-		timer_set(p->loop, &p->called->gap, next);
+		timer_set(sc->loop, &sc->called->gap, next);
 }
 
 static void on_changed(void *arg, struct str service)
 {
-	struct process *p = arg;
-	const struct endpoint_set *set = discovery_set(p->discovery, service);
-	if (set && !is_named(reload_options(p->reload), service) && !add_called(p->called, service))
-		log_write(&p->log, LEVEL_WARN, "discovery", "more services are called than are taken, or memory is short", NULL);
-	want_respec(p);
+	struct sidecar *sc = arg;
+	const struct endpoint_set *set = discovery_set(sc->discovery, service);
+	if (set && !is_named(reload_options(sc->reload), service) && !add_called(sc->called, service))
+		log_write(&sc->log, LEVEL_WARN, "discovery", "more services are called than are taken, or memory is short", NULL);
+	want_respec(sc);
 }
 
-void discovering_met(void *arg, const struct addr *endpoint, struct str hello)
+void discovering_met(struct sidecar *sc, const struct addr *endpoint, struct str hello)
 {
-	struct process *p = arg;
-	struct str before = discovery_hello(p->discovery, endpoint);
-	if (str_eq(before, hello) || !discovery_met(p->discovery, endpoint, hello))
+	struct str before = discovery_hello(sc->discovery, endpoint);
+	if (str_eq(before, hello) || !discovery_met(sc->discovery, endpoint, hello))
 		return;
-	p->called->met++;
-	p->respec_wanted = true;
-	if (!timer_armed(&p->called->gap)) /* every upstream is made anew for it, and it is not urgent */
-		timer_set(p->loop, &p->called->gap, loop_touch(p->loop) + HELLO_GAP);
+	sc->called->met++;
+	sc->respec_wanted = true;
+	if (!timer_armed(&sc->called->gap)) /* every upstream is made anew for it, and it is not urgent */
+		timer_set(sc->loop, &sc->called->gap, loop_touch(sc->loop) + HELLO_GAP);
 }
 
 static void on_unknown(void *arg, struct str service)
 {
-	struct process *p = arg;
-	for (unsigned w = 0; p->sidecar.spec && w < p->agent.n_workers; w++)
-		if (!worker_unknown(p->agent.workers[w], p->sidecar.spec->slot, service))
+	struct sidecar *sc = arg;
+	for (unsigned w = 0; sc->spec && w < sc->crew->n_workers; w++)
+		if (!worker_unknown(sc->crew->workers[w], sc->spec->slot, service))
 			return; /* memory is short: requests wait to the end of endpoint-wait */
 }
 
 static void on_trouble(void *arg, const char *registry, const char *why)
 {
-	struct process *p = arg;
+	struct sidecar *sc = arg;
 	if (why[0])
-		log_write(&p->log, LEVEL_WARN, "discovery", "a registry is in trouble, its last instances stay",
+		log_write(&sc->log, LEVEL_WARN, "discovery", "a registry is in trouble, its last instances stay",
 			LOG_FIELDS(log_text("registry", registry), log_text("why", why)));
 	else
-		log_write(&p->log, LEVEL_INFO, "discovery", "a registry is well again", LOG_FIELDS(log_text("registry", registry)));
+		log_write(&sc->log, LEVEL_INFO, "discovery", "a registry is well again", LOG_FIELDS(log_text("registry", registry)));
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------------------- */
 
-static void want(struct process *p, const struct options *o, struct str name, bool called)
+static void want(struct sidecar *sc, const struct options *o, struct str name, bool called)
 {
 	struct str list = is_named(o, name) ? options_of_text(o, name, OPT_UPSTREAM_REGISTRY) : STR("");
-	if (!discovery_want(p->discovery, name, list, called))
-		log_write(&p->log, LEVEL_WARN, "discovery", "a service cannot be asked for: memory is short, or there are too many",
+	if (!discovery_want(sc->discovery, name, list, called))
+		log_write(&sc->log, LEVEL_WARN, "discovery", "a service cannot be asked for: memory is short, or there are too many",
 			NULL);
 }
 
-void discovering_wanted(void *arg, unsigned worker, uint32_t sidecar, struct str name)
+void discovering_wanted(struct sidecar *sc, struct str name)
 {
-	struct process *p = arg;
-	(void)worker;
-	(void)sidecar;
-	want(p, reload_options(p->reload), name, true);
+	if (discovery_asks(sc->discovery))
+		want(sc, reload_options(sc->reload), name, true);
 }
 
-void discovering_names(struct process *p, const struct options *o)
+void discovering_names(struct sidecar *sc, const struct options *o)
 {
-	if (!discovery_asks(p->discovery))
+	if (!discovery_asks(sc->discovery))
 		return;
 	for (size_t i = 0; i < options_service_count(o); i++)
 		if (!options_of_text(o, options_service(o, i), OPT_UPSTREAM_ENDPOINTS).n)
-			want(p, o, options_service(o, i), false);
+			want(sc, o, options_service(o, i), false);
 }
 
 /* Was it called since it was looked at last? */
@@ -217,73 +219,78 @@ static bool was_called(struct called *c, uint32_t slot, uint64_t requests)
 /* What is called is asked for again when it had been given up; what is not called, discovery gives up by itself. */
 static void on_calls_timer(void *arg)
 {
-	struct process *p = arg;
-	const struct spec_sidecar *s = p->sidecar.spec;
+	struct sidecar *sc = arg;
+	const struct spec_sidecar *s = sc->spec;
 	for (uint32_t i = 0; s && i < s->n_upstreams; i++) {
 		struct upstream_sum sum;
-		agent_sum_upstream(&p->agent, s->upstreams[i]->slot, &sum);
-		if (was_called(p->called, s->upstreams[i]->slot, sum.requests))
-			want(p, reload_options(p->reload), s->upstreams[i]->name, true);
+		agent_sum_upstream(&sc->agent, s->upstreams[i]->slot, &sum);
+		if (was_called(sc->called, s->upstreams[i]->slot, sum.requests))
+			want(sc, reload_options(sc->reload), s->upstreams[i]->name, true);
 	}
-	timer_set(p->loop, &p->calls_timer, loop_touch(p->loop) + CALLS_EVERY);
+	timer_set(sc->loop, &sc->calls_timer, timer_shared(loop_touch(sc->loop) + CALLS_EVERY, CALLS_EVERY));
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------------- */
 
-struct build_request discovering_request(struct process *p, const struct options *o)
+struct build_request discovering_request(struct sidecar *sc, const struct options *o)
 {
 	return (struct build_request){
 		.options = o,
-		.command = process_options_for(p->kind),
-		.slots = p->slots,
-		.previous = p->sidecar.spec,
-		.discovery = p->discovery,
-		.called = p->called->names,
-		.n_called = p->called->n,
-		.met = p->called->met,
+		.command = sc->command,
+		.slots = sc->crew->slots,
+		.ns = sc->ns,
+		.identity = sc->identity,
+		.own = sc->own,
+		.n_own = sc->n_own,
+		.previous = sc->spec,
+		.discovery = sc->discovery,
+		.called = sc->called->names,
+		.n_called = sc->called->n,
+		.met = sc->called->met,
 	};
 }
 
-bool discovering_start(struct process *p, struct err *err)
+bool discovering_start(struct sidecar *sc, struct err *err)
 {
 	struct discovery_config c = {
-		.loop = p->loop,
-		.options = p->options,
+		.loop = sc->loop,
+		.ns = sc->ns,
+		.options = sc->options,
 		.changed = on_changed,
 		.unknown = on_unknown,
 		.trouble = on_trouble,
-		.arg = p,
+		.arg = sc,
 	};
-	p->called = mem_zalloc(sizeof(*p->called));
-	if (!p->called)
+	sc->called = mem_zalloc(sizeof(*sc->called));
+	if (!sc->called)
 		return err_set(err, "out of memory");
-	p->respec.fn = on_respec;
-	timer_init(&p->called->gap, on_gap_over, p);
-	timer_init(&p->calls_timer, on_calls_timer, p);
-	p->discovery = discovery_open(&c, err);
-	p->agent.discovery = p->discovery;
-	if (!p->discovery)
+	sc->respec.fn = on_respec;
+	timer_init(&sc->called->gap, on_gap_over, sc);
+	timer_init(&sc->calls_timer, on_calls_timer, sc);
+	sc->discovery = discovery_open(&c, err);
+	sc->agent.discovery = sc->discovery;
+	if (!sc->discovery)
 		return false;
-	if (discovery_asks(p->discovery)) {
-		discovering_names(p, reload_options(p->reload));
-		on_calls_timer(p);
+	if (discovery_asks(sc->discovery)) {
+		discovering_names(sc, reload_options(sc->reload));
+		on_calls_timer(sc);
 	}
 	return true;
 }
 
-void discovering_stop(struct process *p)
+void discovering_stop(struct sidecar *sc)
 {
-	if (!p->called)
+	if (!sc->called)
 		return;
-	timer_clear(&p->calls_timer);
-	timer_clear(&p->called->gap);
-	discovery_close(p->discovery);
-	p->discovery = NULL;
-	if (p->respec_posted) /* it lies in the loop's box: there is no spec any more, so it does nothing */
-		loop_turn(p->loop, false);
-	for (size_t i = 0; i < p->called->n; i++)
-		mem_free((char *)(uintptr_t)p->called->names[i].p);
-	mem_free(p->called->seen);
-	mem_free(p->called);
-	p->called = NULL;
+	timer_clear(&sc->calls_timer);
+	timer_clear(&sc->called->gap);
+	discovery_close(sc->discovery);
+	sc->discovery = NULL;
+	if (sc->respec_posted) /* it lies in the loop's box: there is no spec any more, so it does nothing */
+		loop_turn(sc->loop, false);
+	for (size_t i = 0; i < sc->called->n; i++)
+		mem_free((char *)(uintptr_t)sc->called->names[i].p);
+	mem_free(sc->called->seen);
+	mem_free(sc->called);
+	sc->called = NULL;
 }

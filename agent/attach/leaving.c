@@ -15,12 +15,12 @@ extern char **environ;
 /* Every worker gets the step by mail; the beat behind it in the same box tells when it was read. */
 static void drain_workers(struct process *p, enum drain_step step)
 {
-	struct agent *a = &p->agent;
+	struct crew *a = &p->crew;
 	for (unsigned w = 0; w < a->n_workers; w++) {
 		bool told = worker_drain(a->workers[w], step);
 		p->deaf = p->deaf || !told;
 		if (!told)
-			log_write(&p->log, LEVEL_ERROR, "process",
+			log_write(&p->sidecar.log, LEVEL_ERROR, "process",
 				"a worker could not be told to drain: memory is short",
 				LOG_FIELDS(log_u64("worker", w)));
 		beat_send(&p->acks[w * PROCESS_DRAIN_STEPS + step], worker_loop(a->workers[w]),
@@ -30,7 +30,7 @@ static void drain_workers(struct process *p, enum drain_step step)
 
 static bool workers_have_read(const struct process *p)
 {
-	for (unsigned i = 0; i < p->agent.n_workers * PROCESS_DRAIN_STEPS; i++) {
+	for (unsigned i = 0; i < p->crew.n_workers * PROCESS_DRAIN_STEPS; i++) {
 		if (beat_waits(&p->acks[i]))
 			return false;
 	}
@@ -46,23 +46,23 @@ static struct drain_input observe(struct process *p)
 		.child_ended = p->child.ended,
 	};
 	p->stop_signals = 0;
-	in.busy += p->withdrawing; /* registries are given two seconds to know */
-	for (unsigned w = 0; w < p->agent.n_workers; w++) {
-		in.busy += worker_busy(p->agent.workers[w]);
-		in.busy_inbound += worker_busy_inbound(p->agent.workers[w]);
+	in.busy += p->sidecar.withdrawing; /* registries are given two seconds to know */
+	for (unsigned w = 0; w < p->crew.n_workers; w++) {
+		in.busy += worker_busy(p->crew.workers[w]);
+		in.busy_inbound += worker_busy_inbound(p->crew.workers[w]);
 	}
 	if (!workers_have_read(p)) { /* counts of a worker that has not stopped accepting say nothing yet */
 		in.busy++;
 		in.busy_inbound++;
 	} else if (p->drain.phase >= DRAIN_PHASE_INBOUND && !p->deaf) {
-		ports_close_inbound(&p->ports, p->sidecar.spec);
+		ports_close_inbound(&p->sidecar.ports, p->sidecar.spec);
 	}
 	return in;
 }
 
 static void say_step(struct process *p, const struct drain_input *in)
 {
-	log_write(&p->log, LEVEL_INFO, "process", "draining",
+	log_write(&p->sidecar.log, LEVEL_INFO, "process", "draining",
 		LOG_FIELDS(log_text("step", drain_phase_word(p->drain.phase)), log_text("why", p->drain.why),
 			log_u64("in_flight", in->busy), log_u64("in_flight_inbound", in->busy_inbound)));
 }
@@ -70,7 +70,7 @@ static void say_step(struct process *p, const struct drain_input *in)
 static void carry_out(struct process *p, unsigned todo)
 {
 	if (todo & (DRAIN_DO_ANNOUNCE | DRAIN_DO_STOP_INBOUND))
-		announcing_withdraw(p); /* so that callers go elsewhere while this one still answers */
+		announcing_withdraw(&p->sidecar); /* so that callers go elsewhere while this one still answers */
 	if (todo & DRAIN_DO_ANNOUNCE)
 		drain_workers(p, DRAIN_ANNOUNCE);
 	if (todo & DRAIN_DO_STOP_INBOUND)
@@ -80,7 +80,7 @@ static void carry_out(struct process *p, unsigned todo)
 	if (todo & DRAIN_DO_STOP_ALL)
 		drain_workers(p, DRAIN_ALL);
 	if (todo & DRAIN_DO_KILL_CHILD) {
-		log_write(&p->log, LEVEL_WARN, "process", "the child did not end in time and is killed",
+		log_write(&p->sidecar.log, LEVEL_WARN, "process", "the child did not end in time and is killed",
 			LOG_FIELDS(log_i64("pid", p->child.pid)));
 		child_signal(&p->child, SIGKILL);
 	}
@@ -94,8 +94,8 @@ static void advance(void *arg)
 	struct drain_input in = observe(p);
 	unsigned todo = drain_step(&p->drain, &in);
 	if (p->drain.phase != DRAIN_PHASE_SERVING) {
-		p->agent.phase = AGENT_DRAINING; /* /ready fails before anything else happens */
-		p->agent.phase_detail = drain_phase_word(p->drain.phase);
+		p->sidecar.agent.phase = AGENT_DRAINING; /* /ready fails before anything else happens */
+		p->sidecar.agent.phase_detail = drain_phase_word(p->drain.phase);
 	}
 	if (todo)
 		say_step(p, &in);
@@ -132,7 +132,7 @@ static void on_child(void *arg, int signo)
 		return;
 	if (child_config_again(p))
 		return;
-	log_write(&p->log, p->child.status ? LEVEL_WARN : LEVEL_INFO, "process", "the child ended",
+	log_write(&p->sidecar.log, p->child.status ? LEVEL_WARN : LEVEL_INFO, "process", "the child ended",
 		LOG_FIELDS(log_i64("status", p->child.status), log_i64("signal", p->child.signal)));
 	advance(p);
 }
@@ -212,7 +212,7 @@ bool leaving_start_child(struct process *p, struct err *err)
 	char proxy[ADDR_TEXT_MAX];
 	/* The admin token is the agent's: a service that can be made to print its environment must not give it away. */
 	struct child_env change = { .unset = { "OUTRIDER_ADMIN_TOKEN" } };
-	if (p->set.proxy_env && serving_proxy_address(p, proxy))
+	if (p->set.proxy_env && serving_proxy_address(&p->sidecar, proxy))
 		change.proxy = proxy;
 	struct arena a;
 	arena_init(&a, CHILD_ENV_MAX, NULL, 0);
@@ -225,7 +225,7 @@ bool leaving_start_child(struct process *p, struct err *err)
 		p->child.status = EXIT_FAILED;
 	arena_release(&a);
 	if (ok)
-		log_write(&p->log, LEVEL_INFO, "process", "the child runs",
+		log_write(&p->sidecar.log, LEVEL_INFO, "process", "the child runs",
 			LOG_FIELDS(log_i64("pid", p->child.pid), log_text("command", p->command[0])));
 	return ok;
 }

@@ -1,6 +1,7 @@
 #include "attach/ports.h"
 
 #include "base/mem.h"
+#include "net/netspace.h"
 #include "net/sockets.h"
 
 #include <errno.h>
@@ -33,11 +34,11 @@ static bool open_listener(struct ports *p, const struct spec_listener *l, uint32
 {
 	struct addr *a = &p->bound[at];
 	*a = l->addr;
-	if (!socket_listen_check(NULL, a, err))
+	if (!socket_listen_check(p->ns, a, err))
 		return false;
 	for (unsigned w = 0; w < p->n_workers; w++) {
 		int fd = w > 0 && a->sa.sa_family == AF_UNIX ? fcntl(*slot(p, 0, at), F_DUPFD_CLOEXEC, 3)
-							     : socket_listen(NULL, a, err);
+							     : socket_listen(p->ns, a, err);
 		if (fd < 0) {
 			int error = errno;
 			if (a->sa.sa_family == AF_UNIX && w > 0)
@@ -86,10 +87,11 @@ void ports_forget(struct ports *p, const struct ports *heir)
 	}
 }
 
-static bool ports_alloc(struct ports *p, const struct spec_sidecar *spec, unsigned n_workers, struct err *err)
+static bool ports_alloc(struct ports *p, const struct spec_sidecar *spec, const struct ports *had, struct err *err)
 {
+	unsigned n_workers = had->n_workers;
 	size_t n = (size_t)n_workers * spec->n_listeners;
-	*p = (struct ports){ .n_workers = n_workers, .n_listeners = spec->n_listeners };
+	*p = (struct ports){ .n_workers = n_workers, .ns = had->ns, .n_listeners = spec->n_listeners };
 	p->fds = mem_zarray(n + 1, sizeof(*p->fds));
 	p->bound = mem_zarray(spec->n_listeners + 1u, sizeof(*p->bound));
 	for (size_t i = 0; p->fds && i < n; i++)
@@ -100,17 +102,17 @@ static bool ports_alloc(struct ports *p, const struct spec_sidecar *spec, unsign
 	return err_set(err, "out of memory");
 }
 
-bool ports_open(struct ports *p, const struct spec_sidecar *spec, unsigned n_workers, struct log *log,
+bool ports_open(struct ports *p, struct netspace *ns, const struct spec_sidecar *spec, unsigned n_workers, struct log *log,
 	struct err *err)
 {
-	struct ports had = { .n_workers = n_workers };
+	struct ports had = { .n_workers = n_workers, .ns = ns };
 	return ports_follow(p, spec, &had, spec, log, err);
 }
 
 bool ports_follow(struct ports *p, const struct spec_sidecar *spec, const struct ports *had,
 	const struct spec_sidecar *had_spec, struct log *log, struct err *err)
 {
-	if (!ports_alloc(p, spec, had->n_workers, err))
+	if (!ports_alloc(p, spec, had, err))
 		return false;
 	for (uint32_t i = 0; i < spec->n_listeners; i++) {
 		if (take_over(p, i, &spec->listeners[i], had, had_spec))
@@ -119,10 +121,11 @@ bool ports_follow(struct ports *p, const struct spec_sidecar *spec, const struct
 			continue;
 		if (!ports_error_is_absence(errno) || !has_stand_in(spec, i)) {
 			ports_forget(p, had);
-			ports_close(p);
+			ports_give_up(p);
 			return false;
 		}
-		log_write(log, LEVEL_WARN, "process", "an address that this machine lacks is left out",
+		/* Containers without IPv6 are the rule. */
+		log_write(log, p->ns ? LEVEL_DEBUG : LEVEL_WARN, "process", "an address that this machine lacks is left out",
 			LOG_FIELDS(log_text("address", spec->listeners[i].text),
 				log_text("why", err ? err->text : NULL)));
 	}
@@ -151,4 +154,12 @@ void ports_close(struct ports *p)
 	mem_free(p->fds);
 	mem_free(p->bound);
 	*p = (struct ports){ 0 };
+}
+
+void ports_give_up(struct ports *p)
+{
+	for (uint32_t i = 0; p->ns && p->fds && i < p->n_listeners; i++)
+		if (*slot(p, 0, i) >= 0)
+			netspace_unlisten(p->ns, &p->bound[i]);
+	ports_close(p);
 }

@@ -15,13 +15,14 @@
 
 struct ports {
 	unsigned n_workers;
+	struct netspace *ns; /* borrowed: where they listen; NULL: the agent's own */
 	uint32_t n_listeners;
 	int *fds;           /* [worker * n_listeners + listener]; -1 = none */
 	struct addr *bound; /* [listener]: with the port that the kernel chose for port 0 */
 };
 
 /* false: nothing is open; err names the address and the remedy. */
-bool ports_open(struct ports *p, const struct spec_sidecar *spec, unsigned n_workers, struct log *log,
+bool ports_open(struct ports *p, struct netspace *ns, const struct spec_sidecar *spec, unsigned n_workers, struct log *log,
 	struct err *err) MUST_CHECK;
 /* The ports of `spec`, which follows `had_spec`: addresses that both have keep their descriptors, others are opened. false: err,
  * nothing has changed. Afterwards both hold the common ones: ports_forget() one of them before it is closed. */
@@ -33,6 +34,8 @@ void ports_forget(struct ports *p, const struct ports *heir);
  * that nobody serves. Only when every worker has stopped accepting there. Idempotent. */
 void ports_close_inbound(struct ports *p, const struct spec_sidecar *spec);
 void ports_close(struct ports *p); /* a zeroed one is fine */
+/* The same, of addresses that are given up: where a keeper has them for the container's life, it closes them, too. */
+void ports_give_up(struct ports *p);
 static inline const int *ports_of_worker(const struct ports *p, unsigned worker)
 {
 	return p->fds + (size_t)worker * p->n_listeners;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+extern char **environ;
+
 static const struct {
 	const char *word;
 	enum command options_for;
@@ -16,27 +18,18 @@ static const struct {
 	[PROCESS_EDGE] = { "edge", COMMAND_EDGE },
 };
 
-enum command process_options_for(enum process_kind kind)
-{
-	return kinds[kind].options_for;
-}
-
 /* --- options --------------------------------------------------------------------------------------------------- */
 
 static void read_settings(struct process *p)
 {
-	const struct options *o = p->options;
+	const struct options *o = p->sidecar.options;
 	p->set = (struct process_settings){
 		.lame_duck = options_duration(o, OPT_LAME_DUCK),
 		.stop_timeout = options_duration(o, OPT_STOP_TIMEOUT),
 		.workers = options_workers(o),
 		.proxy_env = options_bool(o, OPT_EXEC_PROXY_ENV),
-		.admin = options_text(o, OPT_ADMIN),
-		.guard = { .token = options_text(o, OPT_ADMIN_TOKEN),
-			.hosts = options_text(o, OPT_ADMIN_HOSTS) },
-		.log_level = (enum log_level)options_u64(o, OPT_LOG_LEVEL),
 	};
-	p->log.level = p->set.log_level;
+	p->sidecar.log.level = (enum log_level)options_u64(o, OPT_LOG_LEVEL);
 }
 
 /* What stands behind the flags: exec needs a command there, the others nothing. */
@@ -63,15 +56,17 @@ static bool take_command(struct process *p, int argc, char **argv, int rest)
 
 static int read_options(struct process *p, int argc, char **argv)
 {
+	struct sidecar *sc = &p->sidecar;
 	int rest;
-	p->options = commands_read_options(argc, argv, &rest);
-	if (!p->options)
+	sc->options = commands_read_options(argc, argv, &rest);
+	if (!sc->options)
 		return EXIT_FAILED;
 	/* What is missing here may stand in a source; the whole is judged when those have been read. */
-	bool sources = options_text(p->options, OPT_CONFIG).n > 0;
-	bool good = commands_check_options(p->options, sources ? COMMAND_ANY : kinds[p->kind].options_for);
-	p->argc = argc;
-	p->argv = argv;
+	bool sources = options_text(sc->options, OPT_CONFIG).n > 0;
+	bool good = commands_check_options(sc->options, sources ? COMMAND_ANY : sc->command);
+	sc->argc = argc;
+	sc->argv = argv;
+	sc->environ_ = environ;
 	if (!take_command(p, argc, argv, rest) || !good)
 		return EXIT_USAGE;
 	read_settings(p);
@@ -82,7 +77,7 @@ static int read_options(struct process *p, int argc, char **argv)
 
 static int fail(struct process *p, int status, const struct err *err)
 {
-	log_write(&p->log, LEVEL_ERROR, "process", "cannot serve", LOG_FIELDS(log_text("why", err->text)));
+	log_write(&p->sidecar.log, LEVEL_ERROR, "process", "cannot serve", LOG_FIELDS(log_text("why", err->text)));
 	return status;
 }
 
@@ -94,48 +89,69 @@ static bool claim(struct process *p, struct err *err)
 		return true;
 	if (!addr_parse(STR(ASK_SOCKET), &name, err))
 		return false;
-	p->claim = claim_namespace(&name, err);
-	return p->claim >= 0;
+	p->sidecar.claim = claim_namespace(&name, err);
+	return p->sidecar.claim >= 0;
+}
+
+/* The sources are heard before there are workers: what they say decides how many. */
+static bool start(struct process *p, int *status, struct err *err)
+{
+	struct sidecar *sc = &p->sidecar;
+	bool wrong = false;
+
+	child_limits_raise(&p->limits);
+	p->loop = sc->loop = loop_new(err);
+	if (!p->loop || !leaving_prepare(p, err) || !claim(p, err))
+		return false;
+	if (!reloading_first(sc, &wrong, err)) {
+		*status = wrong ? EXIT_USAGE : EXIT_FAILED;
+		return false;
+	}
+	const struct crew_config c = {
+		.loop = p->loop,
+		.n_workers = p->set.workers,
+		.buffers_max = (size_t)options_u64(sc->options, OPT_LIMIT_BUFFERS),
+	};
+	sc->crew = &p->crew;
+	return crew_start(&p->crew, &c, err) && serving_start(sc, err);
 }
 
 static int serve(struct process *p)
 {
+	struct sidecar *sc = &p->sidecar;
 	struct err err = { "" };
-	child_limits_raise(&p->limits);
-	p->loop = loop_new(&err);
 	int status = EXIT_FAILED;
-	if (!p->loop || !leaving_prepare(p, &err) || !claim(p, &err) || !reloading_first(p, &status, &err) ||
-		!serving_start(p, &err))
+	if (!start(p, &status, &err))
 		return fail(p, status, &err);
 	if (p->kind == PROCESS_EXEC && !leaving_start_child(p, &err))
 		return fail(p, p->child.status, &err);
 	if (p->kind == PROCESS_EXEC)
 		child_config_watch(p);
-	if (p->drain.phase == DRAIN_PHASE_SERVING)
-		p->agent.phase = AGENT_READY;
-	serving_announce(p);
+	if (!sidecar_leaves(sc))
+		sc->agent.phase = AGENT_READY;
+	serving_announce(sc);
 	loop_run(p->loop);
 	status = leaving_status(p);
-	log_write(&p->log, LEVEL_INFO, "process", "left",
+	log_write(&sc->log, LEVEL_INFO, "process", "left",
 		LOG_FIELDS(log_text("why", p->drain.why), log_i64("status", status)));
 	return status;
 }
 
 int process_main(enum process_kind kind, const char *version, int argc, char **argv)
 {
-	struct process p = { .kind = kind, .claim = -1 };
-	list_init(&p.specs);
-	list_init(&p.changes);
-	log_init(&p.log, STDERR_FILENO, LEVEL_INFO);
-	p.agent.command = kinds[kind].word;
-	p.agent.version = version;
+	struct process p = { .kind = kind };
+	crew_init(&p.crew);
+	sidecar_init(&p.sidecar, kinds[kind].options_for);
+	p.sidecar.agent.command = kinds[kind].word;
+	p.sidecar.agent.version = version;
 	int status = read_options(&p, argc, argv);
 	if (status == EXIT_OK)
 		status = serve(&p);
-	serving_stop(&p);
+	crew_halt(&p.crew);
+	serving_stop(&p.sidecar);
+	crew_release(&p.crew);
 	leaving_release(&p);
-	reloading_release(&p);
+	sidecar_release(&p.sidecar);
 	loop_free(p.loop);
-	options_free(p.options);
 	return status;
 }

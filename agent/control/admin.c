@@ -158,13 +158,37 @@ static enum guard_verdict judge(const struct admin *a, struct httpd_request *r, 
 	return guard_judge(&a->guard, &g);
 }
 
+/* /sidecars/NAME/PAGE is PAGE of that sidecar; the path is cut. NULL: there is none of that name. */
+static struct admin *of_sidecar(struct admin *a, struct httpd_request *r)
+{
+	static const struct str prefix = { "/sidecars/", 10 };
+	struct str path = httpd_path(r);
+
+	if (!a->agent->find_sidecar || !str_starts(path, prefix))
+		return a;
+	struct str name = str_make(path.p + prefix.n, path.n - prefix.n);
+	size_t slash = str_find(name, '/');
+	if (slash == SIZE_MAX)
+		slash = name.n;
+	struct admin *found = a->agent->find_sidecar(a->agent->put_arg, str_make(name.p, slash));
+	if (found)
+		httpd_path_cut(r, prefix.n + slash);
+	return found;
+}
+
 static void on_request(struct httpd_request *r, void *arg)
 {
-	struct admin *a = arg;
+	struct admin *own = arg, *a = of_sidecar(own, r);
+
+	if (!a) {
+		admin_refuse(r, 404, "no-such-sidecar", "No sidecar of this agent has that service, task or container.",
+			"GET /sidecars lists them.");
+		return;
+	}
 	const struct admin_route *route = NULL;
 	enum admin_match m = admin_match(httpd_method(r), httpd_path(r), &route);
 	/* Judged before anything is said, so that a foreign page learns nothing of the routes either. */
-	enum guard_verdict v = judge(a, r, route && (route->changes_state || reveals(route)));
+	enum guard_verdict v = judge(own, r, route && (route->changes_state || reveals(route)));
 	if (v != GUARD_ALLOW) {
 		const struct guard_row *row = guard_row(v);
 		if (v == GUARD_TOKEN_WRONG)
@@ -185,6 +209,7 @@ bool admin_start(struct admin *a, struct agent *agent, const struct guard_policy
 {
 	*a = (struct admin){ .agent = agent, .guard = *guard };
 	list_init(&a->waiters);
+	hystrix_init(&a->hystrix, agent);
 	a->watch = (struct reload_watch){ .fn = admin_app_changed, .arg = a };
 	a->httpd = httpd_new(agent->loop, on_request, a, err);
 	if (a->httpd)
@@ -200,6 +225,7 @@ bool admin_listen(struct admin *a, int fd, struct err *err)
 void admin_stop(struct admin *a)
 {
 	reload_unwatch(&a->watch);
+	hystrix_stop(&a->hystrix);
 	if (a->httpd)
 		httpd_free(a->httpd);
 	a->httpd = NULL;

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "control/agent.h"
 #include "control/guard.h"
+#include "control/hystrix.h"
 #include "net/httpd.h"
 
 #define ADMIN_PAGE_MAX (HTTPD_OUTPUT_MAX - 4096u)
@@ -21,6 +22,7 @@ struct admin {
 	struct list waiters;       /* of admin_app.c: requests that wait for a change */
 	unsigned n_waiters;
 	struct reload_watch watch;
+	struct hystrix hystrix;
 };
 
 struct admin_route {
@@ -51,6 +53,8 @@ void admin_refuse(
 
 void admin_page_upstreams(struct admin *a, struct httpd_request *r);
 void admin_page_endpoint_state(struct admin *a, struct httpd_request *r);
+void admin_page_circuits(struct admin *a, struct httpd_request *r);
+void admin_page_circuit_state(struct admin *a, struct httpd_request *r);
 void admin_page_explain(struct admin *a, struct httpd_request *r);
 void admin_page_stats(struct admin *a, struct httpd_request *r);
 void admin_page_connections(struct admin *a, struct httpd_request *r);

@@ -1,5 +1,6 @@
 /* The table of admin pages, and those about the agent itself. */
 #include "control/admin.h"
+#include "control/doctor.h"
 
 #include <stdio.h>
 
@@ -77,8 +78,11 @@ static void page_health(struct admin *a, struct httpd_request *r)
 		put_u64(&j, "stuck_workers", stuck);
 		put_text(&j, "why", "a worker's loop has not turned for two seconds");
 	}
-	if (httpd_query(r, "verbose").p)
+	if (httpd_query(r, "verbose").p) {
 		put_beats(&j, g, now);
+		if (g->put_health)
+			g->put_health(g->put_arg, &j);
+	}
 	json_end(&j);
 	admin_reply(r, stuck ? 503 : 200, &t);
 }
@@ -100,6 +104,28 @@ static void page_ready(struct admin *a, struct httpd_request *r)
 		put_text(&j, "why", handler_why(g->handler));
 	json_end(&j);
 	admin_reply(r, ready ? 200 : 503, &t);
+}
+
+static void page_sidecars(struct admin *a, struct httpd_request *r)
+{
+	const struct agent *g = a->agent;
+	struct text t;
+	struct json j = page_begin(&t);
+	json_key(&j, "sidecars");
+	json_array(&j);
+	if (g->put_sidecars)
+		g->put_sidecars(g->put_arg, &j);
+	for (uint32_t i = 0; !g->put_sidecars && i < g->n_sidecars; i++) {
+		json_object(&j);
+		json_key(&j, "service");
+		json_str(&j, g->sidecars[i].spec->service);
+		put_text(&j, "state", agent_phase_word(g->phase));
+		put_text(&j, "handler", handler_word(g->handler ? handler_state(g->handler) : HANDLER_NONE));
+		json_end(&j);
+	}
+	json_end(&j);
+	json_end(&j);
+	admin_reply(r, 200, &t);
 }
 
 static void page_config(struct admin *a, struct httpd_request *r)
@@ -156,6 +182,11 @@ static void page_refresh(struct admin *a, struct httpd_request *r)
 	admin_reply(r, 202, &t);
 }
 
+static void page_hystrix(struct admin *a, struct httpd_request *r)
+{
+	hystrix_serve(&a->hystrix, r);
+}
+
 const struct admin_route *admin_routes(size_t *n)
 {
 	static const struct admin_route rows[] = {
@@ -164,6 +195,8 @@ const struct admin_route *admin_routes(size_t *n)
 			"200 while every worker's loop turns; ?verbose names each" },
 		{ "GET", "/ready", page_ready, false,
 			"200 when traffic may come; 503 while starting and draining" },
+		{ "GET", "/sidecars", page_sidecars, false, "each sidecar of this agent: who it is, its handler, its wiring; /sidecars/NAME/PAGE is a page of one" },
+		{ "GET", "/doctor", admin_page_doctor, false, "a diagnosis: what is well, what is not, what to do about it" },
 		{ "GET", "/config", page_config, false,
 			"effective options with their origin, secrets masked; sources; the last refused change" },
 		{ "POST", "/refresh", page_refresh, true, "read all sources of outrider.config again" },
@@ -176,6 +209,11 @@ const struct admin_route *admin_routes(size_t *n)
 			"upstreams and endpoints: in flight, counts, last error" },
 		{ "PUT", "/upstreams/*", admin_page_endpoint_state, true,
 			"drain an endpoint by hand or put it back: /upstreams/<service>/endpoints/<address>?state=drained|up" },
+		{ "GET", "/circuits", admin_page_circuits, false,
+			"circuit of each upstream: state, since and why, its window, latencies, places; ?service=" },
+		{ "PUT", "/circuits/*", admin_page_circuit_state, true,
+			"by hand: /circuits/<service>/open, /close, or /auto" },
+		{ "GET", "/hystrix.stream", page_hystrix, false, "the circuits as events for the Hystrix Dashboard and Turbine" },
 		{ "GET", "/explain", admin_page_explain, false,
 			"where a request would go: ?service=quotes, at an edge ?path=/api&host=…; candidates, scores, exclusions" },
 		{ "GET", "/connections", admin_page_connections, false,

@@ -14,9 +14,14 @@
 
 enum agent_phase { AGENT_STARTING, AGENT_READY, AGENT_DRAINING };
 
+struct json;
+
 struct agent_sidecar {
 	struct spec_sidecar *spec; /* the newest */
 };
+
+struct doctor;
+struct admin;
 
 struct agent {
 	struct loop *loop;
@@ -35,6 +40,13 @@ struct agent {
 	unsigned n_workers;
 	struct worker **workers;
 	struct beat *beats; /* one per worker */
+	/* Objects of /sidecars into an open array; NULL: there is one sidecar, and this agent is it. */
+	void (*put_sidecars)(void *arg, struct json *j);
+	void (*put_health)(void *arg, struct json *j); /* members of /health?verbose; may be NULL */
+	void (*examine)(void *arg, struct doctor *d);  /* lines of /doctor; NULL: those of one sidecar */
+	/* Whose pages stand below /sidecars/NAME/: by service, service.stack, task, container or the begin of its id. NULL: nobody's. */
+	struct admin *(*find_sidecar)(void *arg, struct str name);
+	void *put_arg;
 };
 
 const char *agent_phase_word(enum agent_phase p); /* "starting", "ready", "draining" */

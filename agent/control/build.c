@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "control/option_value.h"
 #include "control/options_impl.h"
+#include "net/netspace.h"
 
 #include <stdlib.h>
 
@@ -285,6 +286,7 @@ struct build *build_begin(const struct build_request *q, struct err *err)
 		return NULL;
 	}
 	b->s->refs = 1;
+	b->s->ns = netspace_ref(q->ns);
 	arena_init(&b->s->arena, BUILD_MEMORY_MAX, NULL, 0);
 	return b;
 }
@@ -349,6 +351,7 @@ void build_unref(struct spec_sidecar *s)
 {
 	if (!s || --s->refs > 0)
 		return;
+	netspace_unref(s->ns);
 	for (uint32_t i = 0; i < s->n_upstreams; i++)
 		build_upstream_unref(s->upstreams[i]);
 	build_upstream_unref(s->handler);

@@ -23,6 +23,7 @@ struct build_request {
 	const struct options *options;
 	enum command command; /* COMMAND_EDGE makes an edge, all others a sidecar */
 	struct slots *slots;
+	struct netspace *ns; /* where its connections are made; NULL: the agent's own */
 	struct str identity; /* tells sidecars of one process apart; empty: the service's name */
 	struct str via; /* the loop mark; empty: "outrider-" and 16 random hex digits, or what previous has */
 	const struct addr *own; /* own addresses; NULL: the machine is asked */

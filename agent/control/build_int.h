@@ -38,6 +38,10 @@ struct build_upstream {
 };
 struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sidecar_slot,
 				     const struct build_upstream *want) MUST_CHECK;
+/* build_policy.c: u's name, kind and mode are set; texts in its arena. false: no memory. */
+bool build_policy(struct spec_upstream *u, const struct options *o, struct str subject) MUST_CHECK;
+bool build_policy_same(const struct spec_upstream *a, const struct spec_upstream *b);
+
 /* build_balance.c */
 /* What the options of an upstream say of balancing; texts in its arena. false: no memory. */
 bool build_balance_options(struct spec_upstream *u, const struct options *o, struct str subject) MUST_CHECK;

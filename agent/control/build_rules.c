@@ -30,7 +30,7 @@ bool build_put_identity(struct build *b)
 		return false;
 	s->version = b->q.previous ? b->q.previous->version + 1 : 1;
 	s->mode = (uint8_t)options_u64(b->o, OPT_MODE);
-	s->slot = slots_sidecar(b->q.slots, b->q.identity.n ? b->q.identity : s->service);
+	s->slot = b->q.previous ? b->q.previous->slot : slots_sidecar(b->q.slots, b->q.identity.n ? b->q.identity : s->service);
 	return s->slot != SLOT_NONE;
 }
 

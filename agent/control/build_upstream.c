@@ -24,17 +24,6 @@ static enum mode mode_of(const struct options *o, struct str name)
 	return m > MODE_OFF ? own : (enum mode)m; /* inherit is the last word */
 }
 
-static void fill_policy(struct spec_policy *p, const struct options *o, struct str name)
-{
-	p->connect_timeout = options_of_duration(o, name, OPT_TIMEOUT_CONNECT);
-	p->first_byte_timeout = options_of_duration(o, name, OPT_TIMEOUT_FIRST_BYTE);
-	p->idle_timeout = options_of_duration(o, name, OPT_POOL_IDLE);
-	p->max_idle = (uint32_t)options_of_u64(o, name, OPT_POOL_MAX_IDLE);
-	p->connect_tries = (uint32_t)options_of_u64(o, name, OPT_CONNECT_TRIES);
-	p->endpoint_wait = options_of_duration(o, name, OPT_ENDPOINT_WAIT);
-	p->retry_safe = options_of_bool(o, name, OPT_RETRY_SAFE);
-}
-
 static uint32_t count_items(struct str list)
 {
 	struct str item;
@@ -165,14 +154,6 @@ void build_upstream_unref(struct spec_upstream *u)
 		upstream_free(u);
 }
 
-static bool same_policy(const struct spec_policy *a, const struct spec_policy *b)
-{
-	return a->connect_timeout == b->connect_timeout && a->first_byte_timeout == b->first_byte_timeout &&
-	       a->idle_timeout == b->idle_timeout && a->max_idle == b->max_idle &&
-	       a->connect_tries == b->connect_tries && a->endpoint_wait == b->endpoint_wait &&
-	       a->retry_safe == b->retry_safe;
-}
-
 static bool same_balancing(const struct spec_upstream *a, const struct spec_upstream *b)
 {
 	return balance_options_same(&a->balancing, &b->balancing) &&
@@ -185,7 +166,7 @@ static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
 	if (a->slot != b->slot || a->generation != b->generation || !str_eq(a->name, b->name) ||
 		a->kind != b->kind || a->mode != b->mode || a->port != b->port ||
-		!addr_eq(&a->handler, &b->handler) || !same_policy(&a->policy, &b->policy) ||
+		!addr_eq(&a->handler, &b->handler) || !build_policy_same(a, b) || a->circuit != b->circuit ||
 		a->n_endpoints != b->n_endpoints || a->told != b->told || !same_balancing(a, b))
 		return false;
 	for (uint32_t i = 0; i < a->n_endpoints; i++)
@@ -273,14 +254,17 @@ static bool fill_rules(struct spec_upstream *u, const struct build_request *q, u
 	if (service && u->port == 0)
 		u->port = (uint16_t)options_of_u64(q->options, u->name, OPT_UPSTREAM_PORT);
 	u->mode = (uint8_t)mode_of(q->options, u->kind == UPSTREAM_HANDLER ? STR("") : subject);
-	fill_policy(&u->policy, q->options, subject);
 	u->met = service ? q->met : 0;
-	if (!build_balance_options(u, q->options, subject))
+	if (!build_policy(u, q->options, subject) || !build_balance_options(u, q->options, subject))
 		return false;
 	struct slot slot = slot_of(q, sidecar_slot, u);
 	u->slot = slot.number;
 	u->generation = slot.generation;
-	return u->slot != SLOT_NONE;
+	if (u->slot == SLOT_NONE)
+		return false;
+	if (service || (u->kind == UPSTREAM_HANDLER && bulkhead_on(&u->policy.bulkhead)))
+		u->circuit = slots_circuit(q->slots, u->slot);
+	return true;
 }
 
 /* With its endpoints, but without what is balanced by. */

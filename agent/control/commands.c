@@ -137,9 +137,11 @@ int command_health(int argc, char **argv)
 }
 
 /* The path with its query, "/" before it when it lacks one, readable text when a person looks. */
-static bool get_path(const char *arg, struct text *path)
+static bool get_path(const char *service, const char *arg, struct text *path)
 {
 	text_init(path, 4096);
+	if (service)
+		text_fmt(path, "/sidecars/%s", service);
 	if (arg[0] != '/')
 		text_char(path, '/');
 	text_addz(path, arg);
@@ -152,13 +154,28 @@ static bool get_path(const char *arg, struct text *path)
 	return !path->failed;
 }
 
-static int get(const struct options *o, const char *arg)
+/* "/sidecars/NAME" before the path, when --service=NAME stands among the arguments. */
+static const char *service_flag(int argc, char **argv)
+{
+	static const char flag[] = "--service";
+	size_t n = sizeof(flag) - 1;
+
+	for (int i = 0; i < argc; i++) {
+		if (strncmp(argv[i], flag, n) == 0 && argv[i][n] == '=')
+			return argv[i] + n + 1;
+		if (strcmp(argv[i], flag) == 0 && i + 1 < argc)
+			return argv[i + 1];
+	}
+	return NULL;
+}
+
+static int get(const struct options *o, const char *service, const char *arg)
 {
 	struct text path, body;
 	struct err err = { "" };
 	int status = 0, ret = STATUS_FAILED;
 	text_init(&body, ASK_BODY_MAX);
-	bool ok = get_path(arg, &path);
+	bool ok = get_path(service, arg, &path);
 	struct ask q = { .method = "GET", .path = text_z(&path), .limit = GET_LIMIT };
 	if (!ok) {
 		fprintf(stderr, "outrider get: the path has bytes that no path may have, or is too long\n");
@@ -195,7 +212,58 @@ int command_get(int argc, char **argv)
 		ret = STATUS_USAGE;
 	}
 	if (ret == STATUS_OK)
-		ret = get(o, path ? path : "/");
+		ret = get(o, service_flag(argc, argv), path ? path : "/");
+	options_free(o);
+	return ret;
+}
+
+/* --- doctor ------------------------------------------------------------------------------------------------------ */
+
+static const char *member(const cJSON *o, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+	return cJSON_IsString(v) ? v->valuestring : "";
+}
+
+/* A line each, and below it what is to be done; returns whether nothing failed. */
+static bool print_doctor(struct str body)
+{
+	cJSON *root = cJSON_ParseWithLength(body.p ? body.p : "", body.n);
+	const cJSON *lines = cJSON_GetObjectItemCaseSensitive(root, "lines"), *line;
+	bool good = cJSON_IsArray(lines);
+
+	cJSON_ArrayForEach(line, lines)
+	{
+		const char *state = member(line, "state"), *remedy = member(line, "remedy"), *docs = member(line, "docs");
+		printf("%-4s  %-10s  %s: %s\n", state, member(line, "check"), member(line, "of"), member(line, "says"));
+		if (remedy[0])
+			printf("                  -> %s%s%s\n", remedy, docs[0] ? "; docs/" : "", docs);
+		good = good && strcmp(state, "fail") != 0;
+	}
+	cJSON_Delete(root);
+	return good;
+}
+
+int command_doctor(int argc, char **argv)
+{
+	int rest, status = 0, ret = STATUS_FAILED;
+	struct options *o = commands_read_options(argc, argv, &rest);
+	struct err err = { "" };
+	struct text body;
+
+	if (!o)
+		return STATUS_FAILED;
+	text_init(&body, ASK_BODY_MAX);
+	struct ask q = { .method = "GET", .path = "/doctor", .limit = GET_LIMIT };
+	if (rest < argc)
+		ret = refuse_argument("doctor", argv[rest]);
+	else if (!commands_check_options(o, COMMAND_ANY))
+		ret = STATUS_USAGE;
+	else if (!ask_agent(o, &q, &body, &status, &err))
+		fprintf(stderr, "outrider doctor: no agent answers: %s\n", err.text);
+	else
+		ret = status == 200 && print_doctor(text_str(&body)) ? STATUS_OK : STATUS_FAILED;
+	text_release(&body);
 	options_free(o);
 	return ret;
 }

@@ -10,6 +10,7 @@
 #define GET_LIMIT (10 * USEC_SEC)
 
 int command_health(int argc, char **argv); /* 0 healthy; 1 not, nobody answers, or asked wrongly */
+int command_doctor(int argc, char **argv); /* a diagnosis by the running agent */
 int command_get(int argc, char **argv);    /* 0 status below 400, 1 else, or no answer; 2 usage */
 int command_config(int argc, char **argv); /* 0; 2 options are wrong */
 

@@ -195,7 +195,7 @@ static void on_tick(void *arg)
 	usec now = now_of(d);
 	LIST_EACH (it, tmp, &d->services)
 		look_at(d, LIST_OWNER(it, struct service, link), now);
-	timer_set(d->cfg.loop, &d->tick, now + TICK);
+	timer_set(d->cfg.loop, &d->tick, timer_shared(now + TICK, TICK));
 }
 
 /* --- services ---------------------------------------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 
 #define PATH_BYTES 1100
 #define OTHERS_NAMED 4u
+#define TOGETHER (250 * USEC_MS) /* checks of a node's sidecars fall together */
 
 enum check { CHECK_OFF, CHECK_LISTEN, CHECK_TCP, CHECK_PATH };
 
@@ -28,6 +29,7 @@ struct handler {
 
 	enum handler_state state;
 	unsigned fails; /* in a row */
+	bool gone;      /* handler_is_gone() said so, and it did not come back since */
 	usec since;
 	struct err why;
 
@@ -58,12 +60,14 @@ static void set_state(struct handler *h, enum handler_state s)
 static void again(struct handler *h)
 {
 	usec pause = h->state == HANDLER_STARTING && h->interval > HANDLER_SOON ? HANDLER_SOON : h->interval;
-	timer_set(h->cfg.loop, &h->timer, loop_touch(h->cfg.loop) + pause);
+	usec when = loop_touch(h->cfg.loop) + pause;
+	timer_set(h->cfg.loop, &h->timer, pause > 4 * TOGETHER ? timer_shared(when, TOGETHER) : when);
 }
 
 static void passed(struct handler *h)
 {
 	h->fails = 0;
+	h->gone = false;
 	err_set(&h->why, "%s", "");
 	set_state(h, HANDLER_UP);
 	again(h);
@@ -123,8 +127,22 @@ static bool is_listened(const struct handler *h, const struct listening *l)
 	return false;
 }
 
+static struct addr target(const struct handler *h)
+{
+	struct addr a = h->addr;
+	if (!a.len && !addr_parse_ip(STR("127.0.0.1"), h->port, &a))
+		a.len = 0;
+	return a;
+}
+
 static void check_listen(struct handler *h)
 {
+	struct addr likely = target(h);
+
+	if (listening_at(h->cfg.ns, &likely)) {
+		passed(h);
+		return;
+	}
 	struct listening *l = mem_alloc(sizeof(*l));
 	bool asked = l && listening_ask(h->cfg.ns, l);
 
@@ -143,6 +161,26 @@ static void check_listen(struct handler *h)
 		failed(h);
 }
 
+bool handler_is_gone(struct handler *h)
+{
+	struct addr likely = target(h);
+	struct listening *l;
+	bool gone = false;
+
+	if (h->state != HANDLER_UP || h->gone || h->check == CHECK_OFF || (!h->port && h->addr.sa.sa_family != AF_UNIX))
+		return false;
+	if (h->addr.sa.sa_family == AF_UNIX) {
+		gone = !listening_unix(&h->addr);
+	} else if (!listening_at(h->cfg.ns, &likely) && (l = mem_alloc(sizeof(*l)))) {
+		gone = listening_ask(h->cfg.ns, l) && !is_listened(h, l);
+		mem_free(l);
+	}
+	h->gone = gone;
+	if (gone && !h->connecting && !h->fetch)
+		timer_set(h->cfg.loop, &h->timer, 0);
+	return gone;
+}
+
 static void check_unix(struct handler *h)
 {
 	char text[ADDR_TEXT_MAX];
@@ -156,14 +194,6 @@ static void check_unix(struct handler *h)
 }
 
 /* --- tcp -------------------------------------------------------------------------------------------------------------- */
-
-static struct addr target(const struct handler *h)
-{
-	struct addr a = h->addr;
-	if (!a.len && !addr_parse_ip(STR("127.0.0.1"), h->port, &a))
-		a.len = 0;
-	return a;
-}
 
 static void end_connecting(struct handler *h)
 {

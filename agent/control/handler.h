@@ -37,6 +37,9 @@ void handler_free(struct handler *h); /* NULL is fine */
 void handler_options(struct handler *h, const struct options *o);
 enum handler_state handler_state(const struct handler *h);
 const char *handler_word(enum handler_state s); /* "none", "starting", "up", "down" */
+/* Asks the kernel now, of a handler that is up: does nobody listen any more? true once; false also when it cannot tell. The state
+ * follows soon. */
+bool handler_is_gone(struct handler *h);
 /* Why it is not up: "nothing listens on 8080, but 3000 does". "" when it is. */
 const char *handler_why(const struct handler *h);
 usec handler_since(const struct handler *h); /* wall */

@@ -287,7 +287,7 @@ bool health_follow(struct health *h, const struct options *o, const struct spec_
 
 const char *health_why(const struct health *h, uint32_t slot)
 {
-	const struct check *c = slot < h->n_slots ? h->by_slot[slot] : NULL;
+	const struct check *c = h && slot < h->n_slots ? h->by_slot[slot] : NULL;
 
 	if (!c)
 		return NULL;

@@ -1,6 +1,9 @@
 #include "control/judge.h"
 
 #include "base/rng.h"
+#include "control/hystrix_alias.h"
+
+#include <stdio.h>
 
 #define OPTION_PREFIX "outrider."
 
@@ -107,12 +110,38 @@ static bool is_list_item(struct str s)
 	       (s.p[1] != '0' || s.n == 3);
 }
 
+/* A property of Hystrix is an option where no source says that option itself. */
+static bool judge_alias(struct options *o, const struct properties *p, const struct property *one, struct err *err)
+{
+	static const char standard[] = "outrider.upstream.default.";
+	struct text name, value;
+	bool ok = true;
+
+	text_init(&name, OPTIONS_KEY_MAX);
+	text_init(&value, 64);
+	if (hystrix_alias(one->key, one->value, &name, &value)) {
+		struct str key = text_str(&name), brief = STR("");
+		char spelt[OPTIONS_KEY_MAX];
+		if (str_starts(key, str_of(standard))) {
+			int n = snprintf(spelt, sizeof(spelt), OPTION_PREFIX "%s", text_z(&name) + sizeof(standard) - 1);
+			brief = str_make(spelt, n > 0 ? (size_t)n : 0);
+		}
+		if (!properties_find(p, key) && !(brief.n && properties_find(p, brief)))
+			ok = options_set(o, LAYER_SOURCE((int)one->source), key, text_str(&value), str_of(one->origin), err);
+	}
+	text_release(&name);
+	text_release(&value);
+	return ok;
+}
+
 bool judge_option(struct options *o, const struct properties *p, size_t i, struct text *list, struct err *err)
 {
 	const struct property *one = &p->at[i];
 	enum option_layer layer = LAYER_SOURCE((int)one->source);
 	struct str root = properties_list_root(one->key);
 
+	if (str_starts(one->key, STR(HYSTRIX_PREFIX)))
+		return judge_alias(o, p, one, err);
 	if (!str_starts(one->key, STR(OPTION_PREFIX)) || hidden(p, one, root))
 		return true;
 	if (!root.p || !is_list_item(str_make(one->key.p + root.n, one->key.n - root.n)))

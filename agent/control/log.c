@@ -91,6 +91,14 @@ void log_write(struct log *l, enum log_level level, const char *subsystem, const
 	json_strz(&j, subsystem);
 	json_key(&j, "message");
 	json_strz(&j, message);
+	if (l->service) {
+		json_key(&j, "service");
+		json_strz(&j, l->service);
+	}
+	if (l->task) {
+		json_key(&j, "task");
+		json_strz(&j, l->task);
+	}
 	for (const struct log_field *f = fields; f && f->type != LOG_END; f++)
 		write_field(&j, f);
 	json_end(&j);

@@ -32,6 +32,7 @@ struct log_field {
 struct log {
 	int fd; /* borrowed */
 	enum log_level level;
+	const char *service, *task; /* of the sidecar whose log it is, in every line; borrowed; NULL: left out */
 	uint64_t lines, lost; /* written; not written for lack of memory or by a failed write */
 };
 

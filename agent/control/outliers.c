@@ -17,6 +17,7 @@ struct seen { /* an endpoint, by its slot */
 
 struct upstream { /* by its slot */
 	usec next;        /* sweep; 0: not begun */
+	usec again;       /* when endpoints where another service answered are called again; 0: there are none */
 	uint64_t version; /* of its tally, when the log was looked at */
 };
 
@@ -164,6 +165,16 @@ static void tell(struct outliers *o, const struct spec_upstream *u, uint32_t i)
 	s->times = times;
 }
 
+/* The registry lists them still: then the other owner has left again, or the service has a name that its agent did not know. */
+static void call_again(const struct spec_upstream *u, usec now)
+{
+	const struct balance_spec *b = &u->balance;
+
+	for (uint32_t i = 0; i < b->n && i < u->n_endpoints; i++)
+		if (cell_word(b->cells[i]) & BALANCE_HOLD_GONE)
+			outlier_hold(b->cells[i], b->tally, BALANCE_HOLD_GONE, false, false, now);
+}
+
 static void look(struct outliers *o, const struct spec_upstream *u, usec now)
 {
 	const struct balance_spec *b = &u->balance;
@@ -179,12 +190,20 @@ static void look(struct outliers *o, const struct spec_upstream *u, usec now)
 			sweep(o, u, now);
 		at->next = now + interval;
 	}
+	if (at->again && now >= at->again) {
+		at->again = 0;
+		call_again(u, now);
+	}
 	uint64_t version = atomic_load_explicit(&b->tally->version, memory_order_relaxed);
 	if (version == at->version)
 		return;
 	at->version = version;
-	for (uint32_t i = 0; i < b->n && i < u->n_endpoints; i++)
+	at->again = 0;
+	for (uint32_t i = 0; i < b->n && i < u->n_endpoints; i++) {
 		tell(o, u, i);
+		if (cell_word(b->cells[i]) & BALANCE_HOLD_GONE)
+			at->again = now + OUTLIERS_AGAIN;
+	}
 }
 
 void outliers_tick(struct outliers *o, usec now)
@@ -202,13 +221,22 @@ void outliers_tick(struct outliers *o, usec now)
 
 /* --- life ------------------------------------------------------------------------------------------------------------------- */
 
+/* With nothing to look at, it looks seldom; all sidecars of a node at once. */
+static void set_timer(struct outliers *o, usec now)
+{
+	bool any = false;
+	for (uint32_t i = 0; i < o->agent->n_sidecars; i++)
+		any = any || (o->agent->sidecars[i].spec && o->agent->sidecars[i].spec->n_upstreams);
+	timer_set(o->agent->loop, &o->timer, timer_shared(now + (any ? OUTLIERS_TICK : OUTLIERS_REST), OUTLIERS_TICK));
+}
+
 static void on_timer(void *arg)
 {
 	struct outliers *o = arg;
 	usec now = loop_touch(o->agent->loop);
 
 	outliers_tick(o, now);
-	timer_set(o->agent->loop, &o->timer, now + OUTLIERS_TICK);
+	set_timer(o, now);
 }
 
 struct outliers *outliers_new(const struct agent *agent, struct err *err)
@@ -222,7 +250,7 @@ struct outliers *outliers_new(const struct agent *agent, struct err *err)
 	o->agent = agent;
 	rng_seed_os(&o->rng);
 	timer_init(&o->timer, on_timer, o);
-	timer_set(agent->loop, &o->timer, loop_touch(agent->loop) + OUTLIERS_TICK);
+	set_timer(o, loop_touch(agent->loop));
 	return o;
 }
 

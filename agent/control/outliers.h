@@ -9,6 +9,8 @@
 #include "control/agent.h"
 
 #define OUTLIERS_TICK (250 * USEC_MS)
+#define OUTLIERS_AGAIN (10 * USEC_SEC) /* an address where another service's agent answered, and which is still listed, is tried again */
+#define OUTLIERS_REST USEC_SEC /* while there is no upstream */
 #define OUTLIERS_LINES 20u /* log lines of one tick; more are counted in one line */
 
 struct outliers;

@@ -312,6 +312,11 @@ bool reload_first(struct reload *r, bool (*stop)(void *arg), void *arg, struct e
 	return judge_sources(r, err) && first_job(r, err);
 }
 
+bool reload_now(struct reload *r, struct err *err)
+{
+	return first_job(r, err);
+}
+
 /* --- reading --------------------------------------------------------------------------------------------------------- */
 
 size_t reload_problems(const struct reload *r)

@@ -32,6 +32,8 @@ struct reload_config {
 	int argc; /* flags and environment are read again with every job; borrowed */
 	char **argv;
 	char *const *environ_;
+	/* Adds further layers behind flags and environment; NULL: there are none. false: no memory. */
+	bool (*layers)(void *arg, struct options *o, struct err *err);
 	const struct source_ops *const *plugins; /* as in sources_config */
 	/* Puts good options in force: specs, listeners. Works until about `until` on clock_now() and says MORE to be called again with
 	 * the same options on a later turn; meanwhile the former ones stay in force. FAILED and err: they could not; nothing has
@@ -60,6 +62,10 @@ void reload_free(struct reload *r); /* NULL is fine */
  * `stop` is asked between turns. false and err: what was said is wrong (problems in reload_problems()), a local source
  * is, or outrider.config-required and one has said nothing. */
 bool reload_first(struct reload *r, bool (*stop)(void *arg), void *arg, struct err *err) MUST_CHECK;
+
+/* The same at once, with what is known now, in a process that cannot wait because others are served: what the sources say comes
+ * later, as a change. */
+bool reload_now(struct reload *r, struct err *err) MUST_CHECK;
 
 /* How many problems the last refused change has; prints none. 0: it was not refused. */
 size_t reload_problems(const struct reload *r);

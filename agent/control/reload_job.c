@@ -42,7 +42,8 @@ static enum step_result step_begin(struct reload_job *j)
 
 	j->o = options_new();
 	if (!j->o || !options_add_env(j->o, c->environ_, &err) ||
-		!options_add_flags(j->o, c->argc, c->argv, &rest, &err))
+		!options_add_flags(j->o, c->argc, c->argv, &rest, &err) ||
+		(c->layers && !c->layers(c->arg, j->o, &err)))
 		return fail(j, err.text[0] ? err.text : "out of memory");
 	return STEP_DONE;
 }

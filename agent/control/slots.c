@@ -29,6 +29,7 @@ struct slots {
 	void *memory; /* of cells and tallies; untouched pages cost nothing */
 	struct balance_cell *cells;
 	struct balance_tally *tallies;
+	struct circuit *circuits;
 	uint64_t serial;
 };
 
@@ -37,14 +38,16 @@ struct slots {
 static bool make_cells(struct slots *s)
 {
 	size_t tallies = SLOTS_UPSTREAMS_MAX * sizeof(struct balance_tally);
-	s->memory = mem_zalloc(
-		SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + _Alignof(struct balance_cell));
+	size_t circuits = SLOTS_UPSTREAMS_MAX * sizeof(struct circuit);
+	s->memory = mem_zalloc(SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + circuits +
+			       _Alignof(struct balance_cell));
 	if (!s->memory)
 		return false;
 	uintptr_t at = ((uintptr_t)s->memory + _Alignof(struct balance_cell) - 1) &
 		       ~(uintptr_t)(_Alignof(struct balance_cell) - 1);
 	s->tallies = (struct balance_tally *)at;
-	s->cells = (struct balance_cell *)(at + tallies);
+	s->circuits = (struct circuit *)(at + tallies);
+	s->cells = (struct balance_cell *)(at + tallies + circuits);
 	return true;
 }
 
@@ -56,6 +59,11 @@ struct balance_cell *slots_cell(struct slots *s, uint32_t endpoint)
 struct balance_tally *slots_tally(struct slots *s, uint32_t upstream)
 {
 	return &s->tallies[upstream];
+}
+
+struct circuit *slots_circuit(struct slots *s, uint32_t upstream)
+{
+	return &s->circuits[upstream];
 }
 
 uint64_t slots_serial(struct slots *s)
@@ -256,9 +264,15 @@ struct slot slots_endpoint_again(struct slots *s, uint32_t number)
 	return use(&s->endpoints, number);
 }
 
+void slots_sidecar_unuse(struct slots *s, uint32_t number)
+{
+	(void)unuse(&s->sidecars, number);
+}
+
 void slots_upstream_unuse(struct slots *s, uint32_t number)
 {
-	(void)unuse(&s->upstreams, number);
+	if (unuse(&s->upstreams, number))
+		circuit_reset(&s->circuits[number]);
 }
 
 void slots_endpoint_unuse(struct slots *s, uint32_t number)

@@ -9,12 +9,13 @@
  * when it returns (registries flap), until more than SLOTS_RESTING rest; then the one that has rested longest goes to
  * whoever asks next, with another `generation`, by which workers see that the part is somebody else's now. Parts of specs
  * are freed only when no worker uses the spec any more (worker.h: released), so no number changes hands while it is used.
- * Sidecars keep theirs for the life of the process. Owner and thread: control. */
+ * A sidecar's is taken by its first spec and given back by its owner, when no spec of it is left. Owner and thread: control. */
 #ifndef OUTRIDER_CONTROL_SLOTS_H
 #define OUTRIDER_CONTROL_SLOTS_H
 
 #include "base/err.h"
 #include "base/str.h"
+#include "proxy/circuit.h"
 #include "proxy/outlier.h"
 
 #define SLOTS_SIDECARS_MAX 256u
@@ -36,6 +37,7 @@ void slots_free(struct slots *s); /* NULL is fine */
 /* What workers and control share of an endpoint, of an upstream: lives as long as its slot. The slot must have been given. */
 struct balance_cell *slots_cell(struct slots *s, uint32_t endpoint);
 struct balance_tally *slots_tally(struct slots *s, uint32_t upstream);
+struct circuit *slots_circuit(struct slots *s, uint32_t upstream);
 uint64_t slots_serial(struct slots *s); /* 1, 2, 3 …: never the same twice */
 
 uint32_t slots_sidecar(struct slots *s, struct str name);
@@ -43,6 +45,7 @@ struct slot slots_upstream(struct slots *s, uint32_t sidecar, struct str name);
 struct slot slots_endpoint(
 	struct slots *s, uint32_t upstream, struct str address); /* as addr_text() writes it */
 struct slot slots_endpoint_again(struct slots *s, uint32_t number); /* one more use of a number that is in use */
+void slots_sidecar_unuse(struct slots *s, uint32_t number);
 /* Ends one use; the last one makes the endpoint's cell as of an endpoint that is in. SLOT_NONE is fine. */
 void slots_upstream_unuse(struct slots *s, uint32_t number);
 void slots_endpoint_unuse(struct slots *s, uint32_t number);

@@ -29,8 +29,8 @@ static void check_mounts(struct stack *s, const struct stack_service *v)
 	struct stack_mount m;
 	uint32_t line = stack_line(v, v->node, STR("volumes"));
 
-	/* Whatever its name: a filtering proxy has a socket of its own. */
-	if (!stack_mount(v, STR(".sock"), false, &m) && !stack_mount(v, STR(".sock"), true, &m))
+	/* Whatever its name: a filtering proxy has a socket of its own, in a volume that the two share. */
+	if (!pairs_find(&v->env, STR("OUTRIDER_ENGINE")) && !stack_mount(v, STR(".sock"), false, &m) && !stack_mount(v, STR(".sock"), true, &m))
 		stack_say(s, v, RULE_AGENT_SOCKET, line,
 			"the agent has no socket of the engine, and finds no container");
 	if (!stack_mount(v, STR("/docker/netns"), true, &m))

@@ -64,7 +64,10 @@ static bool role_of_command(struct stack_service *v, enum stack_role *ret)
 		v->command = i + 1 < own ? entry : command;
 		return true;
 	}
-	return false;
+	if (entry || command || !is_outrider(words[0]))
+		return false;
+	*ret = ROLE_AGENT; /* what the image does when it is told nothing */
+	return true;
 }
 
 static bool any_option(const struct pairs *p, const char *prefix)

@@ -51,6 +51,7 @@ static const uint8_t slots[256] = {
 	ROW(17, 'x', 'e', 'n', X_OUTRIDER_REASON), /* x-outrider-reason */
 	ROW(18, 'p', 'h', 'e', PROXY_AUTHENTICATE), /* proxy-authenticate */
 	ROW(18, 'x', 'r', 't', X_OUTRIDER_ATTEMPT), /* x-outrider-attempt */
+	ROW(18, 'x', 'r', 's', X_OUTRIDER_RETRIES), /* x-outrider-retries */
 	ROW(19, 'p', 'h', 'n', PROXY_AUTHORIZATION), /* proxy-authorization */
 	ROW(22, 'x', 'd', 's', X_OUTRIDER_DEADLINE_MS), /* x-outrider-deadline-ms */
 	ROW(25, 'p', 't', 'o', PROXY_AUTHENTICATION_INFO), /* proxy-authentication-info */

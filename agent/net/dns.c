@@ -13,7 +13,8 @@
 struct dns {
 	struct loop *loop;
 	struct netspace *ns;
-	ares_channel channel;
+	const char *servers;  /* asked when the channel is opened; NULL: those of /etc/resolv.conf */
+	ares_channel channel; /* NULL until the first question: it takes 74 KB, and many resolvers are never asked */
 	struct timer tick;    /* when c-ares wants to look at its timeouts */
 	struct list sockets;  /* struct dns_socket */
 };
@@ -172,6 +173,19 @@ static int channel_open(struct dns *d, const char *servers)
 	return servers ? ares_set_servers_ports_csv(d->channel, servers) : ARES_SUCCESS;
 }
 
+/* ARES_SUCCESS when there is a channel. */
+static int channel_need(struct dns *d)
+{
+	if (d->channel)
+		return ARES_SUCCESS;
+	int status = channel_open(d, d->servers);
+	if (status != ARES_SUCCESS && d->channel) {
+		ares_destroy(d->channel);
+		d->channel = NULL;
+	}
+	return status;
+}
+
 struct dns *dns_new(struct loop *l, struct netspace *ns, const char *servers, struct err *err)
 {
 	struct dns *d = mem_zalloc(sizeof(*d));
@@ -183,7 +197,9 @@ struct dns *dns_new(struct loop *l, struct netspace *ns, const char *servers, st
 	d->ns = ns;
 	list_init(&d->sockets);
 	timer_init(&d->tick, on_tick, d);
-	int status = channel_open(d, servers);
+	d->servers = ns ? servers : NULL;
+	/* What somebody wrote is judged now; a namespace's server is known to be good. */
+	int status = ns || !servers ? ARES_SUCCESS : channel_open(d, servers);
 	if (status != ARES_SUCCESS) {
 		err_set(err, "resolver: %s", ares_strerror(status));
 		dns_free(d);
@@ -255,8 +271,10 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 void dns_ask(struct dns *d, const char *name, int family, dns_cb cb, void *arg)
 {
 	struct question *q = mem_alloc(sizeof(*q));
-	if (!q) {
-		cb(arg, family, &(struct dns_ips){ .n = 0 }, 0, "out of memory");
+	int status = q ? channel_need(d) : ARES_ENOMEM;
+	if (status != ARES_SUCCESS) {
+		mem_free(q);
+		cb(arg, family, &(struct dns_ips){ .n = 0 }, 0, ares_strerror(status));
 		return;
 	}
 	*q = (struct question){ .cb = cb, .arg = arg, .family = family };
@@ -327,8 +345,10 @@ static void on_big_answer(void *arg, int status, int timeouts, struct ares_addri
 void dns_ask_all(struct dns *d, const char *name, int family, dns_all_cb cb, void *arg)
 {
 	struct big_question *q = mem_alloc(sizeof(*q));
-	if (!q) {
-		cb(arg, family, DNS_FAILED, NULL, 0, "out of memory");
+	int status = q ? channel_need(d) : ARES_ENOMEM;
+	if (status != ARES_SUCCESS) {
+		mem_free(q);
+		cb(arg, family, DNS_FAILED, NULL, 0, ares_strerror(status));
 		return;
 	}
 	*q = (struct big_question){ .cb = cb, .arg = arg, .family = family };
@@ -341,7 +361,7 @@ bool dns_hosts(struct dns *d, const char *name, int family, struct dns_ips *ips)
 {
 	struct hostent *host = NULL;
 	ips->n = 0;
-	if (ares_gethostbyname_file(d->channel, name, family, &host) == ARES_SUCCESS && host) {
+	if (channel_need(d) == ARES_SUCCESS && ares_gethostbyname_file(d->channel, name, family, &host) == ARES_SUCCESS && host) {
 		for (char **ip = host->h_addr_list; *ip; ip++)
 			add_ip(ips, family, *ip);
 	}

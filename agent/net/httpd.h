@@ -30,6 +30,7 @@ bool httpd_listen(struct httpd *h, int fd, struct err *err);
 
 /* --- the request ----------------------------------------------------------------------------------------- */
 const char *httpd_method(const struct httpd_request *r); /* "GET" … */
+void httpd_path_cut(struct httpd_request *r, size_t n); /* its first n bytes; what is left begins with '/' */
 struct str httpd_path(const struct httpd_request *r);    /* without query, percent-decoded */
 /* Value of a query parameter, decoded; {NULL,0} when absent. Valid while the request lives. */
 struct str httpd_query(struct httpd_request *r, const char *name);

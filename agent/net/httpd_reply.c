@@ -11,6 +11,13 @@ const char *httpd_method(const struct httpd_request *r)
 	return r->head.method;
 }
 
+void httpd_path_cut(struct httpd_request *r, size_t n)
+{
+	struct str *p = &r->head.path;
+
+	*p = n < p->n ? str_make(p->p + n, p->n - n) : STR("/");
+}
+
 struct str httpd_path(const struct httpd_request *r)
 {
 	return r->head.path;

@@ -1,5 +1,7 @@
 #include "net/listening.h"
 
+#include "net/netspace.h"
+
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -86,21 +88,73 @@ static bool ask_family(int fd, uint8_t family, struct listening *l)
 	return more == 0;
 }
 
-bool listening_ask(struct netspace *ns, struct listening *ret)
+void listening_limit(int fd)
 {
 	struct timeval limit = { .tv_usec = ANSWER_TIME_MS * 1000 };
 
-	(void)ns; /* the keeper will hand over such a socket for other namespaces */
-	ret->n = 0;
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
+/* -1: there is none. A namespace keeps its own, others are closed after use. */
+static int diag(struct netspace *ns)
+{
+	if (ns)
+		return netspace_diag(ns);
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (fd >= 0)
+		listening_limit(fd);
+	return fd;
+}
+
+bool listening_ask(struct netspace *ns, struct listening *ret)
+{
+	ret->n = 0;
+	int fd = diag(ns);
 	if (fd < 0)
 		return false;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	bool ok = ask_family(fd, AF_INET, ret) && ask_family(fd, AF_INET6, ret);
 	int error = errno;
-	close(fd);
+	if (!ns)
+		close(fd);
 	errno = error;
 	return ok;
+}
+
+/* --- one address -------------------------------------------------------------------------------------------------- */
+
+static bool ask_one(int fd, const struct addr *a)
+{
+	struct question q = {
+		.head = { .nlmsg_len = sizeof(q), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
+		.req = { .sdiag_family = (uint8_t)a->sa.sa_family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0u,
+			.id = { .idiag_sport = htons(addr_port(a)), .idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } } },
+	};
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+
+	if (a->sa.sa_family == AF_INET)
+		memcpy(q.req.id.idiag_src, &a->in.sin_addr, sizeof(a->in.sin_addr));
+	else
+		memcpy(q.req.id.idiag_src, &a->in6.sin6_addr, sizeof(a->in6.sin6_addr));
+	return sendto(fd, &q, sizeof(q), MSG_NOSIGNAL, (struct sockaddr *)&kernel, sizeof(kernel)) == (ssize_t)sizeof(q);
+}
+
+bool listening_at(struct netspace *ns, const struct addr *a)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	int fd = a->sa.sa_family == AF_UNIX ? -1 : diag(ns);
+	ssize_t n = -1;
+
+	if (fd < 0)
+		return false;
+	if (ask_one(fd, a))
+		n = recv(fd, buf, sizeof(buf), 0);
+	if (!ns)
+		close(fd);
+	const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)buf;
+	if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct inet_diag_msg)) || h->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return false;
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	return m->idiag_state == TCP_LISTEN_STATE;
 }
 
 /* --- Unix sockets: lines of /proc/net/unix --------------------------------------------------------------------- */

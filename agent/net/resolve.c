@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "base/table.h"
 #include "net/dns.h"
+#include "net/netspace.h"
 #include "net/timer.h"
 
 #include <stdio.h>
@@ -248,11 +249,11 @@ struct resolver *resolver_new_with(struct loop *l, struct netspace *ns, const st
 	struct rng rng;
 	rng_seed_os(&rng);
 	r->loop = l;
-	r->hosts = !o->dns_only;
+	r->hosts = !o->dns_only && !ns; /* the hosts file here is not that of another namespace */
 	list_init(&r->names);
 	list_init(&r->loose);
 	table_init(&r->by_host, NAMES_MAX, rng_next(&rng));
-	r->dns = dns_new(l, ns, o->servers, err);
+	r->dns = dns_new(l, ns, ns && !o->servers ? netspace_dns(ns) : o->servers, err);
 	if (!r->dns) {
 		resolver_free(r);
 		return NULL;

@@ -1,5 +1,6 @@
 #include "net/sockets.h"
 
+#include "net/netspace.h"
 #include "net/owner.h"
 
 #include <errno.h>
@@ -12,15 +13,24 @@
 
 /* Below swarm's 900 s, after which its load balancer forgets an idle connection. */
 #define KEEPALIVE_IDLE_S 300
+#define UNACKNOWLEDGED_MS 10000 /* five tries of TCP, and nothing came back */
 #define KEEPALIVE_INTERVAL_S 30
 #define KEEPALIVE_PROBES 5
 
+static enum netspace_kind kind_of(int family, int type)
+{
+	bool udp = type == SOCK_DGRAM;
+	if (family == AF_UNIX)
+		return NETSPACE_UNIX;
+	if (family == AF_INET6)
+		return udp ? NETSPACE_UDP6 : NETSPACE_TCP6;
+	return udp ? NETSPACE_UDP4 : NETSPACE_TCP4;
+}
+
 int socket_make(struct netspace *ns, int family, int type)
 {
-	if (ns) { /* a stock of sockets made in another namespace comes with the keeper */
-		errno = EOPNOTSUPP;
-		return -1;
-	}
+	if (ns)
+		return netspace_take(ns, kind_of(family, type));
 	return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
@@ -39,6 +49,8 @@ void socket_tune(int fd, const struct addr *a)
 	(void)set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
 	(void)set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
 	(void)set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+	if (!addr_is_loopback(a)) /* a peer whose network is gone says nothing: what it does not even acknowledge is lost */
+		(void)set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS);
 }
 
 /* --- what went wrong, for a person ------------------------------------------------------------------------ */
@@ -134,6 +146,8 @@ static bool bind_ip(int fd, const struct addr *a, bool shared)
 
 int socket_listen(struct netspace *ns, const struct addr *a, struct err *err)
 {
+	if (ns)
+		return netspace_listen(ns, a, err);
 	int fd = socket_make(ns, a->sa.sa_family, SOCK_STREAM);
 	if (fd < 0)
 		return refuse(-1, a, errno, err);
@@ -149,7 +163,7 @@ int socket_listen(struct netspace *ns, const struct addr *a, struct err *err)
 
 bool socket_listen_check(struct netspace *ns, const struct addr *a, struct err *err)
 {
-	if (a->sa.sa_family == AF_UNIX || addr_port(a) == 0)
+	if (ns || a->sa.sa_family == AF_UNIX || addr_port(a) == 0) /* a keeper looks itself */
 		return true;
 	int fd = socket_make(ns, a->sa.sa_family, SOCK_STREAM);
 	if (fd < 0 || !bind_ip(fd, a, false)) {

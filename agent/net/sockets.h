@@ -1,5 +1,5 @@
-/* The one place that makes sockets (DESIGN section 2): in the agent's own network namespace by socket(), later in
- * `node` mode from a stock that the keeper filled. All are non-blocking and close-on-exec. */
+/* The one place that makes sockets (DESIGN section 2): in the agent's own network namespace by socket(), in those of
+ * containers (`outrider node`) from the stock that a keeper filled (net/netspace.h). All are non-blocking and close-on-exec. */
 #ifndef OUTRIDER_NET_SOCKETS_H
 #define OUTRIDER_NET_SOCKETS_H
 
@@ -7,7 +7,7 @@
 
 struct netspace; /* a network namespace; NULL = the agent's own */
 
-/* type: SOCK_STREAM or SOCK_DGRAM. -1 with errno. */
+/* type: SOCK_STREAM or SOCK_DGRAM. -1 with errno; ENOBUFS: the stock of that namespace is empty for a moment. */
 int socket_make(struct netspace *ns, int family, int type);
 /* A listening TCP (SO_REUSEADDR, SO_REUSEPORT, V6ONLY) or Unix stream socket (a stale path is replaced only when nobody answers
  * there; mode 0660). -1 and err: names the address and the remedy (in use: by whom is asked of /proc where it can be). backlog 4096 or somaxconn. */

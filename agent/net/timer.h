@@ -24,6 +24,12 @@ void timer_init(struct timer *t, void (*fn)(void *arg), void *arg);
 /* Fires once at or after `deadline` (monotonic µs, see loop_now()); a past deadline fires on the next turn. */
 void timer_set(struct loop *l, struct timer *t, usec deadline);
 void timer_clear(struct timer *t); /* idempotent; after it, memory may be freed */
+/* A deadline at about `when`, at most `grid` earlier, that others with the same grid share: what need not be punctual, and stands
+ * beside many of its kind, then wakes the process once for all of them. */
+static inline usec timer_shared(usec when, usec grid)
+{
+	return when - when % grid;
+}
 static inline bool timer_armed(const struct timer *t)
 {
 	return t->deadline != USEC_NEVER;

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define ANSWER_MAX 4096
+#define ANSWER_MAX 16384 /* with the body of a fallback */
 
 static const char *phrase_of(unsigned status)
 {
@@ -13,7 +13,7 @@ static const char *phrase_of(unsigned status)
 		unsigned status;
 		const char *phrase;
 	} rows[] = {
-		{ 400, "Bad Request" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 408, "Request Timeout" },
+		{ 200, "OK" }, { 204, "No Content" }, { 400, "Bad Request" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 408, "Request Timeout" },
 		{ 413, "Content Too Large" }, { 414, "URI Too Long" }, { 421, "Misdirected Request" },
 		{ 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" }, { 502, "Bad Gateway" },
 		{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" },
@@ -25,6 +25,12 @@ static const char *phrase_of(unsigned status)
 	return "Error";
 }
 
+/* The reply of the options fallback.… */
+static bool is_static(const struct exchange *x)
+{
+	return x->fallen && x->own_status && x->upstream && x->own_status == x->upstream->policy.fallback_status;
+}
+
 static void body_of(struct text *t, const struct exchange *x, const struct reason_row *row)
 {
 	struct json j = json_begin(t);
@@ -33,7 +39,7 @@ static void body_of(struct text *t, const struct exchange *x, const struct reaso
 	json_key(&j, "reason");
 	json_strz(&j, row->word);
 	json_key(&j, "status");
-	json_u64(&j, row->status);
+	json_u64(&j, x->status);
 	json_key(&j, "stage");
 	json_strz(&j, row->stage);
 	json_key(&j, "blame");
@@ -58,7 +64,8 @@ static bool is_unsent(const struct exchange *x, enum reason why)
 						 x->req.method == METHOD_OPTIONS);
 	bool silent = why == REASON_UPSTREAM_CLOSED || why == REASON_UPSTREAM_RESET;
 	bool before = why == REASON_HANDLER_DOWN || why == REASON_WRONG_SERVICE || why == REASON_DRAINING || why == REASON_NO_MEMORY ||
-		      why == REASON_CONNECT_FAILED || why == REASON_CONNECT_TIMEOUT || why == REASON_TOO_MANY_CONNECTIONS;
+		      why == REASON_CONNECT_FAILED || why == REASON_CONNECT_TIMEOUT || why == REASON_TOO_MANY_CONNECTIONS ||
+		      why == REASON_BULKHEAD_FULL || why == REASON_QUEUE_TIMEOUT;
 
 	if (x->l->kind != LISTEN_INBOUND || x->a.got_bytes)
 		return false;
@@ -75,15 +82,25 @@ bool answer_write(struct exchange *x, enum reason why)
 		forward_make_id(x);
 	text_init(&body, ANSWER_MAX);
 	text_init(&all, ANSWER_MAX * 2);
-	body_of(&body, x, row);
-	text_fmt(&all, "HTTP/1.1 %u %s\r\nx-outrider-reason: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n",
-		 row->status, phrase_of(row->status), row->word, body.n);
+	struct str type = STR("application/json");
+	if (is_static(x)) {
+		text_add(&body, x->upstream->fallback_body);
+		type = x->upstream->fallback_type;
+	} else {
+		body_of(&body, x, row);
+	}
+	text_fmt(&all, "HTTP/1.1 %u %s\r\nx-outrider-reason: %s\r\nContent-Type: %.*s\r\nContent-Length: %zu\r\n",
+		 x->status, phrase_of(x->status), row->word, STR_ARG(type), body.n);
+	if (is_static(x))
+		text_addz(&all, "x-outrider-fallback: static\r\n");
 	if (why == REASON_UPGRADE_REFUSED)
 		text_addz(&all, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
 	if (x->greet)
 		text_fmt(&all, "X-Outrider-Hello: %.*s\r\n", STR_ARG(exchange_spec(x)->hello));
 	if (is_unsent(x, why))
 		text_addz(&all, "x-outrider-mark: unsent\r\n");
+	else if (retry_is_exhausted(x, x->status >= 500))
+		text_addz(&all, "x-outrider-mark: exhausted\r\n");
 	text_fmt(&all, "X-Request-Id: %.*s\r\n", STR_ARG(x->request_id));
 	if (!forward_keeps_open(x))
 		text_addz(&all, "Connection: close\r\n");

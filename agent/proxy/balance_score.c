@@ -79,6 +79,9 @@ float balance_score(const struct balance_spec *s, const struct balance_part *p, 
 	if (s->policy != BALANCE_PEAK_EWMA)
 		return load;
 	float cost = balance_cost(s, p, st, now), mean = STAT_GET(p, mean);
+	/* Never measured, and nothing speaks against it: one request finds out. Beside a quick one it would not be called for hours. */
+	if (STAT_GET(st, cost) <= 0.0f && load <= 1.0f && mean > 0.0f)
+		return 0.0f;
 	return load * (STAT_GET(st, ghost) > 0.0f && cost < mean ? mean : cost);
 }
 

@@ -1,6 +1,7 @@
 #include "proxy/exchange.h"
 
 #include "base/mem.h"
+#include "proxy/admit.h"
 #include "proxy/client.h"
 #include "proxy/hello.h"
 #include "proxy/origin.h"
@@ -52,6 +53,11 @@ static void reset_target(struct exchange *x)
 	x->n_attempts = x->n_connects = x->n_tried = 0;
 	x->sticky = 0;
 	x->park_until = 0;
+	x->circuit = NULL;
+	x->deadline = 0;
+	x->own_status = 0;
+	x->verdict = 0;
+	x->retry_cap = UINT8_MAX;
 }
 
 static void reset_flags(struct exchange *x)
@@ -62,6 +68,8 @@ static void reset_flags(struct exchange *x)
 	x->request_done = x->head_down = x->response_done = false;
 	x->close_down = x->cut = x->retried_safe = x->upgraded = false;
 	x->is_parked = x->was_parked = x->greet = x->port_given = x->renewed = x->park_over = x->prepared = false;
+	x->entered = x->placed = x->is_queued = x->is_delayed = x->is_backing_off = x->faulted = x->fault_reset = false;
+	x->deadline_over = x->fallen = x->exhausted = false;
 	x->id[0] = '\0';
 }
 
@@ -112,7 +120,11 @@ void exchange_finish(struct exchange *x)
 
 	x->step = STEP_FINISH;
 	park_leave(x);
+	retry_leave(x);
+	if (x->deadline)
+		timer_clear(&x->deadline_timer);
 	exchange_drop_attempt(x, false);
+	admit_leave(x);
 	if (x->admitted)
 		count_sub(&x->wup->c.active, 1);
 	if (x->counted) {
@@ -125,8 +137,7 @@ void exchange_finish(struct exchange *x)
 	wspec_unuse(s);
 }
 
-/* The response cannot be completed: the client must see that. */
-static void cut(struct exchange *x, enum reason why)
+void exchange_cut(struct exchange *x, enum reason why)
 {
 	if (!x->reason)
 		x->reason = (uint16_t)why;
@@ -162,13 +173,16 @@ static enum step_result step_begin(struct exchange *x)
 		return refuse(x, REASON_BODY_TOO_LARGE);
 	if (forward_looped(x))
 		return refuse(x, REASON_LOOP);
-	if (x->req.first[FIELD_X_OUTRIDER_HELLO] && hello_is_foreign(x))
-		return refuse(x, REASON_WRONG_SERVICE);
 	return CONTINUE;
 }
 
 static enum step_result step_route(struct exchange *x)
 {
+	if (x->req.first[FIELD_X_OUTRIDER_HELLO] && !x->prepared) {
+		enum alias_verdict v = hello_is_for(x);
+		if (v != ALIAS_MINE)
+			return v == ALIAS_ASKING ? WAIT : refuse(x, REASON_WRONG_SERVICE);
+	}
 	enum reason why = route_find(x);
 
 	if (x->is_parked)
@@ -179,18 +193,36 @@ static enum step_result step_route(struct exchange *x)
 	return CONTINUE;
 }
 
-/* Where breaker, bulkhead and budget of the upstream will be asked. */
+static bool prepare(struct exchange *x)
+{
+	if (x->tcp || x->prepared)
+		return true;
+	retry_keep_body(x);
+	return forward_prepare(x);
+}
+
 static enum step_result step_admit(struct exchange *x)
 {
+	enum reason why = REASON_NONE;
+
 	if (!x->prepared)
 		count_add(&x->wup->c.requests, 1);
-	count_add(&x->wup->c.active, 1);
+	if (!x->admitted)
+		count_add(&x->wup->c.active, 1);
 	x->admitted = true;
-	if (!x->tcp && !x->prepared && !forward_prepare(x))
+	if (!prepare(x))
 		return refuse(x, REASON_NO_MEMORY);
 	x->prepared = true;
-	x->step = STEP_PICK;
-	return CONTINUE;
+	switch (admit(x, &why)) {
+	case ADMIT_GO:
+		x->step = STEP_PICK;
+		return CONTINUE;
+	case ADMIT_WAIT:
+		return WAIT;
+	case ADMIT_REFUSED:
+		break;
+	}
+	return refuse(x, why);
 }
 
 static enum step_result step_pick(struct exchange *x)
@@ -321,7 +353,7 @@ void exchange_reject(struct exchange *x, enum reason why)
 void exchange_request_failed(struct exchange *x, enum reason why)
 {
 	if (x->head_down)
-		cut(x, why);
+		exchange_cut(x, why);
 	else
 		exchange_answer(x, why);
 }
@@ -337,7 +369,7 @@ void exchange_request_moved(struct exchange *x)
 
 void exchange_client_gone(struct exchange *x)
 {
-	cut(x, REASON_CLIENT_GONE);
+	exchange_cut(x, REASON_CLIENT_GONE);
 }
 
 void exchange_client_flushed(struct exchange *x)
@@ -365,94 +397,6 @@ void exchange_connected(struct exchange *x)
 	exchange_run(x);
 }
 
-/* How the client is told where the response's body ends. */
-static enum body_kind framing_down(struct exchange *x)
-{
-	if (x->req.method == METHOD_HEAD || x->res.body == BODY_NONE)
-		return BODY_NONE;
-	if (x->res.body == BODY_LENGTH)
-		return BODY_LENGTH;
-	if (x->req.minor >= 1)
-		return BODY_CHUNKED;
-	x->close_down = true;
-	return BODY_CLOSE;
-}
-
-static bool response_interim(struct exchange *x)
-{
-	count(x->sc, COUNTER_RESPONSES_1XX);
-	if (x->req.minor == 0)
-		return true;
-	if (!x->down->head(x)) {
-		cut(x, REASON_NO_MEMORY);
-		return false;
-	}
-	x->down->flush(x);
-	return true;
-}
-
-static bool response_upgrade(struct exchange *x)
-{
-	if (!x->tunnel_wanted) {
-		exchange_drop_attempt(x, false);
-		exchange_answer(x, REASON_BAD_RESPONSE);
-		return false;
-	}
-	attempt_answered(x);
-	x->status = 101;
-	x->head_down = x->upgraded = true;
-	if (!x->down->head(x)) {
-		cut(x, REASON_NO_MEMORY);
-		return false;
-	}
-	tunnel_start(x);
-	return false;
-}
-
-bool exchange_response_head(struct exchange *x)
-{
-	x->moved = loop_now(x->w->loop);
-	if (x->res.odd)
-		count_n(x->sc, COUNTER_ODD_RESPONSES, x->res.odd);
-	if (x->res.status == 101)
-		return response_upgrade(x);
-	if (x->res.status < 200)
-		return response_interim(x);
-	hello_learn(x);
-	if (x->res.first[FIELD_X_OUTRIDER_MARK] && exchange_retry_unsent(x))
-		return false;
-	attempt_answered(x);
-	x->status = x->res.status;
-	x->head_down = true;
-	if (!x->request_done)
-		x->close_down = true; /* an early reply: the rest of the body will not be waited for */
-	flow_begin(&x->down_flow, x->res.body, x->res.length, framing_down(x), 0);
-	if (!x->down->head(x)) {
-		cut(x, REASON_NO_MEMORY);
-		return false;
-	}
-	return true;
-}
-
-void exchange_response_moved(struct exchange *x)
-{
-	x->moved = loop_now(x->w->loop);
-	if (x->down_flow.ended && !x->response_done) {
-		x->response_done = true;
-		bool sent = x->request_done && x->up.q.bytes == 0 && !x->up.discard;
-		exchange_drop_attempt(x, x->res.keep_alive && sent && x->res.body != BODY_CLOSE);
-		x->up.discard = true;
-	}
-	x->down->flush(x);
-}
-
-void exchange_response_failed(struct exchange *x, enum reason why)
-{
-	record_attempt_failed(x, why, 0);
-	attempt_end(x, why == REASON_NO_MEMORY ? BALANCE_CANCELLED : BALANCE_FAILED);
-	cut(x, why);
-}
-
 void exchange_origin_flushed(struct exchange *x)
 {
 	x->moved = loop_now(x->w->loop);
@@ -460,29 +404,4 @@ void exchange_origin_flushed(struct exchange *x)
 		x->up.paused = false;
 		x->down->pull(x);
 	}
-}
-
-/* --- own answers ------------------------------------------------------------------------------------------ */
-
-void exchange_answer(struct exchange *x, enum reason why)
-{
-	const struct reason_row *row = reason_row(why);
-
-	exchange_drop_attempt(x, false);
-	x->reason = (uint16_t)why;
-	if (x->tcp || x->head_down || row->status == 0) {
-		cut(x, why);
-		return;
-	}
-	outq_clear(&x->up.q);
-	x->up.discard = true;
-	if (!x->request_done)
-		x->close_down = true;
-	x->status = row->status;
-	x->head_down = x->response_done = true;
-	if (!answer_write(x, why)) {
-		cut(x, REASON_NO_MEMORY);
-		return;
-	}
-	x->down->flush(x);
 }

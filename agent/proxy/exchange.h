@@ -21,6 +21,7 @@
 #include "proxy/flow.h"
 #include "proxy/parts.h"
 
+struct circuit;
 struct exchange;
 struct client;
 struct origin;
@@ -54,6 +55,7 @@ struct attempt { /* one try at one endpoint; its own object so that two may live
 	uint64_t sent_before;  /* of x->up.q.sent when the attempt began */
 	uint32_t err;          /* errno of its failure */
 	struct balance_ticket ticket; /* of a balanced one */
+	usec sent_at;          /* when its head was queued */
 	usec head_at;          /* when the response's head came; 0: not yet */
 	uint8_t outcome;       /* enum balance_outcome, once head_at is set */
 	bool balanced;         /* an endpoint of a service that the balancer picked */
@@ -94,12 +96,19 @@ struct exchange {
 	const struct wendpoint *tried[TRIED_MAX];
 	uint32_t tried_index[TRIED_MAX]; /* the same by index among the upstream's endpoints */
 	uint64_t sticky;             /* balance_id() that the client's cookie wants; 0: none */
-	struct list parked;          /* park.c: it waits for a name */
-	struct timer park_timer;
+	struct list parked;          /* park.c: it waits for a name; queue.c: for a place */
+	struct timer wait_timer;     /* of the one thing that it waits for: name, place, back-off, injected delay */
+	struct timer deadline_timer; /* armed once while deadline is set */
+	usec deadline;               /* of the call; 0: none */
+	struct circuit *circuit;     /* where it is entered or placed */
+	struct breaker_ticket ticket;
 	usec park_until;             /* 0: it never waited */
 
 	uint16_t status;             /* of the final response, 0 = none yet */
 	uint16_t reason;             /* enum reason: why the agent answered or cut */
+	uint16_t own_status;         /* of the agent's own answer, where it is not its reason's; 0: it is */
+	uint8_t verdict;             /* enum circuit_event + 1, where the outcome is not the reply's; 0: it is */
+	uint8_t retry_cap;           /* retries that the caller allows */
 	bool counted;                /* in the counters and gauges */
 	bool admitted;               /* counts as active at its upstream */
 	bool tunnel_wanted;          /* websocket upgrade was forwarded */
@@ -110,6 +119,12 @@ struct exchange {
 	bool response_done;          /* the whole response is queued */
 	bool close_down;             /* the client is told Connection: close */
 	bool cut;                    /* the response could not be completed */
+	bool entered, placed;        /* counts in its circuit's breaker, holds a place of its bulkhead */
+	bool is_queued, is_delayed, is_backing_off; /* waits for a place, by an injected fault, before a retry */
+	bool faulted, fault_reset;   /* faults were thrown for it; its client's connection is to be closed */
+	bool deadline_over;
+	bool fallen;                 /* a fallback answers */
+	bool exhausted;              /* the reply passed on is one that an agent marked so */
 	bool retried_safe;           /* the one repetition of a safe request is used up */
 	bool is_parked, was_parked, park_over; /* waits for discovery; waited as long as it may */
 	bool greet;                  /* inbound: the caller is an agent that said hello */
@@ -161,7 +176,10 @@ void exchange_answer(struct exchange *x, enum reason why); /* own answer; may fi
 void exchange_drop_attempt(struct exchange *x, bool clean);
 /* retry.c: the reply is an agent's "unsent": true when the request went to another endpoint instead; x may be gone. */
 bool exchange_retry_unsent(struct exchange *x);
+/* retry.c: a reply with a status of retry.statuses: true when the request goes elsewhere instead; x may be gone. */
+bool exchange_retry_reply(struct exchange *x);
 void exchange_renew(struct exchange *x);        /* runs from the route on, on the sidecar's present spec; may finish x */
+void exchange_cut(struct exchange *x, enum reason why); /* the response cannot be completed, and the client must see that; x is gone */
 void exchange_finish(struct exchange *x);       /* the end; x is gone */
 
 static inline const struct spec_sidecar *exchange_spec(const struct exchange *x)

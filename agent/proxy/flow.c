@@ -26,13 +26,16 @@ void flow_begin(struct flow *f, enum body_kind in, uint64_t length, enum body_ki
 void flow_release(struct flow *f)
 {
 	outq_clear(&f->q);
+	outq_forget(&f->q);
 }
 
 static bool queue_data(struct flow *f, struct block_pool *pool, struct block *b, char *p, size_t n)
 {
 	f->bytes += n;
-	if (f->discard)
+	if (f->discard) {
+		outq_lose(&f->q);
 		return true;
+	}
 	if (f->out != BODY_CHUNKED)
 		return outq_add(&f->q, pool, b, p, n);
 	char size[24];
@@ -65,6 +68,8 @@ static bool keep_trailer(struct flow *f)
 static enum flow_result queue_end(struct flow *f, struct block_pool *pool)
 {
 	f->ended = true;
+	if (f->discard)
+		outq_lose(&f->q);
 	if (f->discard || f->out != BODY_CHUNKED)
 		return FLOW_END;
 	if (!outq_copy(&f->q, pool, "0\r\n", 3) ||

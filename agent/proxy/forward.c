@@ -1,8 +1,12 @@
 /* Heads as they are sent on: hop-by-hop fields out, framing of our own, and what the agent adds. */
+#include "proxy/admit.h"
 #include "proxy/client.h"
 #include "proxy/hello.h"
 #include "proxy/origin.h"
 #include "proxy/steps.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #define ADDED_MAX (1024 + HELLO_MAX) /* bytes that fields of ours may take beside copied values */
 
@@ -127,6 +131,8 @@ bool forward_prepare(struct exchange *x)
 		head_delete(h, mesh_words[i]); /* between agents only: they grant nothing to a handler or a client */
 	if (x->l->kind == LISTEN_EDGE)
 		head_delete(h, FIELD_X_OUTRIDER_DEADLINE_MS);
+	if (x->upstream->kind == UPSTREAM_HANDLER)
+		head_delete(h, FIELD_X_OUTRIDER_RETRIES);
 	for (size_t i = 0; !trust && i < sizeof(claims); i++)
 		head_delete(h, claims[i]);
 	settle_request_id(x, trust);
@@ -199,6 +205,15 @@ static void put_request_framing(struct pen *w, const struct exchange *x)
 		PUT(w, "Transfer-Encoding: chunked\r\n");
 }
 
+static void put_number(struct pen *w, const char *name, uint64_t v)
+{
+	char digits[24];
+	int n = snprintf(digits, sizeof(digits), "%" PRIu64 "\r\n", v);
+
+	put(w, name, strlen(name));
+	put(w, digits, (size_t)n);
+}
+
 static void put_added(struct pen *w, struct exchange *x)
 {
 	uint8_t set = exchange_off(x) ? 0 : exchange_spec(x)->forward.set;
@@ -209,6 +224,10 @@ static void put_added(struct pen *w, struct exchange *x)
 		put(w, x->id, 32);
 		PUT(w, "\r\n");
 	}
+	if (x->deadline)
+		put_number(w, "X-Outrider-Deadline-Ms: ", admit_left_ms(x));
+	if (x->n_attempts > 1 && x->upstream->kind == UPSTREAM_SERVICE)
+		put_number(w, "X-Outrider-Attempt: ", x->n_attempts);
 	if (hello_is_due(x)) {
 		PUT(w, "X-Outrider-Hello: to=");
 		put_str(w, x->upstream->name);
@@ -255,6 +274,10 @@ bool forward_request_head(struct exchange *x)
 		PUT(&w, "Host: ");
 		put_str(&w, host);
 		PUT(&w, "\r\n");
+	}
+	if (x->deadline) { /* ours is what is left of the same time */
+		head_delete(h, FIELD_X_OUTRIDER_DEADLINE_MS);
+		head_delete(h, FIELD_X_ENVOY_TIMEOUT);
 	}
 	put_fields(&w, h);
 	put_request_framing(&w, x);
@@ -344,6 +367,10 @@ bool forward_response_head(struct exchange *x)
 	put_status_line(&w, h);
 	put_response_framing(&w, x);
 	put_sticky(&w, x);
+	if (h->status >= 500 && retry_is_exhausted(x, status_in(&x->upstream->policy.retry_statuses, h->status)))
+		PUT(&w, "X-Outrider-Mark: exhausted\r\n");
+	if (x->fallen && h->status >= 200)
+		PUT(&w, "X-Outrider-Fallback: upstream\r\n");
 	if (x->greet && h->status >= 200) {
 		PUT(&w, "X-Outrider-Hello: ");
 		put_str(&w, exchange_spec(x)->hello);

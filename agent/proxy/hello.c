@@ -20,15 +20,20 @@ static struct str hello_get(struct str hello, struct str key)
 	return STR("");
 }
 
-bool hello_is_foreign(struct exchange *x)
+struct str hello_wanted(const struct exchange *x)
 {
 	const struct field *f = head_get(&x->req, FIELD_X_OUTRIDER_HELLO);
 
-	if (!f || x->l->kind != LISTEN_INBOUND)
-		return false;
+	return f ? hello_get(field_value(f), STR("to")) : STR("");
+}
+
+enum alias_verdict hello_is_for(struct exchange *x)
+{
+	if (x->l->kind != LISTEN_INBOUND)
+		return ALIAS_MINE;
 	x->greet = true;
-	struct str to = hello_get(field_value(f), STR("to"));
-	return to.n && !str_ieq(to, exchange_spec(x)->service);
+	struct str to = hello_wanted(x);
+	return !to.n || str_ieq(to, exchange_spec(x)->service) ? ALIAS_MINE : alias_of(x, to);
 }
 
 /* --- where an agent stands -------------------------------------------------------------------------------------------- */
@@ -68,6 +73,11 @@ struct addr hello_address(const struct exchange *x)
 	return a;
 }
 
+bool hello_has_direct_port(const struct exchange *x)
+{
+	return direct_port(x) != AGENT_PORT;
+}
+
 void hello_no_agent(struct wendpoint *ep, usec now)
 {
 	if (ep->agent == ENDPOINT_PLAIN)
@@ -89,6 +99,7 @@ bool hello_is_due(const struct exchange *x)
 struct met_mail {
 	struct mail m;
 	struct worker *w;
+	uint32_t sidecar;
 	struct addr addr;
 	size_t n;
 	char text[HELLO_MAX];
@@ -98,7 +109,7 @@ static void on_met(struct mail *m)
 {
 	struct met_mail *q = LIST_OWNER(m, struct met_mail, m);
 
-	q->w->cfg.met(q->w->cfg.arg, &q->addr, str_make(q->text, q->n));
+	q->w->cfg.met(q->w->cfg.arg, q->sidecar, &q->addr, str_make(q->text, q->n));
 	mem_free(q);
 }
 
@@ -116,6 +127,7 @@ static void tell_control(struct exchange *x, struct str hello)
 	x->a.ep->hello_hash = hash;
 	q->m.fn = on_met;
 	q->w = w;
+	q->sidecar = x->sc->slot;
 	q->addr = x->a.ep->addr;
 	q->n = hello.n;
 	if (hello.n)

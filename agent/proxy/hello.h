@@ -9,13 +9,14 @@
 #ifndef OUTRIDER_PROXY_HELLO_H
 #define OUTRIDER_PROXY_HELLO_H
 
-#include "proxy/exchange.h"
+#include "proxy/alias.h"
 
 #define HELLO_PROBE_TIME (250 * USEC_MS)   /* an agent at 4143 of an address without a port is waited for so long */
 #define HELLO_ABSENT_TIME (30 * USEC_SEC)  /* where none stands, one is looked for again after that */
 
-/* Inbound: is the request for somebody else? Notes that the caller wants to be greeted. */
-bool hello_is_foreign(struct exchange *x);
+/* Inbound, a request that says hello: is it for the service behind us? Notes that the caller wants to be greeted. */
+enum alias_verdict hello_is_for(struct exchange *x);
+struct str hello_wanted(const struct exchange *x); /* the service that its caller named; empty: none */
 /* Is x's request to say hello on its connection? */
 bool hello_is_due(const struct exchange *x);
 /* The reply's head came on a connection: learns from its hello, or from the lack of it; an answer that it is another
@@ -24,6 +25,8 @@ void hello_learn(struct exchange *x);
 /* Where x's attempt connects: the endpoint's address, for one without a port that of its agent or of the service itself. */
 struct addr hello_address(const struct exchange *x);
 /* Connecting to the agent at an address without a port failed: the service itself is next. */
+/* May the service itself be reached at another port than an agent of it would be? (Its own may be 4143.) */
+bool hello_has_direct_port(const struct exchange *x);
 void hello_no_agent(struct wendpoint *ep, usec now);
 
 #endif

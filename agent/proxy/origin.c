@@ -1,8 +1,7 @@
-#include "proxy/origin.h"
+#include "proxy/origin_int.h"
 
 #include "base/mem.h"
 #include "proxy/client.h"
-#include "proxy/hello.h"
 #include "proxy/steps.h"
 
 #include <errno.h>
@@ -52,7 +51,7 @@ enum reason origin_reason(int err)
 }
 
 /* The attempt fails before a response head. */
-static void fail(struct origin *o, enum reason why, int err)
+void origin_fail(struct origin *o, enum reason why, int err)
 {
 	struct exchange *x = o->x;
 
@@ -110,11 +109,11 @@ static bool parse_heads(struct origin *o, struct exchange *x)
 						     (enum http_method)x->req.method, &x->arena);
 		if (r == H1_MORE) {
 			if (block_room(o->in) == 0 && !grow_for_head(o))
-				fail(o, REASON_NO_MEMORY, 0);
+				origin_fail(o, REASON_NO_MEMORY, 0);
 			return false;
 		}
 		if (r == H1_BAD) {
-			fail(o, o->parser.why, 0);
+			origin_fail(o, o->parser.why, 0);
 			return false;
 		}
 		if (!head_complete(o, x))
@@ -173,7 +172,7 @@ static void response_ended(struct origin *o, struct exchange *x, ssize_t how)
 	if (!o->head_done) {
 		if (o->uses > 1 && !o->got_bytes)
 			count(x->sc, COUNTER_STALE);
-		fail(o, err ? REASON_UPSTREAM_RESET : REASON_UPSTREAM_CLOSED, err);
+		origin_fail(o, err ? REASON_UPSTREAM_RESET : REASON_UPSTREAM_CLOSED, err);
 		return;
 	}
 	if (how == STREAM_EOF && flow_close(&x->down_flow, &o->w->blocks) == FLOW_END)
@@ -208,7 +207,7 @@ static void read_response(struct origin *o)
 			} else if (o->head_done) {
 				exchange_response_failed(x, REASON_NO_MEMORY);
 			} else {
-				fail(o, REASON_NO_MEMORY, 0);
+				origin_fail(o, REASON_NO_MEMORY, 0);
 			}
 			return;
 		}
@@ -238,12 +237,24 @@ static void idle_readable(struct origin *o)
 		return;
 	if (age >= USEC_SEC && age < o->ep->idle_age)
 		o->ep->idle_age = age; /* its closing age, as seen */
+	leave_suspect_of(o->w, o->ep);
 	origin_close(o, STREAM_CLOSE);
+}
+
+/* When the head of the reply must be there, by which of the two limits; USEC_NEVER: there is none. */
+static usec origin_due(const struct exchange *x, bool *try_over)
+{
+	const struct spec_policy *p = &x->upstream->policy;
+	usec first = p->first_byte_timeout ? x->a.sent_at + p->first_byte_timeout : USEC_NEVER;
+	usec whole = p->try_timeout && !exchange_off(x) ? x->a.started + p->try_timeout : USEC_NEVER;
+
+	*try_over = whole <= first;
+	return *try_over ? whole : first;
 }
 
 /* --- callbacks ------------------------------------------------------------------------------------------------- */
 
-static void on_readable(void *arg)
+void origin_on_readable(void *arg)
 {
 	struct origin *o = arg;
 
@@ -263,7 +274,7 @@ static void write_failed(struct origin *o, struct exchange *x)
 		stream_want_write(&o->s, false);
 	if (x->up.q.sent == x->a.sent_before && !o->got_bytes) {
 		count(x->sc, COUNTER_STALE);
-		fail(o, REASON_UPSTREAM_RESET, err);
+		origin_fail(o, REASON_UPSTREAM_RESET, err);
 		return;
 	}
 	/* It stopped listening in mid-request: what it says about that is still to be read. */
@@ -294,49 +305,12 @@ static void flush(struct exchange *x)
 		exchange_origin_flushed(x);
 }
 
-/* No agent at an address that came without a port: the service itself is next, within the same attempt. */
-static bool tries_service_itself(struct origin *o)
-{
-	struct exchange *x = o->x;
-
-	if (!o->to_agent || addr_port(&o->ep->addr) || o->ep->addr.sa.sa_family == AF_UNIX)
-		return false;
-	hello_no_agent(o->ep, loop_now(o->w->loop));
-	origin_close(o, STREAM_CLOSE);
-	x->a.o = NULL;
-	x->n_connects--; /* looking for an agent was no try */
-	exchange_run(x);
-	return true;
-}
-
-static void connect_failed(struct origin *o, int err)
-{
-	if (tries_service_itself(o))
-		return;
-	count(o->x->sc, COUNTER_CONNECT_FAILURES);
-	fail(o, origin_reason(err), err);
-}
-
-static void connected(struct origin *o)
-{
-	count(o->x->sc, COUNTER_CONNECTS);
-	count_add(&o->ep->c.connects, 1);
-	o->state = ORIGIN_BUSY;
-	timer_clear(&o->timer);
-}
-
-static void on_writable(void *arg)
+void origin_on_writable(void *arg)
 {
 	struct origin *o = arg;
 
 	if (o->state == ORIGIN_CONNECTING) {
-		int r = stream_connect_result(&o->s);
-		if (r < 0)
-			connect_failed(o, stream_errno(&o->s));
-		if (r <= 0)
-			return;
-		connected(o);
-		exchange_connected(o->x);
+		origin_connect_look(o);
 	} else if (o->x) {
 		flush(o->x);
 	} else {
@@ -344,20 +318,21 @@ static void on_writable(void *arg)
 	}
 }
 
-static void on_timer(void *arg)
+void origin_on_timer(void *arg)
 {
 	struct origin *o = arg;
 
 	if (o->state == ORIGIN_CONNECTING) {
-		connect_failed(o, ETIMEDOUT);
+		origin_connect_late(o);
 	} else if (o->state == ORIGIN_IDLE) {
 		origin_close(o, STREAM_CLOSE);
-	} else if (o->state == ORIGIN_BUSY && o->x && !o->head_done && o->x->upstream->policy.first_byte_timeout) {
-		usec due = o->x->a.started + o->x->upstream->policy.first_byte_timeout;
-		if (loop_now(o->w->loop) >= due)
-			fail(o, REASON_RESPONSE_TIMEOUT, ETIMEDOUT);
-		else
+	} else if (o->state == ORIGIN_BUSY && o->x && !o->head_done) {
+		bool try_over;
+		usec due = origin_due(o->x, &try_over);
+		if (loop_now(o->w->loop) < due)
 			timer_set(o->w->loop, &o->timer, due);
+		else
+			origin_fail(o, try_over ? REASON_TRY_TIMEOUT : REASON_RESPONSE_TIMEOUT, ETIMEDOUT);
 	}
 }
 
@@ -366,12 +341,14 @@ static void on_timer(void *arg)
 static bool queue_head(struct exchange *x)
 {
 	struct origin *o = x->a.o;
-	usec limit = x->upstream->policy.first_byte_timeout;
+	bool try_over;
 
 	if (!forward_request_head(x))
 		return false;
-	if (limit)
-		timer_set(o->w->loop, &o->timer, loop_now(o->w->loop) + limit);
+	x->a.sent_at = loop_now(o->w->loop);
+	usec due = origin_due(x, &try_over);
+	if (due != USEC_NEVER)
+		timer_set(o->w->loop, &o->timer, due);
 	return true;
 }
 
@@ -429,51 +406,4 @@ void origin_attach(struct origin *o, struct exchange *x)
 	o->head_done = o->got_bytes = o->write_failed = false;
 	h1_parser_init(&o->parser);
 	x->a.o = o;
-}
-
-enum origin_start origin_connect(struct exchange *x)
-{
-	struct wendpoint *ep = x->a.ep;
-	struct origin *o = mem_zalloc(sizeof(*o));
-
-	if (!o) {
-		x->a.err = ENOMEM;
-		return ORIGIN_REFUSED;
-	}
-	o->w = x->w;
-	o->ep = ep;
-	list_init(&o->link);
-	timer_init(&o->timer, on_timer, o);
-	stream_init(&o->s, x->w->loop, on_readable, on_writable, o);
-	struct addr to = hello_address(x);
-	bool portless = addr_port(&ep->addr) != addr_port(&to);
-	o->port = addr_port(&to);
-	o->to_agent = ep->agent != ENDPOINT_PLAIN && (!portless || o->port == AGENT_PORT);
-	int r = stream_connect(&o->s, NULL, &to);
-	if (r < 0 && portless && o->to_agent) {
-		hello_no_agent(ep, loop_now(x->w->loop));
-		stream_close(&o->s, STREAM_CLOSE);
-		mem_free(o);
-		return origin_connect(x); /* once: it goes to the service itself now */
-	}
-	if (r < 0) {
-		x->a.err = (uint32_t)stream_errno(&o->s);
-		stream_close(&o->s, STREAM_CLOSE);
-		mem_free(o);
-		count(x->sc, COUNTER_CONNECT_FAILURES);
-		return ORIGIN_REFUSED;
-	}
-	o->generation = ep->generation;
-	ep->n_busy++;
-	origin_attach(o, x);
-	if (r == 1) {
-		connected(o);
-		return ORIGIN_READY;
-	}
-	o->state = ORIGIN_CONNECTING;
-	usec limit = x->upstream->policy.connect_timeout;
-	if (portless && o->to_agent && limit > HELLO_PROBE_TIME)
-		limit = HELLO_PROBE_TIME; /* a firewall that drops must not delay what needs no agent */
-	timer_set(x->w->loop, &o->timer, loop_now(x->w->loop) + limit);
-	return ORIGIN_WAIT;
 }

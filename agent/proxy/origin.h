@@ -29,6 +29,8 @@ struct origin {
 	bool got_bytes;    /* of the present response */
 	bool write_failed; /* the request cannot be sent on; a response may still come */
 	bool read_off;
+	bool no_socket;    /* CONNECTING: its namespace had none in stock, it is tried again */
+	usec until;        /* the end of connecting */
 };
 
 extern const struct session_ops origin_ops;

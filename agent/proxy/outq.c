@@ -2,10 +2,74 @@
 
 void outq_init(struct outq *q)
 {
+	q->kept = NULL;
 	q->scratch = NULL;
 	q->first = q->count = 0;
 	q->bytes = 0;
 	q->sent = 0;
+}
+
+/* --- what is kept for another attempt ------------------------------------------------------------------------ */
+
+void outq_keep(struct outq *q, struct kept *k)
+{
+	q->kept = k;
+}
+
+static void drop_kept(struct kept *k)
+{
+	for (uint32_t i = 0; i < k->n; i++)
+		block_unref(k->s[i].b);
+	k->n = k->bytes = 0;
+}
+
+void outq_forget(struct outq *q)
+{
+	if (q->kept)
+		drop_kept(q->kept);
+	q->kept = NULL;
+}
+
+void outq_lose(struct outq *q)
+{
+	if (!q->kept)
+		return;
+	q->kept->lost = true;
+	drop_kept(q->kept);
+}
+
+static void keep(struct outq *q, struct block *b, char *p, size_t n)
+{
+	struct kept *k = q->kept;
+
+	if (!k || k->lost)
+		return;
+	struct span *last = k->n ? &k->s[k->n - 1] : NULL;
+	bool extends = last && last->b == b && last->p + last->n == p;
+	if (k->bytes + n > k->max || (!extends && k->n == KEPT_SPANS)) {
+		outq_lose(q);
+		return;
+	}
+	k->bytes += (uint32_t)n;
+	if (extends)
+		last->n += (uint32_t)n;
+	else
+		k->s[k->n++] = (struct span){ block_ref(b), p, (uint32_t)n };
+}
+
+bool outq_rewind(struct outq *q)
+{
+	struct kept *k = q->kept;
+
+	if (!k || k->lost)
+		return false;
+	outq_clear(q);
+	for (uint32_t i = 0; i < k->n; i++) {
+		q->s[i] = (struct span){ block_ref(k->s[i].b), k->s[i].p, k->s[i].n };
+		q->bytes += k->s[i].n;
+	}
+	q->count = (uint8_t)k->n;
+	return true;
 }
 
 void outq_clear(struct outq *q)
@@ -62,6 +126,7 @@ void outq_commit(struct outq *q, size_t n)
 
 	b->end += (uint32_t)n;
 	q->bytes += n;
+	keep(q, b, p, n);
 	if (last && last->b == b && last->p + last->n == p)
 		last->n += (uint32_t)n;
 	else
@@ -98,6 +163,7 @@ bool outq_add(struct outq *q, struct block_pool *pool, struct block *b, char *p,
 		return outq_copy(q, pool, p, n);
 	if (!push_span(q, b, p, n))
 		return false;
+	keep(q, b, p, n);
 	q->bytes += n;
 	return true;
 }

@@ -23,7 +23,16 @@ struct span {
 	uint32_t n;
 };
 
+#define KEPT_SPANS 16u
+
+struct kept { /* a copy of the references to all that was added behind the head, for another attempt */
+	struct span s[KEPT_SPANS];
+	uint32_t n, bytes, max;
+	bool lost; /* it was more than max, or part of it was never queued */
+};
+
 struct outq {
+	struct kept *kept; /* the owner's memory; NULL: nothing is kept */
 	struct span s[OUTQ_SPANS];
 	struct block *scratch; /* where copies go; one reference of its own */
 	uint8_t first, count;  /* spans s[first] .. s[first + count - 1] */
@@ -58,6 +67,13 @@ void outq_commit(struct outq *q, size_t n);
 bool outq_prepend(struct outq *q, struct block *b, char *p, size_t n) MUST_CHECK;
 /* Drops the first span (the head of an attempt that sent nothing). */
 void outq_drop_first(struct outq *q);
+
+/* From now on what is added (not what is prepended) is kept, up to k->max bytes. k: zero but for max; until outq_forget(). */
+void outq_keep(struct outq *q, struct kept *k);
+void outq_forget(struct outq *q); /* drops what is kept; harmless when nothing is */
+void outq_lose(struct outq *q);   /* part of the body was dropped: it cannot be sent again */
+/* Everything that was ever added is queued again, nothing else. false: it is not all there; the queue is unchanged. */
+bool outq_rewind(struct outq *q) MUST_CHECK;
 
 enum outq_result { OUTQ_DONE, OUTQ_PART, OUTQ_FAILED };
 /* Writes what the stream takes. PART: the caller wants to hear when it is writable. FAILED: stream_errno(). */

@@ -140,8 +140,8 @@ enum park_result park(struct exchange *x, struct str name, usec limit, bool pati
 	x->is_parked = x->was_parked = true;
 	sc->n_parked++;
 	list_append(&n->waiting, &x->parked);
-	timer_init(&x->park_timer, on_limit, x);
-	timer_set(x->w->loop, &x->park_timer, x->park_until);
+	timer_init(&x->wait_timer, on_limit, x);
+	timer_set(x->w->loop, &x->wait_timer, x->park_until);
 	return PARK_WAIT;
 }
 
@@ -152,7 +152,7 @@ void park_leave(struct exchange *x)
 	x->is_parked = false;
 	x->sc->n_parked--;
 	list_remove(&x->parked);
-	timer_clear(&x->park_timer);
+	timer_clear(&x->wait_timer);
 }
 
 void exchange_renew(struct exchange *x)
@@ -162,7 +162,7 @@ void exchange_renew(struct exchange *x)
 	if (x->admitted)
 		count_sub(&x->wup->c.active, 1);
 	x->admitted = false;
-	x->upstream = NULL;
+	x->upstream = NULL; /* its circuit, by identity of the upstream, is most likely that of the new spec, too: x stays entered */
 	x->wup = NULL;
 	x->renewed = true;
 	x->wspec = wspec_use(x->sc);

@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 #include "proxy/origin.h"
+#include "proxy/alias.h"
+#include "proxy/queue.h"
 
 #include <stdio.h>
 
@@ -50,6 +52,7 @@ static void renew_upstream(struct wupstream *u, uint32_t given)
 	}
 	u->given = given;
 	u->handler_own = u->handler_loop = false;
+	u->handler_of = 0;
 	zero(&u->c.requests);
 	zero(&u->c.failures);
 	zero(&u->c.retries);
@@ -67,6 +70,7 @@ struct wupstream *part_upstream(struct worker *w, const struct spec_upstream *s)
 	u->given = s->generation;
 	balance_part_init(&u->balance, w->stats, &w->rng);
 	list_init(&u->dynamic);
+	queue_init(u, w);
 	SLOT_SET(w->upstreams, s->slot, u);
 	return u;
 }
@@ -162,6 +166,29 @@ void parts_follow(struct worker *w, const struct spec_upstream *old, const struc
 		e->gone = true;
 		pool_clear(e);
 	}
+}
+
+void part_sidecar_forget(struct wsidecar *sc)
+{
+	sc->leaves = false;
+	sc->suspect_next = 0;
+	alias_free(sc);
+	for (size_t i = 0; i < COUNTER_COUNT; i++)
+		zero(&sc->counters.v[i]);
+	for (size_t i = 0; i < REASON_COUNT; i++)
+		zero(&sc->counters.reasons[i]);
+}
+
+void parts_forget_dynamic(struct worker *w, uint32_t slot)
+{
+	struct wupstream *u = slot < w->cfg.max_upstreams ? SLOT_GET(w->upstreams, slot) : NULL;
+
+	if (!u)
+		return;
+	LIST_EACH (it, tmp, &u->dynamic)
+		pool_clear(LIST_OWNER(it, struct wendpoint, link));
+	u->handler_own = u->handler_loop = false;
+	u->handler_of = 0;
 }
 
 /* Makes room among the dynamic endpoints: the least recently used one without a busy connection goes. */

@@ -58,8 +58,12 @@ struct wsidecar {
 	uint32_t slot;
 	struct wspec *cur;
 	struct list listeners;
+	struct aliases *aliases; /* alias.c; NULL: none was asked for */
 	struct list names;     /* park.c: names that requests wait for */
 	uint32_t n_names, n_parked;
+	struct resolver *resolver; /* of its namespace, when a name was first asked for; NULL: the worker's */
+	bool leaves;          /* its instance was told to stop */
+	usec suspect_next;    /* leave.c: before then control is not asked to look at its handler again */
 	struct counters counters;
 };
 
@@ -85,6 +89,16 @@ struct wendpoint {
 
 #define DYNAMIC_MAX 256 /* endpoints of egress, localhost and the handler kept per upstream and worker */
 
+struct waker { /* queue.c: calls of one worker that wait for a place; stands in its circuit's list once it had any */
+	struct waker *next;
+	struct mail mail;
+	struct worker *w;
+	struct list waiting;  /* struct exchange.parked */
+	_Atomic uint32_t n;   /* that wait */
+	_Atomic bool posted;  /* the mail is on its way */
+	bool listed;
+};
+
 struct wupstream {
 	uint32_t slot;
 	uint32_t given;       /* spec_upstream.generation */
@@ -92,6 +106,8 @@ struct wupstream {
 	uint32_t n_dynamic;
 	struct list dynamic;  /* wendpoint.link, most recently used first */
 	bool handler_own;     /* HANDLER: it answered at the caller's address once, so loopback is never tried again */
+	struct waker waker;
+	uint32_t handler_of;  /* HANDLER: slot of its sidecar + 1, when it was called */
 	bool handler_loop;    /* HANDLER: only 127.0.0.1 answered so far */
 	struct upstream_counters c;
 };
@@ -135,6 +151,9 @@ static inline bool wlistener_is_inbound(const struct wlistener *l)
 {
 	return l->kind == LISTEN_INBOUND || l->kind == LISTEN_EDGE;
 }
+/* leave.c: the handler may have ended. */
+void leave_suspect(struct wsidecar *sc);
+void leave_suspect_of(struct worker *w, const struct wendpoint *ep); /* of the sidecar whose handler that endpoint is, if it is one */
 /* Is a client of this listener to be told that we leave? */
 bool wlistener_leaving(const struct wlistener *l);
 /* One exchange or tunnel more or less is under way on that listener. */
@@ -154,6 +173,10 @@ struct wendpoint *part_endpoint(struct worker *w, struct wupstream *up, const st
 /* From `old` to `now` (not the same part): parts of slots with another identity begin anew, endpoints that are no longer
  * listed finish what they do and pool nothing. Either may be NULL. */
 void parts_follow(struct worker *w, const struct spec_upstream *old, const struct spec_upstream *now);
+/* Its counters begin anew: the slot may become another sidecar's. */
+void part_sidecar_forget(struct wsidecar *sc);
+/* Closes what rests in the pools of an upstream's dynamic endpoints. */
+void parts_forget_dynamic(struct worker *w, uint32_t slot);
 /* An endpoint that no spec lists (egress, localhost, handler): found or made, the least used idle one dropped beyond DYNAMIC_MAX. */
 struct wendpoint *part_dynamic(struct worker *w, struct wupstream *up, const struct addr *a, usec now);
 void part_endpoint_free(struct wendpoint *e);

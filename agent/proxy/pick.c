@@ -195,10 +195,22 @@ static enum reason forbidden(const struct exchange *x, const struct addr *a)
 	return REASON_NONE;
 }
 
+struct resolver *pick_resolver(struct exchange *x)
+{
+	struct netspace *ns = exchange_spec(x)->ns;
+
+	if (!ns)
+		return x->w->resolver;
+	if (!x->sc->resolver)
+		x->sc->resolver = resolver_new(x->w->loop, ns, NULL);
+	return x->sc->resolver;
+}
+
 static enum pick_result pick_external(struct exchange *x, enum reason *why)
 {
 	if (x->n_addrs == 0) {
-		x->a.query = resolve(x->w->resolver, x->host, x->port ? x->port : 80, resolved, x);
+		struct resolver *r = pick_resolver(x);
+		x->a.query = r ? resolve(r, x->host, x->port ? x->port : 80, resolved, x) : NULL;
 		if (x->a.query)
 			return PICK_WAIT;
 		*why = REASON_NO_MEMORY;
@@ -251,6 +263,8 @@ bool pick_has_other(struct exchange *x)
 
 void pick_connected(struct exchange *x)
 {
+	if (x->upstream->kind == UPSTREAM_HANDLER)
+		x->wup->handler_of = x->sc->slot + 1;
 	if (x->upstream->kind != UPSTREAM_HANDLER || x->upstream->handler.len)
 		return;
 	if (is_plain_loopback(&x->a.ep->addr))
@@ -261,6 +275,8 @@ void pick_connected(struct exchange *x)
 
 void pick_failed(struct exchange *x, bool connecting)
 {
-	if (connecting && x->upstream->kind == UPSTREAM_HANDLER)
-		x->wup->handler_loop = false; /* look everywhere again next time */
+	if (!connecting || x->upstream->kind != UPSTREAM_HANDLER)
+		return;
+	x->wup->handler_loop = false; /* look everywhere again next time */
+	leave_suspect(x->sc);
 }

@@ -3,6 +3,7 @@
 #include "proxy/client.h"
 #include "proxy/origin.h"
 #include "proxy/park.h"
+#include "proxy/steps.h"
 
 #include <stdio.h>
 
@@ -11,7 +12,7 @@
 bool wlistener_leaving(const struct wlistener *l)
 {
 	return l->index == UINT32_MAX || l->w->drain > DRAIN_INBOUND + 1 ||
-	       (l->w->drain && wlistener_is_inbound(l));
+	       ((l->w->drain || l->sc->leaves) && wlistener_is_inbound(l));
 }
 
 static void stop_accepting(struct wlistener *l)
@@ -263,18 +264,56 @@ static bool post_order(struct worker *w, void (*fn)(struct mail *), uint32_t val
 	return true;
 }
 
+static void drop_clients(struct wsidecar *sc)
+{
+	tunnel_close_of(sc);
+	LIST_EACH (it, tmp, &sc->listeners) {
+		struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
+		if (l->accepting)
+			listener_stop(&l->l);
+		l->accepting = false;
+		LIST_EACH (ct, ctmp, &l->clients)
+			client_close(LIST_OWNER(ct, struct client, link), STREAM_CLOSE_RESET);
+		l->index = UINT32_MAX;
+		wlistener_free_if_unused(l);
+	}
+}
+
+static void drop_parts(struct worker *w, const struct spec_sidecar *s)
+{
+	const struct spec_upstream *fixed[] = { s->handler, s->local, s->external };
+
+	w->changes++;
+	for (uint32_t i = 0; i < s->n_upstreams; i++)
+		parts_follow(w, s->upstreams[i], NULL);
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		if (fixed[i])
+			parts_forget_dynamic(w, fixed[i]->slot);
+}
+
+/* Its resolver goes when nobody of this turn can wait for it any more. */
+static void drop_sidecar(struct wsidecar *sc)
+{
+	struct wspec *last = sc->cur;
+
+	drop_clients(sc);
+	drop_parts(sc->w, last->spec);
+	part_sidecar_forget(sc);
+	if (sc->resolver)
+		resolver_free(sc->resolver);
+	sc->resolver = NULL;
+	sc->cur = NULL;
+	last->retired = true;
+	release_if_done(last);
+}
+
 static void on_drop(struct mail *m)
 {
 	struct order_mail *o = LIST_OWNER(m, struct order_mail, m);
 	struct wsidecar *sc = o->value < o->w->cfg.max_sidecars ? o->w->sidecars[o->value] : NULL;
 
-	if (sc) {
-		LIST_EACH (it, tmp, &sc->listeners) {
-			struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
-			l->index = UINT32_MAX;
-			stop_accepting(l);
-		}
-	}
+	if (sc && sc->cur)
+		drop_sidecar(sc);
 	mem_free(o);
 }
 
@@ -318,6 +357,14 @@ bool worker_unknown(struct worker *w, uint32_t slot, struct str name)
 
 /* --- draining ------------------------------------------------------------------------------------------------ */
 
+/* What waits in the queue is the successor's. */
+static void leave_to_successor(struct wlistener *l)
+{
+	if (l->accepting)
+		listener_stop(&l->l);
+	l->accepting = false;
+}
+
 static void on_drain(struct mail *m)
 {
 	struct order_mail *o = LIST_OWNER(m, struct order_mail, m);
@@ -330,7 +377,9 @@ static void on_drain(struct mail *m)
 			continue;
 		LIST_EACH (it, tmp, &sc->listeners) {
 			struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
-			if (o->value == DRAIN_ALL || wlistener_is_inbound(l))
+			if (o->value == DRAIN_RELIEVED)
+				leave_to_successor(l);
+			else if (o->value == DRAIN_ALL || wlistener_is_inbound(l))
 				stop_accepting(l);
 		}
 	}

@@ -17,6 +17,7 @@
 #include "net/addr.h"
 #include "plugin.h"
 #include "proxy/balance_build.h"
+#include "proxy/circuit.h"
 
 enum mode { MODE_ON, MODE_OBSERVE, MODE_OFF };
 
@@ -57,7 +58,24 @@ struct spec_endpoint {
 	const struct registry_endpoint *info; /* what its registry says; NULL: it is written in the options */
 };
 
-/* What a call to this upstream may cost and how it may be helped (options of scope upstream). */
+struct status_range { /* none: both 0 */
+	uint16_t low, high;
+};
+static inline bool status_in(const struct status_range *r, unsigned status)
+{
+	return status >= r->low && status <= r->high && r->low;
+}
+
+enum retry_methods { RETRY_NONE, RETRY_SAFE, RETRY_IDEMPOTENT, RETRY_ALL };
+
+struct spec_fault { /* all zero: none */
+	usec delay;
+	uint8_t delay_percent, abort_percent, reset_percent;
+	uint16_t abort; /* status */
+};
+
+/* What a call to this upstream may cost and how it may be helped (options of scope upstream). Made in zeroed memory: two are compared
+ * byte by byte. */
 struct spec_policy {
 	usec connect_timeout;    /* default 5 s */
 	usec first_byte_timeout; /* 0 = off (default) */
@@ -65,6 +83,19 @@ struct spec_policy {
 	uint32_t max_idle;       /* pooled connections per endpoint and worker; default 128 */
 	uint32_t connect_tries;  /* endpoints tried when connecting fails; default 3 */
 	usec endpoint_wait;      /* a request waits that long for the first endpoint; 0: not at all */
+	usec try_timeout;        /* 0 = off (default): of an attempt until the head of its reply */
+	usec request_timeout;    /* 0 = off (default): of the whole call */
+	struct breaker_policy breaker;
+	struct status_range failures; /* statuses that the breaker counts as such */
+	struct bulkhead_policy bulkhead;
+	struct budget_policy budget;
+	struct status_range retry_statuses;
+	usec retry_backoff;      /* 0: at once */
+	uint32_t retry_body;     /* bytes kept for another attempt; 0: a request with a body is sent once */
+	uint8_t retry_tries;     /* attempts in all on replies of retry_statuses and try_timeout; default 2 */
+	uint8_t retry_methods;   /* enum retry_methods */
+	struct spec_fault fault;
+	uint16_t fallback_status; /* 0: none */
 	bool retry_safe; /* repeat GET, HEAD, OPTIONS without body once when the connection ends before a byte */
 };
 
@@ -91,6 +122,9 @@ struct spec_upstream {
 	struct str cookie;    /* sticky sessions: the cookie's name; empty: none */
 	struct str subset;    /* outrider.upstream.<s>.subset as it was written */
 	bool locality;
+	struct circuit *circuit; /* shared by all workers, keyed by slot, outlives the spec; NULL: neither breaker nor bulkhead */
+	struct str fallback_body, fallback_type, fallback_upstream; /* the last: lower case; empty: none */
+	struct str fault_name, fault_value; /* header that a faulty call has; name empty: any call; value empty: any value */
 	void *told;                      /* control's: keeps what `info` and `source` point to */
 };
 
@@ -145,6 +179,7 @@ struct spec_forward {
 struct spec_sidecar {
 	uint32_t slot;
 	uint32_t refs;    /* control thread only: one per holder */
+	struct netspace *ns; /* where its connections are made (a reference); NULL: the agent's own */
 	uint64_t version; /* grows by one per change */
 	struct arena arena;
 	struct str service; /* lower case; "edge" for an edge without a name */

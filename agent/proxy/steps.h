@@ -16,6 +16,8 @@ enum pick_result {
 enum pick_result pick_endpoint(struct exchange *x, enum reason *why);
 /* Is there an endpoint that was not tried yet, after the present one failed to connect? */
 bool pick_has_other(struct exchange *x);
+/* Names are asked where the sidecar stands. NULL: no memory. */
+struct resolver *pick_resolver(struct exchange *x);
 /* The present attempt reached a connection, or failed to. */
 void pick_connected(struct exchange *x);
 void pick_failed(struct exchange *x, bool connecting);
@@ -45,6 +47,18 @@ bool forward_keeps_open(struct exchange *x);
 /* Is our own Via mark in the request? */
 bool forward_looped(const struct exchange *x);
 
+/* retry.c */
+void retry_told(struct exchange *x);      /* what the caller's x-outrider-retries allows */
+void retry_keep_body(struct exchange *x); /* the body is kept for another attempt, as far as the policy says */
+void retry_leave(struct exchange *x);     /* harmless when no back-off is under way */
+bool retry_rewind(struct exchange *x);    /* the request can be sent again from its start: made so */
+/* Is the reply that goes down the last word of this agent's retries, said to another agent? */
+bool retry_is_exhausted(const struct exchange *x, bool failed);
+
+/* fallback.c: true when a fallback answers, or another upstream is called: x may be gone. */
+bool fallback_instead(struct exchange *x); /* of the reply x->res */
+bool fallback_for(struct exchange *x);     /* of the agent's own answer, x->reason */
+
 /* answer.c: queues the agent's own answer into x->down_flow.q. false: no memory. */
 bool answer_write(struct exchange *x, enum reason why);
 /* Queues "200" for a granted CONNECT. */
@@ -58,6 +72,8 @@ void record_attempt_failed(struct exchange *x, enum reason why, int err);
 void tunnel_start(struct exchange *x);
 struct tunnel;
 void tunnel_close_all(struct worker *w);
+void tunnel_close_of(struct wsidecar *sc);
+bool tunnel_close_one(struct worker *w); /* lets one go; false: there is none */
 /* A tunnel between a client and an origin that belong to no exchange any more (CONNECT with bytes that are no HTTP). */
 void tunnel_join(struct client *c, struct origin *o);
 

@@ -279,6 +279,25 @@ void tunnel_start(struct exchange *x)
 	run(t);
 }
 
+void tunnel_close_of(struct wsidecar *sc)
+{
+	LIST_EACH(it, tmp, &sc->w->tunnels) {
+		struct tunnel *t = LIST_OWNER(it, struct tunnel, link);
+		if (t->l->sc == sc)
+			close_tunnel(t, STREAM_CLOSE_RESET);
+	}
+}
+
+bool tunnel_close_one(struct worker *w)
+{
+	if (list_empty(&w->tunnels))
+		return false;
+	struct tunnel *t = LIST_OWNER(w->tunnels.next, struct tunnel, link);
+	count(t->l->sc, COUNTER_LET_GO);
+	close_tunnel(t, STREAM_CLOSE);
+	return true;
+}
+
 void tunnel_close_all(struct worker *w)
 {
 	while (!list_empty(&w->tunnels))

@@ -1,6 +1,7 @@
 #include "proxy/worker.h"
 
 #include "base/mem.h"
+#include "proxy/alias.h"
 #include "proxy/client.h"
 #include "proxy/origin.h"
 #include "proxy/park.h"
@@ -172,6 +173,7 @@ void worker_join(struct worker *w)
 	if (w->started)
 		pthread_join(w->thread, NULL);
 	w->started = false;
+	loop_turn(w->loop, false); /* what was posted while it ended: specs that are still to be given back */
 	close_all(w);
 }
 
@@ -185,6 +187,9 @@ static void free_sidecar(struct wsidecar *sc)
 		mem_free(l);
 	}
 	park_free(sc);
+	alias_free(sc);
+	if (sc->resolver)
+		resolver_free(sc->resolver);
 	mem_free(sc->cur);
 	mem_free(sc);
 }
@@ -216,6 +221,16 @@ void worker_free(struct worker *w)
 }
 
 /* --- what control may look at -------------------------------------------------------------------------------------- */
+
+usec worker_cpu(const struct worker *w)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (!w->started || pthread_getcpuclockid(w->thread, &clock) != 0 || clock_gettime(clock, &t) != 0)
+		return 0;
+	return (usec)t.tv_sec * USEC_SEC + (usec)t.tv_nsec / 1000;
+}
 
 struct loop *worker_loop(const struct worker *w)
 {

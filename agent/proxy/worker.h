@@ -62,7 +62,11 @@ struct worker_config {
 	/* Posted to the same loop: somebody calls `name` (lower case), whose endpoints are not known; NULL: nobody can be asked. */
 	void (*wanted)(void *arg, unsigned worker, uint32_t sidecar, struct str name);
 	/* Posted to the same loop: the agent at an endpoint said of itself `hello` (proxy/hello.h), something new; may be NULL. */
-	void (*met)(void *arg, const struct addr *endpoint, struct str hello);
+	void (*met)(void *arg, uint32_t sidecar, const struct addr *endpoint, struct str hello);
+	/* Posted to the same loop: the circuit of that sidecar's upstream changed its state; may be NULL. */
+	void (*circuit_changed)(void *arg, uint32_t sidecar, struct str upstream, enum breaker_change how);
+	/* Posted to the same loop: the handler of that sidecar closed connections, or refuses them: has it ended? May be NULL. */
+	void (*handler_left)(void *arg, uint32_t sidecar);
 	void *arg;
 };
 
@@ -74,8 +78,16 @@ bool worker_start(struct worker *w, struct err *err) MUST_CHECK; /* its thread, 
  * the descriptors stay control's. A listener whose descriptor was there in the former spec of the same slot goes on; others are closed
  * for accepting. false: out of memory, nothing changed. */
 bool worker_set_sidecar(struct worker *w, struct spec_sidecar *spec, const int *fds) MUST_CHECK;
-/* Stops accepting and lets what is under way finish; then the spec is released. */
+/* The instance has ended: its connections are closed at once, the spec is released. The slot may be set again. */
 bool worker_drop_sidecar(struct worker *w, uint32_t slot) MUST_CHECK;
+
+/* It was told to stop: replies on its inbound listeners say Connection: close from now on. */
+bool worker_sidecar_leaves(struct worker *w, uint32_t slot); /* false: out of memory, they find out by themselves */
+/* Nobody stands behind it (any more): callers' connections at rest are closed, so that they go elsewhere. */
+bool worker_rest_sidecar(struct worker *w, uint32_t slot);
+
+/* The agent's own time is nearly up: ends so many of the tunnels and exchanges under way. false: out of memory. */
+bool worker_let_go(struct worker *w, uint32_t n);
 
 /* There is no service `name`: requests that wait for it go on without. false: out of memory. */
 bool worker_unknown(struct worker *w, uint32_t sidecar_slot, struct str name) MUST_CHECK;
@@ -83,7 +95,10 @@ bool worker_unknown(struct worker *w, uint32_t sidecar_slot, struct str name) MU
 enum drain_step {
 	DRAIN_ANNOUNCE, /* go on accepting; answer with Connection: close (lame duck) */
 	DRAIN_INBOUND,  /* stop accepting on inbound, edge listeners; close their idle connections; outbound goes on */
-	DRAIN_ALL       /* the same for every listener */
+	DRAIN_ALL,      /* the same for every listener */
+	/* A successor accepts on the same sockets from now on: stop accepting, answer with Connection: close; idle connections stay until
+	 * they are used once more, or DRAIN_ALL: a caller that sends as we close would lose its request */
+	DRAIN_RELIEVED
 };
 bool worker_drain(struct worker *w, enum drain_step step) MUST_CHECK;
 
@@ -95,6 +110,7 @@ void worker_stop(struct worker *w); /* any thread */
 void worker_join(struct worker *w); /* waits for the thread; closes every connection */
 void worker_free(struct worker *w); /* after join, or never started */
 
+usec worker_cpu(const struct worker *w); /* that its thread has run on a CPU; 0: unknown */
 struct loop *worker_loop(const struct worker *w);
 /* Any thread, relaxed reads; NULL when the worker never saw that slot. */
 const struct counters *worker_counters(const struct worker *w, uint32_t sidecar_slot);

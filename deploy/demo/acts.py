@@ -1,10 +1,11 @@
 """What happens to the landscape while the traffic runs. An act is a generator: each `yield seconds` gives the turn back
 for so long; `yield condition` until the condition holds. Acts run one after another in the main thread, round and round.
 
-Acts of configuration are in changes.py. To add one: write a method that tells (self.tell) what it is about to do, does it, and undoes it; name it in ROUND."""
+Acts of configuration are in changes.py, those of chaos in chaos.py. To add one: write a method that tells (self.tell) what it is about to do, does it, and undoes it; name it in ROUND."""
 import time
 
 import changes
+import chaos
 
 PAUSE = 2.0      # between acts
 DOWN = 2.0       # how long a killed instance stays away
@@ -13,7 +14,7 @@ PATIENCE = 60.0  # until an instance must be up again
 
 class Acts:
     # (act, quotes instance): whole containers and handlers alone, beside an agent of each kind
-    ROUND = [("configure", None), ("kill_instance", 0), ("kill_handler", 2), ("kill_handler", 1), ("kill_instance", 2)]
+    ROUND = [("configure", None), ("kill_instance", 0), ("hang", None), ("kill_handler", 2), ("flap", None), ("kill_handler", 1), ("kill_instance", 2)]
     ROUND_WITHOUT_AGENTS = [("kill_handler", 0)]  # then only the first one is called at all
 
     def __init__(self, landscape, traffic, tell):
@@ -49,6 +50,12 @@ class Acts:
         change = changes.Change(self.landscape, self.traffic, self.tell, self.done)
         yield from change.run()
         self.problem = change.problem
+
+    def hang(self):
+        yield from chaos.Chaos(self.landscape, self.traffic, self.tell).hang()
+
+    def flap(self):
+        yield from chaos.Chaos(self.landscape, self.traffic, self.tell).flap()
 
     def kill_instance(self, instance):
         what = "handler" if instance.how == "none" else "handler and agent at once"

@@ -19,6 +19,7 @@ import socket
 import tempfile
 import time
 
+import chaos
 import peers
 import registries
 import settings
@@ -94,6 +95,10 @@ class Instance:
             first.kill_with(first.children())
         else:
             first.kill()
+
+    def handler_pids(self):
+        """The handler's own processes, without its agent."""
+        return self.processes[0].children() if self.how == "exec" else [self.processes[0].pid]
 
     def listens(self):
         """True once the handler, and the agent in front of it, accept connections."""
@@ -196,6 +201,7 @@ class Landscape:
         pinned, port = self.block.address(41), self.block.pinned_port()
         env = {"QUOTES_URL": f"http://{pinned}:8080", "IMAGES_URL": f"http://127.0.0.1:{port}"}
         return env, {
+            "OUTRIDER_UPSTREAM_QUOTES_SERVICE_TIMEOUT_TRY": chaos.TRY,
             "OUTRIDER_UPSTREAMS": f"quotes-service@{pinned}:8080,imageservice:{port}",
             **self.called(self.quotes, [self.image])}
 

@@ -12,6 +12,7 @@ import threading
 import time
 
 import fleet
+import sick
 import machine
 import proxies
 import tools
@@ -329,5 +330,6 @@ def update(bench):
 
 
 CASES = {f.__name__: f for f in (keepalive, newconn, latency, large, stream, idle, memory, start, scale, steady, reload, fifty,
-                                 fleet.reach, update, fleet.known, fleet.questions, fleet.skewed)}
-OF_AGENT_ONLY = ("steady", "reload", "fifty", "reach", "update", "known", "questions", "skewed")
+                                 fleet.reach, update, fleet.known, fleet.questions, fleet.skewed, sick.hung, sick.dead, sick.storm,
+                                 sick.overload)}
+OF_AGENT_ONLY = ("steady", "reload", "fifty", "reach", "update", "known", "questions", "skewed", "hung", "dead", "storm", "overload")

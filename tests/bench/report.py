@@ -135,6 +135,16 @@ def cells_skewed(bench, name, rows):
             f"{median(rows, 'late_max_us') / 1000:.0f}"]
 
 
+def cells_hung(_bench, _name, rows):
+    return [f"{median(rows, 'success') * 100:.2f}"] + [f"{median(rows, k):.1f}" for k in ("well", "first", "then")] + \
+           [f"{median(rows, 'p99_ratio'):.2f}"]
+
+
+def cells_dead(_bench, _name, rows):
+    return [f"{median(rows, 'opened'):.1f}", f"{median(rows, 'refused') * 100:.1f}", f"{median(rows, 'refused_p99'):.1f}", f"{median(rows, 'other_ratio'):.2f}",
+            f"{median(rows, 'grown'):.0f}", f"{median(rows, 'closed_after'):.2f}"]
+
+
 TABLES = {
     "keepalive": (COST, cells_cost("keepalive")),
     "newconn": (COST, cells_cost("newconn")),
@@ -153,6 +163,11 @@ TABLES = {
     "known": (["private MiB, 10 known", "10,000", "bytes/endpoint", "range"], cells_known),
     "questions": (["questions/s", "of these AAAA", "names"], cells_questions),
     "skewed": (["p50 µs", "p99 µs", "p99.9 µs", "p99 × round-robin", "% to the slow one", "client late ms"], cells_skewed),
+    "hung": (["% answered", "p99 ms before", "meanwhile", "after 5 s", "ratio"], cells_hung),
+    "dead": (["opened after s", "% refused", "p99 ms of those", "other upstream p99 ratio", "memory KiB", "closed after s"], cells_dead),
+    "storm": (["requests seen per request offered"], lambda _b, _n, rows: [f"{median(rows, 'amplified'):.3f}"]),
+    "overload": (["goodput with bulkhead.adaptive", "without", "limit found"],
+                 lambda _b, _n, rows: [f"{median(rows, k):{f}}" for k, f in (("with", ".2f"), ("without", ".2f"), ("limit", ".0f"))]),
     "steady": (["allocations/request", "frees", "locks", "waits"], cells_steady),
 }
 
@@ -186,6 +201,13 @@ def bar_value(case, key, limit, form, name="outrider"):
     def judge(bench):
         rows = bench.results.get(case, {}).get(name)
         return (median(rows, key) <= limit, form(median(rows, key))) if rows else None
+    return judge
+
+
+def bar_least(case, key, limit, form):
+    def judge(bench):
+        rows = bench.results.get(case, {}).get("outrider")
+        return (median(rows, key) >= limit, form(median(rows, key))) if rows else None
     return judge
 
 
@@ -252,6 +274,14 @@ BARS = [
      bar_value("reach", "ms", 10, lambda v: f"{v:.1f} ms")),
     ("instances exchanged: p99 ≤ 1.25 × without", "update", bar_update),
     ("known instance ≤ 1 KiB", "known", bar_value("known", "per_endpoint", 1024, lambda v: f"{v:.0f} B")),
+    ("one of four hangs: success ≥ 99.9 %", "hung", bar_least("hung", "success", 0.999, lambda v: f"{v * 100:.2f} %")),
+    ("one of four hangs: p99 after 5 s ≤ 3 × before", "hung", bar_value("hung", "p99_ratio", 3, times)),
+    ("all hang: refused in ≤ 5 ms (p99)", "dead", bar_value("dead", "refused_p99", 5, lambda v: f"{v:.1f} ms")),
+    ("all hang: another upstream's p99 ≤ 1.25 ×", "dead", bar_value("dead", "other_ratio", 1.25, times)),
+    ("all hang: memory grows ≤ 256 KiB", "dead", bar_value("dead", "grown", 256, lambda v: f"{v:.0f} KiB")),
+    ("back again: closed within a sleep window (1 s)", "dead", bar_value("dead", "closed_after", 1.25, lambda v: f"{v:.2f} s")),
+    ("retry storm: upstream sees ≤ 1.25 × what is offered", "storm", bar_value("storm", "amplified", 1.25, times)),
+    ("2 × overload: goodput ≥ 0.9 of the capacity", "overload", bar_least("overload", "with", 0.9, lambda v: f"{v:.2f}")),
     ("one of four 10 × slower: p99 of peak-ewma ≤ 0.5 × round-robin", "skewed", bar_skewed),
 ]
 

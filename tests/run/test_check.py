@@ -123,6 +123,14 @@ def test_stack(t):
     assert lines == sorted(lines), out
 
 
+def test_our_own_stack_files(t):
+    """The files of deploy/ have no problem, not even a warning."""
+    here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy")
+    for names in (["outrider", "landscape"], ["outrider", "beside-traefik"], ["outrider-socketproxy"], ["landscape-spring"]):
+        status, out, err = run(["check", "--strict", *[os.path.join(here, name + ".yml") for name in names]])
+        assert status == 0, (status, out, err)
+
+
 def test_stack_variables(t):
     """${NAME} is what the environment of the check says, which else is no matter of a stack file."""
     folder = Folder(t, {"shop.yml": STACK % "${SHOP_PORT:?say where shop listens}"})

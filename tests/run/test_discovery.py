@@ -145,6 +145,15 @@ def test_a_request_waits_for_the_first_instance(t):
     assert agent.get("/stats")["counters"]["outrider_requests_parked_total"] == 1
 
 
+def test_a_service_of_port_4143(t):
+    """the service's own port is the agents', and nobody is there: an answer comes, no search without end"""
+    dns = _dns(t, {"tasks.quotes": [_ip()]})
+    agent = t.sidecar(env=_env(dns, upstream_quotes_port="4143"))
+    c = t.client(agent.outbound)
+    c.send(request("GET", "/", "quotes"))
+    assert c.read_response().status in (502, 503)
+
+
 def test_waiting_ends(t):
     """After endpoint-wait: 503 no-endpoint, and a client that leaves meanwhile does no harm."""
     dns = _dns(t)

@@ -1,4 +1,5 @@
 """A real swarm of some nodes on this machine (see `lab`), and what tests do with it."""
+import glob
 import os
 import shutil
 import subprocess
@@ -67,8 +68,12 @@ class Swarm:
         assert not check or done.returncode == 0, "docker %s: %s" % (" ".join(words), done.stderr.strip())
         return done.stdout.strip() if check else done
 
-    def image(self, tag, tree):
-        """An image of the files {path in it: path here} on every node, made without a registry; its layer is a tar."""
+    def lab(self, *words):
+        subprocess.run([LAB, *words], env=self.env, capture_output=True, timeout=120, check=True)
+
+    def image(self, tag, tree, *changes):
+        """An image of the files {path in it: path here} on every node, made without a registry; its layer is a tar, changes are
+        lines of a Dockerfile."""
         root = tempfile.mkdtemp(dir=self.folder)
         for inside, here in tree.items():
             at = os.path.join(root, inside.lstrip("/"))
@@ -79,14 +84,52 @@ class Swarm:
         subprocess.run(["tar", "-C", root, "-cf", tar, "."], check=True)
         shutil.rmtree(root)
         for node in range(1, self.n + 1):
+            self.docker(node, "import", *[word for line in changes for word in ("--change", line)], tar, tag)
+        os.unlink(tar)
+
+    def linked(self, program):
+        """{path: path} of a program of this machine and the libraries that it is linked with."""
+        binary = os.path.realpath(shutil.which(program) or program)
+        words = subprocess.run(["ldd", binary], capture_output=True, text=True, check=False).stdout.split()
+        return {shutil.which(program) or binary: binary, **{path: os.path.realpath(path) for path in words if path.startswith("/")}}
+
+    def program(self):
+        """The same of the agent, as /outrider."""
+        files = self.linked(self.binary)
+        return {"/outrider": files.pop(shutil.which(self.binary)), **files}
+
+    def at(self, node, *words, timeout=20):
+        """Runs a program of this machine in the node's own network namespace."""
+        return subprocess.run([LAB, "netns", str(node), *words], env=self.env, capture_output=True, text=True, timeout=timeout, check=False)
+
+    def python_image(self, tag):
+        """An image with this machine's Python under the name of a public one."""
+        python = os.path.realpath("/usr/bin/python3")
+        root = tempfile.mkdtemp(dir=self.folder)
+        linked = subprocess.run(["ldd", python, *_modules()], capture_output=True, text=True, check=False).stdout
+        files = {word for word in linked.split() if word.startswith("/") and not word.endswith(":")} | {python}
+        for path in files:
+            at = root + path
+            os.makedirs(os.path.dirname(at), exist_ok=True)
+            shutil.copy(os.path.realpath(path), at)
+        os.makedirs(root + "/usr/bin", exist_ok=True)
+        os.symlink(python, root + "/usr/bin/python3") if python != "/usr/bin/python3" else None
+        library = os.path.dirname(os.path.dirname(_modules()[0]))
+        shutil.copytree(library, root + library, ignore=shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "tkinter", "lib2to3",
+                        "ensurepip", "config-*", "dist-packages", "site-packages"))
+        os.makedirs(root + "/tmp", exist_ok=True)
+        tar = os.path.join(self.folder, "python.tar")
+        subprocess.run(["tar", "-C", root, "-cf", tar, "."], check=True)
+        shutil.rmtree(root)
+        for node in range(1, self.n + 1):
             self.docker(node, "import", tar, tag)
         os.unlink(tar)
 
-    def program(self):
-        """{path: path} of the agent and the libraries that it is linked with."""
-        linked = subprocess.run(["ldd", self.binary], capture_output=True, text=True, check=False).stdout
-        libraries = [word for word in linked.split() if word.startswith("/")]
-        return {"/outrider": self.binary, **{path: os.path.realpath(path) for path in libraries}}
+    def agent_image(self):
+        """outrider:latest on every node, by `make image`."""
+        for node in range(1, self.n + 1):
+            subprocess.run(["make", "-s", "image", "DOCKER=%s docker %d" % (LAB, node)], cwd=os.path.dirname(os.path.dirname(HERE)),
+                           env=self.env, check=True, capture_output=True)
 
     def inside(self, node, container, *words, timeout=20):
         """Runs a program of this machine in the container's network namespace; returns what subprocess.run() does."""
@@ -100,6 +143,11 @@ class Swarm:
                     "--stop-grace-period", "2s", *words, image,
                     "/busybox", "httpd", "-f", "-p", "8080", "-h", "/www")
         return "shop_" + name
+
+
+def _modules():
+    """The shared objects of Debian's Python."""
+    return glob.glob("/usr/lib/python3.*/lib-dynload/*.so")
 
 
 def until(what, ask, seconds=20, pause=0.1, show=None):

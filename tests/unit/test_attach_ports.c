@@ -37,7 +37,7 @@ static void add(struct fixture *f, enum listener_kind kind, const char *address)
 
 static bool open_ports(struct fixture *f)
 {
-	return ports_open(&f->ports, &f->spec, WORKERS, &f->log, &f->err);
+	return ports_open(&f->ports, NULL, &f->spec, WORKERS, &f->log, &f->err);
 }
 
 static void tear_down(struct fixture *f)

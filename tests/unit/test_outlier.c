@@ -163,6 +163,8 @@ END_TEST
 START_TEST(one_probe_decides)
 {
 	fleet_make(&f, 5, (enum balance_policy)_i);
+	for (uint32_t i = 0; i < 5; i++)
+		f.stats[f.m[i].slot].cost = USEC_MS; /* each was called before */
 	eject(1);
 	struct balance_ticket t = probe(1);
 	fleet_picks(&f, 5000); /* all others stay away while the lease holds */

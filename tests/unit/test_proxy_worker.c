@@ -1,4 +1,4 @@
-/* proxy/: fifty sidecars in one worker, each with its own handler; the router; specs that change under way.
+/* proxy/: fifty sidecars in one worker, each with its own handler; specs that change under way.
  * A real worker on its own thread, real sockets on loopback. */
 #include "balanced.h"
 #include "proxy/client.h"
@@ -220,125 +220,54 @@ START_TEST(a_changed_spec_waits_for_its_exchanges)
 }
 END_TEST
 
-/* --- the router, without sockets --------------------------------------------------------------------------- */
-
-static struct spec_endpoint quote_endpoints[1];
-static struct spec_upstream quotes = { .name = { "quotes-service", 14 }, .kind = UPSTREAM_SERVICE, .slot = 10,
-				       .endpoints = quote_endpoints, .n_endpoints = 1 };
-static struct spec_upstream local_up = { .name = { "local", 5 }, .kind = UPSTREAM_LOCAL, .slot = 11 };
-static struct spec_upstream external_up = { .name = { "external", 8 }, .kind = UPSTREAM_EXTERNAL, .slot = 12 };
-static struct spec_upstream *const known[] = { &quotes };
-static const uint16_t agent_ports[] = { 4140, 4143, 4191 };
-static struct str allowed[] = { { "api.example.org", 15 }, { "*.partner.net", 13 } };
-
-static const struct {
-	const char *authority;
-	enum egress egress;
-	const char *upstream; /* NULL: refused */
-	enum reason why;
-} authority_rows[] = {
-	{ "quotes-service", EGRESS_DENY, "quotes-service", REASON_NONE },
-	{ "Quotes-Service:8080", EGRESS_DENY, "quotes-service", REASON_NONE },
-	{ "quotes-service.", EGRESS_DENY, "quotes-service", REASON_NONE },
-	{ "10.0.0.5:8080", EGRESS_DENY, "quotes-service", REASON_NONE },
-	{ "10.0.0.5:8081", EGRESS_ALLOW, "external", REASON_NONE },
-	{ "localhost:8080", EGRESS_DENY, "local", REASON_NONE },
-	{ "127.0.0.1:8080", EGRESS_DENY, "local", REASON_NONE },
-	{ "127.9.9.9:8080", EGRESS_DENY, "local", REASON_NONE },
-	{ "[::1]:8080", EGRESS_DENY, "local", REASON_NONE },
-	{ "0.0.0.0:8080", EGRESS_DENY, "local", REASON_NONE },
-	{ "localhost:4191", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
-	{ "127.0.0.1:4191", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
-	{ "[::1]:4191", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
-	{ "[::ffff:127.0.0.1]:4191", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
-	{ "0.0.0.0:4140", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
-	{ "127.0.0.1:4143", EGRESS_ALLOW, NULL, REASON_OWN_PORT },
-	{ "example.com", EGRESS_ALLOW, "external", REASON_NONE },
-	{ "example.com", EGRESS_DENY, NULL, REASON_EGRESS_DENIED },
-	{ "api.example.org:443", EGRESS_LIST, "external", REASON_NONE },
-	{ "API.example.ORG", EGRESS_LIST, "external", REASON_NONE },
-	{ "a.partner.net", EGRESS_LIST, "external", REASON_NONE },
-	{ "partner.net", EGRESS_LIST, NULL, REASON_EGRESS_DENIED },
-	{ "evilpartner.net", EGRESS_LIST, NULL, REASON_EGRESS_DENIED },
-	{ "169.254.169.254", EGRESS_ALLOW, NULL, REASON_EGRESS_DENIED },
-	{ "[fe80::1]", EGRESS_ALLOW, NULL, REASON_EGRESS_DENIED },
-	{ "", EGRESS_ALLOW, NULL, REASON_BAD_HOST },
-	{ "a b", EGRESS_ALLOW, NULL, REASON_BAD_HOST },
-};
-
-static struct exchange *route(struct spec_sidecar *spec, enum listener_kind kind, const char *authority, const char *path)
+/* A spec that is posted while the thread ends is given back all the same. */
+START_TEST(a_spec_that_comes_too_late_is_given_back)
 {
-	static struct exchange x;
-	static struct wspec ws;
-	static struct wlistener l;
-	static struct client c;
-	memset(&x, 0, sizeof(x));
-	ws.spec = spec;
-	l.kind = (uint8_t)kind;
-	x.w = worker;
-	x.wspec = &ws;
-	x.l = &l;
-	x.c = &c;
-	x.req.authority = str_of(authority);
-	x.req.path = str_of(path);
-	arena_init(&x.arena, 65536, x.arena_mem, sizeof(x.arena_mem));
-	x.reason = (uint16_t)route_find(&x);
-	return &x;
-}
-
-START_TEST(authority_rules)
-{
-	struct err err;
-	struct spec_sidecar spec = { .egress = (uint8_t)authority_rows[_i].egress, .local = &local_up, .external = &external_up,
-				     .upstreams = (struct spec_upstream **)(uintptr_t)known, .n_upstreams = 1,
-				     .agent_ports = (uint16_t *)(uintptr_t)agent_ports, .n_agent_ports = 3,
-				     .egress_list = allowed, .n_egress_list = 2 };
-	ck_assert(addr_parse(STR("10.0.0.5:8080"), &quote_endpoints[0].addr, &err));
-	struct exchange *x = route(&spec, LISTEN_OUTBOUND, authority_rows[_i].authority, "/");
-	ck_assert_msg(x->reason == authority_rows[_i].why, "%s: %s", authority_rows[_i].authority,
-		      reason_word((enum reason)x->reason));
-	if (authority_rows[_i].upstream)
-		ck_assert_msg(str_eq(x->upstream->name, str_of(authority_rows[_i].upstream)), "%s", authority_rows[_i].authority);
+	static struct side a;
+	make_side(&a, 0);
+	start();
+	worker_stop(worker);
+	ck_assert(worker_set_sidecar(worker, &a.spec, &a.fd));
+	worker_join(worker);
+	free_side(&a);
 }
 END_TEST
 
-static struct spec_route edge_routes[] = {
-	{ .host = { "*.shop.example", 14 }, .prefix = { "/", 1 }, .rewrite = { "/shop/", 6 }, .upstream = &external_up },
-	{ .prefix = { "/accounts/old", 13 }, .rewrite = { "/v1", 3 }, .upstream = &quotes },
-	{ .prefix = { "/accounts", 9 }, .strip = true, .upstream = &quotes },
-	{ .prefix = { "/quotes/", 8 }, .upstream = &quotes },
-};
-
-static const struct {
-	const char *host, *path, *forwarded; /* NULL: no route */
-	enum reason why;
-} edge_rows[] = {
-	{ "x", "/accounts", "/", REASON_NONE },
-	{ "x", "/accounts/7?a=b", "/7?a=b", REASON_NONE },
-	{ "x", "/accounts?a=b", "/?a=b", REASON_NONE },
-	{ "x", "/accountsx", NULL, REASON_NO_ROUTE },
-	{ "x", "/accounts/old", "/v1", REASON_NONE },
-	{ "x", "/accounts/old/7", "/v1/7", REASON_NONE },
-	{ "x", "/accounts/./old/7", "/v1/7", REASON_NONE },
-	{ "x", "/quotes/1", "/quotes/1", REASON_NONE },
-	{ "x", "/quotes", NULL, REASON_NO_ROUTE },
-	{ "x", "/quotes/../accounts/7", "/7", REASON_NONE },
-	{ "x", "/quotes/%2e%2e/accounts/7", "/7", REASON_NONE },
-	{ "x", "/quotes/..%2faccounts", NULL, REASON_BAD_PATH },
-	{ "x", "/../etc", NULL, REASON_BAD_PATH },
-	{ "a.shop.example", "/list", "/shop/list", REASON_NONE },
-	{ "shop.example", "/list", NULL, REASON_NO_ROUTE },
-};
-
-START_TEST(edge_routes_by_host_and_whole_segments)
+/* The instance has ended: its callers are cut, its spec comes back, and the slot may be given to another. */
+START_TEST(a_dropped_sidecar_leaves_nothing)
 {
-	struct spec_sidecar spec = { .routes = edge_routes, .n_routes = 4 };
-	struct exchange *x = route(&spec, LISTEN_EDGE, edge_rows[_i].host, edge_rows[_i].path);
-	ck_assert_msg(x->reason == edge_rows[_i].why, "%s: %s", edge_rows[_i].path, reason_word((enum reason)x->reason));
-	if (edge_rows[_i].forwarded)
-		ck_assert_msg(str_eq(x->path, str_of(edge_rows[_i].forwarded)), "%s became %.*s", edge_rows[_i].path,
-			      STR_ARG(x->path));
-	arena_release(&x->arena);
+	static struct side a, b;
+	char buf[2048];
+	make_side(&a, 0);
+	make_side(&b, 0);
+	ck_assert(worker_set_sidecar(worker, &a.spec, &a.fd));
+	start();
+	int c = dial(&a.at), idle = dial(&a.at);
+	say(c, "GET / HTTP/1.1\r\nHost: q\r\n\r\n");
+	int h = accept_soon(a.handler_fd);
+	hear(h, "\r\n\r\n", buf, sizeof(buf));
+	ck_assert(worker_drop_sidecar(worker, 0));
+	usec limit = clock_now() + 5 * USEC_SEC;
+	while (n_released == 0 && clock_now() < limit)
+		loop_turn(control, true);
+	ck_assert_uint_eq(n_released, 1);
+	ck_assert_int_le(recv(c, buf, sizeof(buf), 0), 0);
+	ck_assert_int_le(recv(idle, buf, sizeof(buf), 0), 0);
+	ck_assert_int_le(recv(h, buf, sizeof(buf), 0), 0);
+	ck_assert(worker_set_sidecar(worker, &b.spec, &b.fd));
+	int c2 = dial(&b.at);
+	say(c2, "GET /2 HTTP/1.1\r\nHost: q\r\n\r\n");
+	int h2 = accept_soon(b.handler_fd);
+	hear(h2, "GET /2", buf, sizeof(buf));
+	close(c);
+	close(idle);
+	close(c2);
+	close(h);
+	close(h2);
+	worker_stop(worker);
+	worker_join(worker);
+	free_side(&a);
+	free_side(&b);
 }
 END_TEST
 
@@ -439,8 +368,8 @@ Suite *suite_proxy_worker(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, fifty_sidecars_do_not_mix);
 	tcase_add_test(t, a_changed_spec_waits_for_its_exchanges);
-	tcase_add_loop_test(t, authority_rules, 0, sizeof(authority_rows) / sizeof(authority_rows[0]));
-	tcase_add_loop_test(t, edge_routes_by_host_and_whole_segments, 0, sizeof(edge_rows) / sizeof(edge_rows[0]));
+	tcase_add_test(t, a_spec_that_comes_too_late_is_given_back);
+	tcase_add_test(t, a_dropped_sidecar_leaves_nothing);
 	tcase_add_test(t, round_robin_passes_over_what_was_tried);
 	tcase_add_test(t, no_allocation_failure_ends_the_worker);
 	suite_add_tcase(s, t);

@@ -10,6 +10,7 @@ import threading
 from . import message, table
 from .agent import Agent
 from .origin import Origin, Port
+from .service import Service
 from .wire import DEADLINE, Transcript, Wire
 
 REASONS = table.reasons()
@@ -61,6 +62,10 @@ class Case:
     def origin(self, name=None, address=("127.0.0.1", 0), **options):
         self.origins += 1
         return self._keep(Origin(self.transcript, name or "o%d" % self.origins, address, **options))
+
+    def service(self, answer=200):
+        """An upstream that answers by itself (harness/service.py)."""
+        return self._keep(Service(answer))
 
     def client(self, address, rcvbuf=0, source=None):
         """A connection to (host, port) or to an agent's listener."""

@@ -2,8 +2,8 @@
  * Numbers become texts with the digits that were sent, so that "8080" and 8080 are the same, and no double stands in between.
  * A NUL, escaped or not, is refused, and so is what follows the value. Thread: any; some 0.2 µs a value, so large ones belong
  * on a helper thread. */
-#ifndef OUTRIDER_PLUGINS_BOUNDED_JSON_H
-#define OUTRIDER_PLUGINS_BOUNDED_JSON_H
+#ifndef OUTRIDER_HTTP_BOUNDED_JSON_H
+#define OUTRIDER_HTTP_BOUNDED_JSON_H
 
 #include "base/err.h"
 #include "base/str.h"

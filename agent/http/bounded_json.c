@@ -1,4 +1,4 @@
-#include "bounded_json.h"
+#include "http/bounded_json.h"
 
 #include "base/mem.h"
 

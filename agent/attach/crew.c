@@ -1,0 +1,220 @@
+#include "attach/crew.h"
+
+#include "attach/sidecar.h"
+#include "base/mem.h"
+#include "control/build.h"
+
+/* --- references that workers hold ------------------------------------------------------------------------------ */
+
+struct spec_hold {
+	struct list link;
+	struct spec_sidecar *spec;
+	unsigned n;
+};
+
+static struct spec_hold *find_hold(struct crew *c, const struct spec_sidecar *spec)
+{
+	LIST_EACH(it, tmp, &c->specs) {
+		struct spec_hold *h = LIST_OWNER(it, struct spec_hold, link);
+		if (h->spec == spec)
+			return h;
+	}
+	return NULL;
+}
+
+bool crew_hold(struct crew *c, struct spec_sidecar *spec)
+{
+	struct spec_hold *h = find_hold(c, spec);
+	if (!h) {
+		h = mem_zalloc(sizeof(*h));
+		if (!h)
+			return false;
+		h->spec = spec;
+		list_push(&c->specs, &h->link);
+	}
+	h->n++;
+	spec->refs++;
+	return true;
+}
+
+void crew_drop(struct crew *c, struct spec_sidecar *spec)
+{
+	struct spec_hold *h = find_hold(c, spec);
+	if (!h)
+		return;
+	build_unref(spec);
+	if (--h->n > 0)
+		return;
+	list_remove(&h->link);
+	mem_free(h);
+}
+
+bool crew_holds(const struct crew *c, uint32_t slot)
+{
+	LIST_EACH(it, tmp, &c->specs)
+		if (LIST_OWNER(it, struct spec_hold, link)->spec->slot == slot)
+			return true;
+	return false;
+}
+
+static void drop_all(struct crew *c)
+{
+	while (!list_empty(&c->specs))
+		crew_drop(c, LIST_OWNER(c->specs.next, struct spec_hold, link)->spec);
+}
+
+/* --- what workers say ---------------------------------------------------------------------------------------------- */
+
+static struct sidecar *of_slot(const struct crew *c, uint32_t slot)
+{
+	return slot < SLOTS_SIDECARS_MAX ? c->sidecars[slot] : NULL;
+}
+
+static void on_released(void *arg, unsigned worker, struct spec_sidecar *spec)
+{
+	(void)worker;
+	crew_drop(arg, spec);
+}
+
+static void on_wanted(void *arg, unsigned worker, uint32_t slot, struct str name)
+{
+	struct sidecar *sc = of_slot(arg, slot);
+	(void)worker;
+	if (sc)
+		discovering_wanted(sc, name);
+}
+
+static void on_met(void *arg, uint32_t slot, const struct addr *endpoint, struct str hello)
+{
+	struct sidecar *sc = of_slot(arg, slot);
+	if (sc)
+		discovering_met(sc, endpoint, hello);
+}
+
+/* Its callers leave while they can still be told: of a container that has ended the network goes next. Elsewhere the network stays,
+ * and a handler that comes back finds its callers. */
+static void on_handler_left(void *arg, uint32_t slot)
+{
+	struct crew *c = arg;
+	struct sidecar *sc = of_slot(c, slot);
+
+	if (!sc || !sc->ns || !sc->handler || !handler_is_gone(sc->handler))
+		return;
+	for (unsigned w = 0; w < c->n_workers; w++)
+		(void)worker_rest_sidecar(c->workers[w], slot); /* without memory: they find out by themselves */
+}
+
+static void on_circuit(void *arg, uint32_t slot, struct str upstream, enum breaker_change how)
+{
+	static const struct {
+		enum log_level level;
+		const char *message;
+	} rows[] = {
+		[BREAKER_OPENED] = { LEVEL_WARN, "the circuit of an upstream opened: its calls fail, and are refused for a while" },
+		[BREAKER_REOPENED] = { LEVEL_INFO, "the circuit of an upstream stays open: its probe failed" },
+		[BREAKER_HALF_OPENED] = { LEVEL_INFO, "the circuit of an upstream is half open: a call probes it" },
+		[BREAKER_CLOSED_AGAIN] = { LEVEL_INFO, "the circuit of an upstream closed: its probe succeeded" },
+	};
+	struct sidecar *sc = of_slot(arg, slot);
+	char name[256];
+
+	if (!sc || how == BREAKER_UNCHANGED || !str_copy(upstream, name, sizeof(name)))
+		return;
+	log_write(&sc->log, rows[how].level, "circuit", rows[how].message, LOG_FIELDS(log_text("upstream", name)));
+}
+
+void crew_seat(struct crew *c, uint32_t slot, struct sidecar *sc)
+{
+	c->changes++;
+	if (slot < SLOTS_SIDECARS_MAX)
+		c->sidecars[slot] = sc;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------------ */
+
+static bool start_worker(struct crew *c, const struct crew_config *config, struct err *err)
+{
+	struct worker_config cfg = {
+		.index = c->n_workers,
+		.buffers_max = config->buffers_max,
+		.max_sidecars = SLOTS_SIDECARS_MAX,
+		.max_upstreams = SLOTS_UPSTREAMS_MAX,
+		.max_endpoints = SLOTS_ENDPOINTS_MAX,
+		.control = c->loop,
+		.released = on_released,
+		.wanted = on_wanted,
+		.met = on_met,
+		.handler_left = on_handler_left,
+		.circuit_changed = on_circuit,
+		.arg = c,
+	};
+	struct worker *w = worker_new(&cfg, err);
+	if (!w)
+		return false;
+	if (!worker_start(w, err)) {
+		worker_free(w);
+		return false;
+	}
+	c->workers[c->n_workers++] = w;
+	return true;
+}
+
+static void on_beat_timer(void *arg)
+{
+	struct crew *c = arg;
+	usec now = loop_touch(c->loop);
+	for (unsigned w = 0; w < c->n_workers; w++)
+		beat_send(&c->beats[w], worker_loop(c->workers[w]), now);
+	timer_set(c->loop, &c->beat_timer, now + BEAT_EVERY);
+}
+
+void crew_init(struct crew *c)
+{
+	*c = (struct crew){ .loop = NULL };
+	list_init(&c->specs);
+}
+
+bool crew_start(struct crew *c, const struct crew_config *config, struct err *err)
+{
+	c->loop = config->loop;
+	c->slots = slots_new(err);
+	if (!c->slots)
+		return false;
+	c->workers = mem_zarray(config->n_workers, sizeof(*c->workers));
+	c->beats = mem_zarray(config->n_workers, sizeof(*c->beats));
+	if (!c->workers || !c->beats)
+		return err_set(err, "out of memory");
+	for (unsigned i = 0; i < config->n_workers; i++) {
+		beat_init(&c->beats[i]);
+		if (!start_worker(c, config, err))
+			return false;
+	}
+	timer_init(&c->beat_timer, on_beat_timer, c);
+	on_beat_timer(c);
+	return true;
+}
+
+void crew_halt(struct crew *c)
+{
+	for (unsigned w = 0; w < c->n_workers; w++)
+		worker_stop(c->workers[w]);
+	for (unsigned w = 0; w < c->n_workers; w++)
+		worker_join(c->workers[w]);
+	/* Mail of the workers to control: released specs, lists of connections. */
+	for (int i = 0; c->n_workers && i < 2; i++)
+		loop_turn(c->loop, false);
+	if (c->beat_timer.fn)
+		timer_clear(&c->beat_timer);
+}
+
+void crew_release(struct crew *c)
+{
+	for (unsigned w = 0; w < c->n_workers; w++)
+		worker_free(c->workers[w]);
+	c->n_workers = 0;
+	mem_free(c->workers);
+	mem_free(c->beats);
+	drop_all(c); /* the workers are gone: they say nothing of the specs they had */
+	slots_free(c->slots);
+	crew_init(c);
+}

@@ -1,0 +1,54 @@
+/* The crew of a process: its workers, and what all of its sidecars share.
+ *
+ *     crew_start ─> sidecars come and go (sidecar.h) ─> crew_halt ─> sidecars are stopped ─> crew_release
+ *
+ * `outrider sidecar`, `exec` and `edge` have one sidecar, `node` has one for each container that opted in. What a worker says of
+ * a sidecar (a name was called, an agent said hello, a spec is no longer used) comes here and goes on to that sidecar; what it
+ * says of one that has left meanwhile is dropped. Owner and thread: control. */
+#ifndef OUTRIDER_ATTACH_CREW_H
+#define OUTRIDER_ATTACH_CREW_H
+
+#include "base/list.h"
+#include "control/beat.h"
+#include "control/slots.h"
+#include "net/timer.h"
+#include "proxy/worker.h"
+
+struct sidecar;
+
+struct crew {
+	struct loop *loop;       /* borrowed: control's */
+	struct slots *slots;     /* owned */
+	struct worker **workers; /* owned */
+	struct beat *beats;      /* owned: one per worker */
+	unsigned n_workers;      /* that run */
+	struct timer beat_timer;
+	uint64_t changes;        /* of the specs in force: who has gathered them gathers them anew */
+	struct list specs;       /* of spec_hold: what workers have and have not said to be released */
+	struct sidecar *sidecars[SLOTS_SIDECARS_MAX]; /* borrowed, by slot */
+};
+
+struct crew_config {
+	struct loop *loop;
+	unsigned n_workers;
+	size_t buffers_max; /* bytes of one worker's buffers */
+};
+
+void crew_init(struct crew *c);
+/* false and err: memory, descriptors or threads are short; crew_halt() and crew_release() all the same. */
+bool crew_start(struct crew *c, const struct crew_config *config, struct err *err) MUST_CHECK;
+/* The threads end; their connections are closed. What they said last is heard. */
+void crew_halt(struct crew *c);
+void crew_release(struct crew *c); /* after crew_halt(), and after the sidecars gave back what they had of slots */
+
+/* From now on what workers say of this slot is for the sidecar; NULL: for nobody. */
+void crew_seat(struct crew *c, uint32_t slot, struct sidecar *sc);
+
+/* Counts a reference that a worker gets; false: no memory. */
+bool crew_hold(struct crew *c, struct spec_sidecar *spec) MUST_CHECK;
+/* Does any worker still have a spec of that slot? */
+bool crew_holds(const struct crew *c, uint32_t slot);
+/* A worker gave it back, or never got it. */
+void crew_drop(struct crew *c, struct spec_sidecar *spec);
+
+#endif

@@ -1,0 +1,155 @@
+/* `outrider node`, the privileged half: finds the containers of this node, makes sockets in their namespaces, keeps their listeners,
+ * and keeps a proxy running, which does all the rest without any privilege (DESIGN section 2).
+ *
+ *     keeper.c           life: options, signals, the stop           keeper_wards.c     containers: attached, ended
+ *     keeper_facts.c     what /doctor says of all that
+ *     keeper_early.c     the namespace of a container that starts
+ *     keeper_proxy.c     the proxy process and what it asks for     keeper_handover.c  listeners to and from another keeper
+ *     engine.h           the container engine                       netns.h            sockets in namespaces
+ *
+ * It parses nothing but the engine's JSON and records of fixed size. These files share `struct keeper`. One thread. */
+#ifndef OUTRIDER_ATTACH_KEEPER_H
+#define OUTRIDER_ATTACH_KEEPER_H
+
+#include "attach/engine.h"
+#include "attach/netns.h"
+#include "attach/outbox.h"
+#include "attach/wire.h"
+#include "base/list.h"
+#include "control/log.h"
+#include "control/options.h"
+#include "net/timer.h"
+
+/* argv: what stands behind the command's word. Returns the exit status. */
+int keeper_main(const char *version, int argc, char **argv);
+
+#define WARDS_MAX 240u    /* containers with a sidecar; below SLOTS_SIDECARS_MAX */
+#define KEPT_MAX 1024u    /* listeners of one container */
+
+struct kept { /* a listener, for the container's life */
+	struct list link;
+	struct addr addr;
+	uint32_t index;
+	int fd;
+};
+
+struct ward { /* a container that has a sidecar, or was left alone for a reason that was said */
+	struct list link;
+	uint32_t number;
+	char id[CONTAINER_ID_LENGTH + 1];
+	char name[128], sandbox[40];
+	bool left;        /* alone */
+	bool pending;     /* it is made, and not started: left alone until it is */
+	bool joined;      /* pending, and its network stands */
+	bool taken;       /* for the reason that another agent has it: tried again now and then */
+	bool told;        /* the present proxy knows it */
+	bool settled;     /* and serves it, or cannot */
+	int ns;           /* its namespace, held open; -1 */
+	struct list kept; /* struct kept */
+	size_t n_kept;
+	char *packed; /* owned: for a proxy that starts */
+	size_t n_packed;
+	usec since; /* monotonic: attached */
+};
+
+struct proxy { /* the other half */
+	pid_t pid; /* 0: none runs */
+	int records, calls;
+	struct watch on_records, on_calls;
+	struct outbox outbox; /* to records */
+	usec started;
+	unsigned quick; /* ends in a row soon after a start */
+	enum { PROXY_SERVES, PROXY_RELIEVED, PROXY_DRAINS } told; /* what it shall do */
+	struct timer timer; /* the next start */
+};
+
+struct handover;
+
+struct keeper {
+	const char *version;
+	int argc;
+	char **argv;
+	struct options *options;
+	struct log log;
+	struct loop *loop;
+	struct engine *engine;
+	struct netns_home home;
+	struct list wards;
+	struct list used; /* keeper_early.c */
+	int names_fd; /* inotify of the folder */
+	struct watch on_names;
+	struct timer early_timer;
+	usec early_until;
+	size_t n_wards;
+	uint32_t numbers; /* given to wards so far */
+	char node[256], node_id[64], engine_version[64];
+	struct addr own; /* our own container's, on network `outrider`; len 0: unknown */
+	bool swarm, manager, listed;
+	unsigned api;      /* of the engine: 41 is 1.41 */
+	char trouble[200]; /* of the engine */
+	int clock_state;   /* keeper_facts.c */
+	struct proxy proxy;
+	struct handover *handover; /* owned; NULL: outrider.run=off */
+	struct sigwatch on_term, on_int, on_child;
+	bool expose_all;
+	bool handed; /* a successor serves the containers */
+	bool stopping;
+	usec deadline; /* of the stop */
+	struct timer stop_timer, taken_timer;
+	int status;
+};
+
+/* --- keeper_wards.c --------------------------------------------------------------------------------------------- */
+void wards_see(struct keeper *k, const struct container *c); /* engine_config.container */
+void wards_joined(struct keeper *k, struct str id);   /* engine_config.joined */
+void wards_stopping(struct keeper *k, struct str id); /* engine_config.stopping */
+void wards_gone(struct keeper *k, struct str id);
+struct ward *wards_find(struct keeper *k, uint32_t number);
+void wards_attach(struct keeper *k, struct ward *w); /* its sandbox is known */
+void wards_tell(struct keeper *k, struct ward *w); /* the proxy of it */
+void wards_try_taken(void *arg); /* taken_timer */
+void wards_end_all(struct keeper *k);
+size_t wards_served(const struct keeper *k);       /* not left alone */
+/* The listener of that address and index, made when there is none yet. -1, errno, err. */
+int wards_listen(struct keeper *k, struct ward *w, const struct addr *a, uint32_t index, struct err *err);
+void wards_unlisten(struct ward *w, const struct addr *a);
+bool wards_keep(struct ward *w, const struct addr *a, uint32_t index, int fd); /* fd is the ward's then; false: no memory */
+
+/* A listener from a predecessor, of a container that is known already. false: it is not; fd stays the caller's. */
+bool wards_inherit(struct keeper *k, const char *id, const struct addr *a, uint32_t index, int fd);
+bool wards_settled(const struct keeper *k); /* the proxy has begun, or refused, with each */
+
+/* --- keeper_facts.c ----------------------------------------------------------------------------------------------- */
+void facts_begin(struct keeper *k); /* what may not be asked later */
+void facts_tell(struct keeper *k);  /* the proxy */
+
+/* --- keeper_early.c ----------------------------------------------------------------------------------------------- */
+void early_begin(struct keeper *k);                  /* the containers are listed: what is in the folder is somebody's */
+void early_use(struct keeper *k, const char *name);  /* that namespace has an owner */
+void early_look(struct keeper *k);                   /* a container has joined a network */
+void early_end(struct keeper *k);
+
+/* --- keeper_handover.c ------------------------------------------------------------------------------------------ */
+/* Takes what a predecessor has; waits some seconds for it at most. */
+bool handover_begin(struct keeper *k, struct str folder, struct err *err) MUST_CHECK;
+void handover_listen(struct keeper *k);                 /* for a successor */
+void handover_look(struct keeper *k);                   /* are we ready to relieve the predecessor? */
+void handover_take(struct keeper *k, struct ward *w);   /* what was inherited of it becomes its */
+void handover_kept(struct keeper *k, const struct ward *w, const struct kept *e); /* a new listener, for a successor that is there */
+const char *handover_trouble(const struct keeper *k); /* why no successor could take over; NULL */
+void handover_end(struct keeper *k);
+
+/* --- keeper_proxy.c --------------------------------------------------------------------------------------------- */
+bool proxy_start(struct keeper *k, struct err *err) MUST_CHECK;
+void proxy_ended(struct keeper *k); /* SIGCHLD */
+/* successor: another accepts from now on, what is open here may stay until it is used; else it drains and ends. */
+void proxy_stop(struct keeper *k, bool successor);
+void proxy_end(struct keeper *k);   /* at once */
+void proxy_resume(struct keeper *k); /* serve again after proxy_stop() */
+bool proxy_send(struct keeper *k, const struct wire_record *r, const int *fds, size_t n);
+void proxy_tell_node(struct keeper *k);
+
+/* --- keeper.c --------------------------------------------------------------------------------------------------- */
+void keeper_look_at_stop(struct keeper *k); /* something changed that a stop waits for */
+
+#endif

@@ -1,0 +1,71 @@
+/* What the keeper knows of its surroundings, told to the proxy for /doctor and /health?verbose. */
+#include "attach/keeper.h"
+
+#include "attach/privileges.h"
+#include "control/doctor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+
+static void tell(struct keeper *k, enum wire_fact fact, enum doctor_level level, const char *says)
+{
+	struct wire_record r = { .op = WIRE_FACT, .kind = fact, .n = level };
+
+	snprintf(r.why, sizeof(r.why), "%s", says);
+	(void)proxy_send(k, &r, NULL, 0);
+}
+
+static void tell_rights(struct keeper *k)
+{
+	struct privileges_held held;
+	struct statvfs root;
+	char text[240];
+
+	(void)privileges_read(&held);
+	bool read_only = statvfs("/", &root) == 0 && (root.f_flag & ST_RDONLY);
+	snprintf(text, sizeof(text), "keeper: user %u, capabilities %#llx, no_new_privs %s, seccomp %s, root file system %s", held.uid,
+		(unsigned long long)held.effective, held.no_new_privs ? "on" : "off", held.seccomp == 2 ? "on" : "off",
+		read_only ? "read-only" : "writable");
+	tell(k, FACT_RIGHTS, held.no_new_privs && held.seccomp == 2 && read_only ? DOCTOR_OK : DOCTOR_WARN, text);
+}
+
+static void tell_clock(struct keeper *k)
+{
+	struct timex t = { .modes = 0 };
+	int state = k->clock_state = k->clock_state ? k->clock_state : adjtimex(&t) + 2; /* asked once: the filter lets it not be asked later */
+
+	if (state == 1)
+		tell(k, FACT_CLOCK, DOCTOR_OK, "whether it is synchronized cannot be told from inside a container");
+	else if (state - 2 == TIME_ERROR)
+		tell(k, FACT_CLOCK, DOCTOR_WARN, "the node's clock is not synchronized");
+	else
+		tell(k, FACT_CLOCK, DOCTOR_OK, "the node's clock is synchronized");
+}
+
+void facts_begin(struct keeper *k)
+{
+	struct timex t = { .modes = 0 };
+	k->clock_state = adjtimex(&t) + 2;
+}
+
+void facts_tell(struct keeper *k)
+{
+	char text[240];
+
+	if (k->trouble[0])
+		tell(k, FACT_ENGINE, DOCTOR_FAIL, k->trouble);
+	else if (k->listed) {
+		snprintf(text, sizeof(text), "%s, API 1.%u, node %.100s%s", k->engine_version, k->api, k->node, k->manager ? ", a manager" : "");
+		tell(k, FACT_ENGINE, DOCTOR_OK, text);
+	} else {
+		tell(k, FACT_ENGINE, DOCTOR_WARN, "not all containers are known yet");
+	}
+	tell_rights(k);
+	snprintf(text, sizeof(text), "%.200s is there", k->home.path);
+	tell(k, FACT_NAMESPACES, DOCTOR_OK, text);
+	const char *why = handover_trouble(k);
+	tell(k, FACT_HANDOVER, why ? DOCTOR_WARN : DOCTOR_OK, why ? why : "a successor will find the listeners");
+	tell_clock(k);
+}

@@ -1,0 +1,79 @@
+/* /doctor and /health?verbose of a node: what the keeper told, and each sidecar. */
+#include "attach/node.h"
+
+#include "attach/privileges.h"
+#include "base/json.h"
+#include "control/doctor.h"
+
+#include <stdio.h>
+
+static const struct {
+	const char *check, *remedy, *docs;
+} facts[WIRE_FACTS] = {
+	[FACT_ENGINE] = { "engine", "mount the engine's socket, and let GETs of /_ping, /info, /events, /containers/json and /containers/ID/json through",
+		"operations.md#privileges" },
+	[FACT_RIGHTS] = { "rights", "deploy/outrider.yml has them: cap_drop: [ALL], cap_add: [SYS_ADMIN, SETUID, SETGID], read_only: true",
+		"operations.md#privileges" },
+	[FACT_NAMESPACES] = { "namespaces", "mount /var/run/docker/netns with propagation rslave", "operations.md#privileges" },
+	[FACT_HANDOVER] = { "hand-over", "mount a volume of driver local at /run/outrider", "operations.md#upgrade" },
+	[FACT_CLOCK] = { "clock", "run an NTP client on the node: leases and traces of several nodes are compared by time", "operations.md#what-happens-when" },
+};
+
+void node_fact(struct node *n, const struct wire_record *r)
+{
+	if (r->kind >= WIRE_FACTS)
+		return;
+	n->facts[r->kind].level = r->n;
+	snprintf(n->facts[r->kind].says, sizeof(n->facts[r->kind].says), "%s", r->why);
+}
+
+static void rights_text(char *text, size_t n, bool *good)
+{
+	struct privileges_held held;
+
+	(void)privileges_read(&held);
+	*good = held.effective == 0 && held.uid != 0 && held.no_new_privs && held.seccomp == 2;
+	snprintf(text, n, "proxy: user %u, capabilities %#llx, no_new_privs %s, seccomp %s", held.uid, (unsigned long long)held.effective,
+		held.no_new_privs ? "on" : "off", held.seccomp == 2 ? "on" : "off");
+}
+
+void node_examine(void *arg, struct doctor *d)
+{
+	struct node *n = arg;
+	char text[240];
+	bool good;
+
+	for (unsigned i = 0; i < WIRE_FACTS; i++)
+		if (n->facts[i].says[0])
+			doctor_say(d, &(struct doctor_line){ n->facts[i].level < DOCTOR_LEVELS ? (enum doctor_level)n->facts[i].level : DOCTOR_FAIL,
+				facts[i].check, "", n->facts[i].says, facts[i].remedy, facts[i].docs });
+	rights_text(text, sizeof(text), &good);
+	doctor_say(d, &(struct doctor_line){ good ? DOCTOR_OK : DOCTOR_FAIL, "rights", "", text, facts[FACT_RIGHTS].remedy,
+		facts[FACT_RIGHTS].docs });
+	LIST_EACH(it, tmp, &n->sidecars) {
+		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
+		if (s->ending)
+			continue;
+		if (!s->serving)
+			doctor_say(d, &(struct doctor_line){ DOCTOR_FAIL, "sidecar", s->task, s->why.text, "the container runs without its sidecar",
+				"operations.md#left-alone" });
+		else
+			doctor_sidecar(d, &s->sidecar.agent, s->task, s->problems.n ? text_z(&s->problems) : NULL, node_wiring(n, s));
+	}
+}
+
+void node_put_health(void *arg, struct json *j)
+{
+	const struct node *n = arg;
+	char text[240];
+	bool good;
+
+	rights_text(text, sizeof(text), &good);
+	json_key(j, "rights");
+	json_array(j);
+	json_strz(j, n->facts[FACT_RIGHTS].says);
+	json_strz(j, text);
+	json_end(j);
+	json_key(j, "sidecars");
+	json_u64(j, n->n_sidecars);
+}

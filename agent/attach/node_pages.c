@@ -1,0 +1,132 @@
+/* /sidecars of a node: each container's sidecar, who it is, how it does. */
+#include "attach/node.h"
+
+#include "base/json.h"
+
+#include <stdio.h>
+
+#define CONNECTION_BYTES 900u      /* as measured at rest: docs/performance.md */
+#define SIDECAR_BYTES (128u * 1024) /* an idle one, both processes */
+
+static void put(struct json *j, const char *key, const char *z)
+{
+	json_key(j, key);
+	json_strz(j, z);
+}
+
+static void put_u64(struct json *j, const char *key, uint64_t v)
+{
+	json_key(j, key);
+	json_u64(j, v);
+}
+
+static void put_state(struct json *j, const struct node_sidecar *s)
+{
+	const struct handler *h = s->sidecar.handler;
+
+	put(j, "state", s->ending ? "ending" : s->serving ? "serving" : "failed");
+	if (s->why.text[0])
+		put(j, "why", s->why.text);
+	put(j, "handler", h ? handler_word(handler_state(h)) : "none");
+	if (h && handler_why(h)[0])
+		put(j, "handler_why", handler_why(h));
+	if (s->problems.n)
+		put(j, "options_left_out", text_z(&s->problems));
+}
+
+static bool was_called(const struct node *n, const struct spec_upstream *u)
+{
+	struct upstream_sum sum;
+	agent_sum_upstream(&n->own.agent, u->slot, &sum);
+	return sum.requests > 0;
+}
+
+const char *node_wiring(const struct node *n, const struct node_sidecar *s)
+{
+	const struct spec_sidecar *spec = s->sidecar.spec;
+	bool pinned = false, called = spec && was_called(n, spec->external);
+
+	for (uint32_t i = 0; spec && i < spec->n_upstreams; i++)
+		called = called || was_called(n, spec->upstreams[i]);
+	for (uint32_t i = 0; spec && i < spec->n_listeners; i++)
+		pinned = pinned || spec->listeners[i].kind == LISTEN_PINNED || spec->listeners[i].kind == LISTEN_PINNED_TCP;
+	bool variable = container_env(&s->container, "http_proxy").n || container_env(&s->container, "HTTP_PROXY").n;
+	if (called)
+		return "wired";
+	return pinned || variable ? "ready: no call seen yet" : "not wired: no call seen, no proxy variable, no pinned name";
+}
+
+/* What of the node's it takes. CPU by its share of what was carried: no request pays for a clock of its own. */
+static void put_cost(struct json *j, const struct node *n, const struct node_sidecar *s, const uint64_t *v)
+{
+	uint64_t all[COUNTER_COUNT], reasons[REASON_COUNT], carried = 0;
+	usec cpu = 0;
+
+	for (uint32_t i = 0; i < n->own.agent.n_sidecars; i++) {
+		agent_sum_counters(&n->own.agent, n->views[i].spec->slot, all, reasons);
+		carried += all[COUNTER_REQUESTS] + all[COUNTER_CONNECTIONS];
+	}
+	for (unsigned w = 0; w < n->crew.n_workers; w++)
+		cpu += worker_cpu(n->crew.workers[w]);
+	double share = carried ? (double)(v[COUNTER_REQUESTS] + v[COUNTER_CONNECTIONS]) / (double)carried : 0;
+	unsigned stock = 0;
+	for (unsigned k = 0; s->ns && k < NETSPACE_DIAG; k++)
+		stock += netspace_stock(s->ns, (enum netspace_kind)k);
+	json_key(j, "cost");
+	json_object(j);
+	put_u64(j, "cpu_ms", (uint64_t)(share * (double)cpu / USEC_MS));
+	put_u64(j, "connections", v[COUNTER_CONNECTIONS_OPEN]);
+	put_u64(j, "sockets_in_stock", stock);
+	put_u64(j, "memory_kb", (v[COUNTER_CONNECTIONS_OPEN] * CONNECTION_BYTES + SIDECAR_BYTES) / 1024);
+	json_end(j);
+}
+
+static void put_sidecar(struct json *j, const struct node *n, const struct node_sidecar *s)
+{
+	uint64_t v[COUNTER_COUNT] = { 0 }, reasons[REASON_COUNT];
+
+	json_object(j);
+	put(j, "service", s->service);
+	put(j, "stack", s->stack);
+	put(j, "task", s->task);
+	put(j, "container", s->container.name.p);
+	put(j, "id", s->container.id.p);
+	put(j, "node", n->name);
+	put_state(j, s);
+	if (s->sidecar.spec)
+		agent_sum_counters(&n->own.agent, s->sidecar.spec->slot, v, reasons);
+	put(j, "outbound", s->serving ? node_wiring(n, s) : "none");
+	if (s->serving)
+		put_u64(j, "serving_since_ms", (uint64_t)(s->served / USEC_MS));
+	put_u64(j, "requests", v[COUNTER_REQUESTS]);
+	put_cost(j, n, s, v);
+	json_end(j);
+}
+
+void node_put_sidecars(void *arg, struct json *j)
+{
+	const struct node *n = arg;
+	LIST_EACH(it, tmp, &n->sidecars)
+		put_sidecar(j, n, LIST_OWNER(it, struct node_sidecar, link));
+}
+
+static bool is_named(const struct node_sidecar *s, struct str name)
+{
+	char both[300];
+
+	snprintf(both, sizeof(both), "%s.%s", s->service, s->stack);
+	return str_eq(name, str_of(s->service)) || str_eq(name, str_of(both)) || str_eq(name, str_of(s->task)) ||
+	       str_eq(name, s->container.name) || (name.n >= 8 && str_starts(s->container.id, name));
+}
+
+struct admin *node_find_sidecar(void *arg, struct str name)
+{
+	struct node *n = arg;
+
+	LIST_EACH(it, tmp, &n->sidecars) {
+		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
+		if (s->serving && !s->ending && is_named(s, name))
+			return &s->sidecar.admin;
+	}
+	return NULL;
+}

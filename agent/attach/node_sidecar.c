@@ -1,0 +1,313 @@
+/* A container's record becomes a sidecar; its end ends it. */
+#include "attach/node.h"
+
+#include "base/mem.h"
+#include "control/ask.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define DNS_OF_ENGINE "127.0.0.11" /* in every namespace of a network of its own; shared knowledge "docker-swarm", section 5 */
+#define END_WAIT (3 * USEC_SEC)    /* for registries to be told, and workers to let go */
+
+/* --- sockets from the keeper ----------------------------------------------------------------------------------------- */
+
+static void on_refill(void *arg, struct netspace *ns, enum netspace_kind kind, unsigned n)
+{
+	struct node_sidecar *s = arg;
+	struct wire_record r = { .op = WIRE_REFILL, .container = s->number, .kind = kind, .n = n };
+	(void)ns;
+	(void)wire_send(WIRE_RECORDS_FD, &r, NULL, 0, true);
+}
+
+/* There are as many listeners of one address as workers, asked for in a row: which number has this one? */
+static uint32_t index_of(struct node_sidecar *s, const struct addr *a)
+{
+	s->asked_n = s->asked.len && addr_eq(&s->asked, a) ? s->asked_n + 1 : 0;
+	s->asked = *a;
+	return s->asked_n;
+}
+
+static void on_unlisten(void *arg, struct netspace *ns, const struct addr *a)
+{
+	struct node_sidecar *s = arg;
+	struct wire_record r = { .op = WIRE_UNLISTEN, .container = s->number };
+
+	(void)ns;
+	wire_put_addr(&r, a);
+	(void)wire_send(WIRE_RECORDS_FD, &r, NULL, 0, true);
+	s->asked.len = 0;
+}
+
+/* An answer that came too late for its question is dropped. */
+static bool receive_answer(uint32_t serial, struct wire_record *r, int *fds, size_t *n)
+{
+	while (wire_receive(WIRE_CALLS_FD, r, fds, n, true) == 1) {
+		if (r->kind == serial)
+			return true;
+		while (*n)
+			close(fds[--*n]);
+	}
+	return false;
+}
+
+static int on_listen(void *arg, struct netspace *ns, const struct addr *a, struct err *err)
+{
+	struct node_sidecar *s = arg;
+	struct wire_record r = { .op = WIRE_LISTEN, .container = s->number, .kind = ++s->node->calls, .n = index_of(s, a) }, answer;
+	int fds[WIRE_FDS_MAX];
+	size_t n = 0;
+
+	(void)ns;
+	wire_put_addr(&r, a);
+	if (!wire_send(WIRE_CALLS_FD, &r, NULL, 0, true) || !receive_answer(r.kind, &answer, fds, &n)) {
+		int error = errno;
+		err_set(err, "the keeper does not answer: %s", strerror(error));
+		errno = error;
+		return -1;
+	}
+	while (n > 1)
+		close(fds[--n]);
+	if (n == 1 && !answer.error)
+		return fds[0];
+	if (n)
+		close(fds[0]);
+	err_set(err, "%s", answer.why);
+	errno = answer.error;
+	return -1;
+}
+
+static const struct netspace_ops keeper_ops = { .refill = on_refill, .listen = on_listen, .unlisten = on_unlisten };
+
+/* --- life ---------------------------------------------------------------------------------------------------------------- */
+
+struct node_sidecar *node_find(struct node *n, uint32_t number)
+{
+	LIST_EACH(it, tmp, &n->sidecars) {
+		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
+		if (s->number == number && !s->ending)
+			return s;
+	}
+	return NULL;
+}
+
+/* The keeper holds it already: we answer `outrider health` in there. */
+static int claimed(struct node_sidecar *s, struct err *err)
+{
+	struct addr name;
+	return addr_parse(STR(ASK_SOCKET), &name, err) ? netspace_listen(s->ns, &name, err) : -1;
+}
+
+static bool start(struct node_sidecar *s, struct err *err)
+{
+	struct sidecar *sc = &s->sidecar;
+
+	s->ns = netspace_new(s->node->loop, DNS_OF_ENGINE, &keeper_ops, s);
+	if (!s->ns)
+		return err_set(err, "out of memory");
+	sc->crew = &s->node->crew;
+	sc->loop = s->node->loop;
+	sc->ns = s->ns;
+	sc->identity = str_of(s->identity);
+	sc->own = s->own;
+	sc->n_own = s->n_own;
+	netspace_share(s->ns, s->node->answers, node_networks(&s->container));
+	netspace_begin(s->ns);
+	sc->claim = claimed(s, err);
+	if (sc->claim < 0 || !node_options(s, err) || !reloading_now(sc, err) || !serving_start(sc, err))
+		return false;
+	sc->agent.phase = AGENT_READY;
+	return true;
+}
+
+static void say_serving(struct node_sidecar *s)
+{
+	char took[32];
+
+	s->serving = true;
+	s->served = clock_wall();
+	snprintf(took, sizeof(took), "%.1f", (double)(clock_now() - s->since) / USEC_MS);
+	log_write(&s->sidecar.log, LEVEL_INFO, "node", "a sidecar serves",
+		LOG_FIELDS(log_text("stack", s->stack), log_text("container", s->container.name.p), log_text("took_ms", took)));
+}
+
+static void say_failed(struct node_sidecar *s)
+{
+	log_write(&s->sidecar.log, LEVEL_ERROR, "node", "a container gets no sidecar",
+		LOG_FIELDS(log_text("why", s->why.text)));
+}
+
+static struct node_sidecar *make(struct node *n, uint32_t number, struct str packed, struct err *err)
+{
+	struct node_sidecar *s = mem_zalloc(sizeof(*s));
+
+	if (!s) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	if (!container_unpack(&s->container, packed, err)) {
+		mem_free(s);
+		return NULL;
+	}
+	s->node = n;
+	s->number = number;
+	s->since = clock_now();
+	text_init(&s->problems, 16 * 1024);
+	sidecar_init(&s->sidecar, COMMAND_SIDECAR);
+	s->sidecar.log.level = n->log.level;
+	s->sidecar.agent.command = "node";
+	s->sidecar.agent.version = n->version;
+	node_identify(s);
+	s->sidecar.log.service = s->service;
+	s->sidecar.log.task = s->task;
+	list_append(&n->sidecars, &s->link);
+	n->n_sidecars++;
+	return s;
+}
+
+/* It joined or left a network, or started after we were there. Its variables and labels never change. */
+static void renew(struct node_sidecar *s, struct str packed)
+{
+	struct container c = { .id = STR("") };
+	struct err err;
+
+	if (!container_unpack(&c, packed, &err))
+		return;
+	if (s->ns)
+		netspace_share(s->ns, s->node->answers, node_networks(&c));
+	if (node_own_addresses(s, &c) && s->serving) {
+		s->sidecar.n_own = s->n_own;
+		discovering_respec(&s->sidecar);
+	}
+	container_release(&c);
+}
+
+void node_container(struct node *n, uint32_t number, struct str packed)
+{
+	struct err err = { "" };
+	struct wire_record r = { .op = WIRE_SERVING, .container = number };
+	struct node_sidecar *s = node_find(n, number);
+
+	if (s) {
+		renew(s, packed);
+		(void)wire_send(WIRE_RECORDS_FD, &r, NULL, 0, true);
+		return;
+	}
+	s = make(n, number, packed, &err);
+	if (!s) {
+		log_write(&n->log, LEVEL_ERROR, "node", "a container gets no sidecar", LOG_FIELDS(log_text("why", err.text)));
+		return;
+	}
+	if (start(s, &err)) {
+		say_serving(s);
+	} else {
+		s->why = err;
+		say_failed(s);
+	}
+	(void)wire_send(WIRE_RECORDS_FD, &r, NULL, 0, true);
+}
+
+void node_stopping(struct node *n, uint32_t number)
+{
+	struct node_sidecar *s = node_find(n, number);
+
+	if (!s || !s->serving || s->stopping)
+		return;
+	s->stopping = true;
+	s->sidecar.agent.phase = AGENT_DRAINING;
+	if (s->sidecar.discovery)
+		announcing_withdraw(&s->sidecar);
+	for (unsigned w = 0; s->sidecar.spec && w < n->crew.n_workers; w++)
+		(void)worker_sidecar_leaves(n->crew.workers[w], s->sidecar.spec->slot); /* without memory: its end tells them */
+}
+
+static void begin_end(struct node_sidecar *s)
+{
+	struct sidecar *sc = &s->sidecar;
+
+	s->ending = true;
+	s->node->n_ending++;
+	s->node->crew.changes++;
+	sc->stopped = true; /* no other spec comes from now on */
+	s->until = clock_now() + END_WAIT;
+	if (sc->discovery && sc->spec)
+		announcing_withdraw(sc);
+	sc->agent.phase = AGENT_DRAINING;
+	for (unsigned w = 0; sc->spec && w < s->node->crew.n_workers; w++)
+		s->deaf = !worker_drop_sidecar(s->node->crew.workers[w], sc->spec->slot) || s->deaf;
+}
+
+void node_ended(struct node *n, uint32_t number)
+{
+	struct node_sidecar *s = node_find(n, number);
+
+	if (!s)
+		return;
+	log_write(&s->sidecar.log, LEVEL_INFO, "node", "a container has ended", NULL);
+	begin_end(s);
+	timer_set(n->loop, &n->tick, 0);
+}
+
+/* --- the end --------------------------------------------------------------------------------------------------------------- */
+
+static void sidecar_end(struct node_sidecar *s)
+{
+	serving_stop(&s->sidecar);
+	sidecar_release(&s->sidecar);
+	if (s->ns)
+		netspace_cut(s->ns);
+	netspace_unref(s->ns);
+	container_release(&s->container);
+	text_release(&s->problems);
+	list_remove(&s->link);
+	s->node->n_sidecars--;
+	s->node->n_ending -= s->ending;
+	mem_free(s);
+}
+
+/* Workers have nothing of it any more, and no mail is under way to it. */
+static bool is_over(struct node_sidecar *s)
+{
+	struct sidecar *sc = &s->sidecar;
+
+	for (unsigned w = 0; s->deaf && w < s->node->crew.n_workers; w++)
+		if (!worker_drop_sidecar(s->node->crew.workers[w], sc->spec->slot))
+			return false;
+	s->deaf = false;
+	if (sc->spec && crew_holds(&s->node->crew, sc->spec->slot))
+		return false;
+	if (!list_empty(&sc->changes))
+		return false;
+	return !sc->withdrawing || clock_now() >= s->until;
+}
+
+void node_reap(struct node *n)
+{
+	if (n->reaping || !n->n_ending)
+		return;
+	n->reaping = true;
+	bool again = true, ended = false;
+	while (again) { /* ending one turns the loop, in which others may begin or end */
+		again = false;
+		LIST_EACH(it, tmp, &n->sidecars) {
+			struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
+			if (!s->ending || !is_over(s))
+				continue;
+			sidecar_end(s);
+			again = ended = true;
+			break;
+		}
+	}
+	n->reaping = false;
+	if (ended)
+		(void)malloc_trim(0); /* a node may have had many containers, and has few now */
+}
+
+void node_end_all(struct node *n)
+{
+	n->reaping = true;
+	while (!list_empty(&n->sidecars))
+		sidecar_end(LIST_OWNER(n->sidecars.next, struct node_sidecar, link));
+}

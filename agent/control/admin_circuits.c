@@ -1,0 +1,211 @@
+/* Admin pages about circuits: /circuits, and opening or closing one by hand. */
+#include "control/admin.h"
+
+#include <inttypes.h>
+
+static void put_u64(struct json *j, const char *key, uint64_t v)
+{
+	json_key(j, key);
+	json_u64(j, v);
+}
+
+static void put_text(struct json *j, const char *key, const char *z)
+{
+	json_key(j, key);
+	json_strz(j, z);
+}
+
+static void put_str(struct json *j, const char *key, struct str s)
+{
+	json_key(j, key);
+	json_str(j, s);
+}
+
+/* A monotonic instant as wall time; 0: null. */
+static void put_instant(struct json *j, const char *key, usec at)
+{
+	char iso[25];
+	usec mono = clock_now(), wall = clock_wall();
+
+	json_key(j, key);
+	if (at)
+		clock_iso(at <= mono ? wall - (mono - at) : wall + (at - mono), iso);
+	json_strz(j, at ? iso : NULL);
+}
+
+static void put_ms(struct json *j, const char *key, uint64_t us)
+{
+	json_key(j, key);
+	json_num(j, (double)us / 1000);
+}
+
+/* Why it is as it is, in words. */
+static void why(struct text *t, const struct breaker_view *v, const struct breaker_policy *p)
+{
+	if (v->force == BREAKER_FORCE_OPEN || p->force == BREAKER_FORCE_OPEN)
+		text_fmt(t, "opened by %s", v->force == BREAKER_FORCE_OPEN ? "hand" : "option breaker.force");
+	else if (v->force == BREAKER_FORCE_CLOSED || p->force == BREAKER_FORCE_CLOSED)
+		text_fmt(t, "kept closed by %s", v->force == BREAKER_FORCE_CLOSED ? "hand" : "option breaker.force");
+	else if (!p->on)
+		text_addz(t, "breaker=off");
+	else if (v->state == BREAKER_HALF_OPEN)
+		text_addz(t, "a probe decides");
+	else if (v->state == BREAKER_OPEN)
+		text_fmt(t, "calls failed: %" PRIu64 " of %" PRIu64 " in the window", v->errors, v->total);
+	else if (v->total < p->volume)
+		text_fmt(t, "%" PRIu64 " calls in the window, %u would be judged", v->total, p->volume);
+	else
+		text_fmt(t, "%u%% failed, %u%% would open it", v->error_percent, p->error_percent);
+}
+
+static void put_window(struct json *j, const struct breaker_view *v)
+{
+	static const struct {
+		const char *key;
+		enum circuit_event id;
+	} rows[] = { { "success", CIRCUIT_SUCCESS }, { "failure", CIRCUIT_FAILURE }, { "timeout", CIRCUIT_TIMEOUT },
+		{ "rejected", CIRCUIT_REJECTED }, { "shorted", CIRCUIT_SHORT }, { "bad_request", CIRCUIT_BAD },
+		{ "aborted", CIRCUIT_ABORTED }, { "fallback", CIRCUIT_FALLBACK }, { "retry", CIRCUIT_RETRY },
+		{ "retry_refused", CIRCUIT_RETRY_REFUSED } };
+
+	json_key(j, "window");
+	json_object(j);
+	put_u64(j, "total", v->total);
+	put_u64(j, "errors", v->errors);
+	put_u64(j, "error_percent", v->error_percent);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		put_u64(j, rows[i].key, v->n[rows[i].id]);
+	json_end(j);
+}
+
+static void put_latency(struct json *j, const struct circuit *c, usec now)
+{
+	struct latency_view l;
+
+	latencies_look(&c->latencies, now, &l);
+	json_key(j, "latency_ms");
+	json_object(j);
+	put_ms(j, "mean", l.mean);
+	put_ms(j, "p50", latency_quantile(&l, 500));
+	put_ms(j, "p90", latency_quantile(&l, 900));
+	put_ms(j, "p99", latency_quantile(&l, 990));
+	json_end(j);
+}
+
+static void put_circuit(struct json *j, const struct spec_sidecar *s, const struct spec_upstream *u)
+{
+	const struct breaker_policy *p = &u->policy.breaker;
+	const struct bulkhead *b = &u->circuit->bulkhead;
+	usec now = clock_now();
+	struct breaker_view v;
+	struct text t;
+
+	breaker_look(&u->circuit->breaker, p, now, &v);
+	text_init(&t, 256);
+	why(&t, &v, p);
+	json_object(j);
+	put_str(j, "sidecar", s->service);
+	put_str(j, "upstream", u->name);
+	put_text(j, "state", p->on || v.open ? breaker_state_word(v.state) : "off");
+	put_text(j, "forced", breaker_force_word(v.force != BREAKER_AUTO ? v.force : (enum breaker_force)p->force));
+	json_key(j, "open");
+	json_bool(j, v.open);
+	put_text(j, "why", text_z(&t));
+	put_instant(j, "since", v.since);
+	put_instant(j, "until", v.until);
+	put_window(j, &v);
+	put_latency(j, u->circuit, now);
+	put_u64(j, "active", atomic_load_explicit(&b->active, memory_order_relaxed));
+	put_u64(j, "queued", atomic_load_explicit(&b->queued, memory_order_relaxed));
+	put_u64(j, "limit", circuit_limit(u->circuit, &u->policy.bulkhead));
+	json_end(j);
+	text_release(&t);
+}
+
+void admin_page_circuits(struct admin *a, struct httpd_request *r)
+{
+	struct str only = httpd_query(r, "service");
+	struct text t;
+
+	text_init(&t, ADMIN_PAGE_MAX);
+	struct json j = json_begin(&t);
+	json_object(&j);
+	json_key(&j, "circuits");
+	json_array(&j);
+	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
+		const struct spec_sidecar *s = a->agent->sidecars[i].spec;
+		if (s->handler && s->handler->circuit && !only.n)
+			put_circuit(&j, s, s->handler);
+		for (uint32_t k = 0; k < s->n_upstreams; k++)
+			if (s->upstreams[k]->circuit && (!only.n || str_eq(only, s->upstreams[k]->name)))
+				put_circuit(&j, s, s->upstreams[k]);
+	}
+	json_end(&j);
+	json_end(&j);
+	admin_reply(r, 200, &t);
+}
+
+/* --- PUT /circuits/<service>/open|closed|auto --------------------------------------------------------------------------- */
+
+#define PREFIX "/circuits/"
+
+static bool force_named(struct str word, enum breaker_force *ret)
+{
+	static const struct {
+		const char *word;
+		enum breaker_force f;
+	} rows[] = { { "open", BREAKER_FORCE_OPEN }, { "close", BREAKER_FORCE_CLOSED }, { "closed", BREAKER_FORCE_CLOSED },
+		{ "auto", BREAKER_AUTO } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!str_eq(word, str_of(rows[i].word)))
+			continue;
+		*ret = rows[i].f;
+		return true;
+	}
+	return false;
+}
+
+static unsigned force_all(const struct admin *a, struct str service, enum breaker_force f)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
+		const struct spec_upstream *u = spec_find_upstream(a->agent->sidecars[i].spec, service);
+		if (!u || !u->circuit)
+			continue;
+		breaker_set_force(&u->circuit->breaker, f, clock_now());
+		n++;
+	}
+	return n;
+}
+
+void admin_page_circuit_state(struct admin *a, struct httpd_request *r)
+{
+	struct str path = httpd_path(r), rest = str_make(path.p + sizeof(PREFIX) - 1, path.n - (sizeof(PREFIX) - 1));
+	size_t slash = str_rfind(rest, '/');
+	enum breaker_force f;
+	struct text t;
+
+	if (slash == SIZE_MAX || !force_named(str_make(rest.p + slash + 1, rest.n - slash - 1), &f)) {
+		admin_refuse(r, 400, "bad-circuit", "Expected a service and what to make of its circuit.",
+			"PUT /circuits/<service>/open, /close, or /auto to let it decide by itself again");
+		return;
+	}
+	struct str service = str_make(rest.p, slash);
+	if (!force_all(a, service, f)) {
+		admin_refuse(r, 404, "no-such-circuit", "No sidecar of this agent knows that upstream.", "GET /circuits lists them.");
+		return;
+	}
+	text_init(&t, ADMIN_PAGE_MAX);
+	text_add(&t, service);
+	log_write(a->agent->log, LEVEL_INFO, "circuit", "a circuit was set by hand",
+		LOG_FIELDS(log_text("upstream", text_z(&t)), log_text("force", breaker_force_word(f))));
+	text_clear(&t);
+	struct json j = json_begin(&t);
+	json_object(&j);
+	put_str(&j, "upstream", service);
+	put_text(&j, "force", breaker_force_word(f));
+	json_end(&j);
+	admin_reply(r, 200, &t);
+}

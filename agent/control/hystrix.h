@@ -1,0 +1,34 @@
+/* /hystrix.stream: the circuits of this agent as the Hystrix Dashboard and Turbine read them.
+ *
+ * Every HYSTRIX_TICK each client gets a `data: {…}` event for every circuit that was used, a HystrixCommand and a
+ * HystrixThreadPool, and a `ping: ` (shared/protocols/hystrix-stream.md: full key set, numeric keys never left out, at most five
+ * clients, slow ones are dropped). Nothing is made while nobody reads. Owner and thread: control, one per admin. */
+#ifndef OUTRIDER_CONTROL_HYSTRIX_H
+#define OUTRIDER_CONTROL_HYSTRIX_H
+
+#include "control/agent.h"
+#include "net/httpd.h"
+#include "net/timer.h"
+
+#define HYSTRIX_TICK (500 * USEC_MS)
+#define HYSTRIX_CLIENTS 5u
+
+struct hystrix_client {
+	struct hystrix *of;
+	struct httpd_request *r; /* NULL: a free place */
+};
+
+struct hystrix {
+	struct agent *agent; /* borrowed */
+	struct timer timer;
+	struct hystrix_client clients[HYSTRIX_CLIENTS];
+};
+
+void hystrix_init(struct hystrix *h, struct agent *agent);
+void hystrix_stop(struct hystrix *h); /* before the httpd is freed; a zeroed one is fine */
+/* Takes the request over as a stream, or answers 503 "MaxConcurrentConnections reached". */
+void hystrix_serve(struct hystrix *h, struct httpd_request *r);
+/* One line of JSON for an upstream's circuit: command, then pool; for tests. */
+void hystrix_lines(struct text *t, const struct spec_sidecar *s, const struct spec_upstream *u, usec now, usec wall);
+
+#endif

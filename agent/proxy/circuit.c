@@ -1,0 +1,122 @@
+#include "proxy/circuit.h"
+
+/* --- latencies --------------------------------------------------------------------------------------------------------- */
+
+#define LOWEST 64u /* µs: the upper end of the first bin */
+
+/* Upper end of a bin, µs. */
+static uint64_t bin_end(unsigned bin)
+{
+	uint64_t base = (uint64_t)LOWEST << (bin / 2);
+	return bin % 2 ? base + base / 2 : base;
+}
+
+static unsigned bin_of(usec latency)
+{
+	if (latency <= LOWEST)
+		return 0;
+	unsigned octave = 63u - (unsigned)__builtin_clzll((latency - 1) / LOWEST); /* latency is above LOWEST << octave */
+	unsigned bin = 2 * octave + 1;
+	if (latency > bin_end(bin))
+		bin++;
+	return bin < LATENCY_BINS ? bin : LATENCY_BINS - 1;
+}
+
+void latencies_add(struct latencies *l, usec latency, usec now)
+{
+	uint32_t stamp = window_stamp(LATENCY_BUCKET, now);
+
+	window_count(&l->n[stamp % LATENCY_BUCKETS][bin_of(latency)], stamp);
+}
+
+void latencies_look(const struct latencies *l, usec now, struct latency_view *ret)
+{
+	uint32_t stamp = window_stamp(LATENCY_BUCKET, now);
+	uint64_t sum = 0;
+
+	*ret = (struct latency_view){ 0 };
+	for (unsigned bin = 0; bin < LATENCY_BINS; bin++) {
+		for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+			ret->bins[bin] += window_value(&l->n[i][bin], stamp, LATENCY_BUCKETS);
+		ret->n += ret->bins[bin];
+		sum += ret->bins[bin] * ((bin ? bin_end(bin - 1) : 0) + bin_end(bin)) / 2;
+	}
+	ret->mean = ret->n ? sum / ret->n : 0;
+}
+
+uint64_t latency_quantile(const struct latency_view *v, unsigned permille)
+{
+	uint64_t want = (v->n * permille + 999) / 1000, before = 0;
+
+	if (!v->n)
+		return 0;
+	for (unsigned bin = 0; bin < LATENCY_BINS; bin++) {
+		if (!v->bins[bin] || before + v->bins[bin] < want) {
+			before += v->bins[bin];
+			continue;
+		}
+		uint64_t low = bin ? bin_end(bin - 1) : 0;
+		return low + (bin_end(bin) - low) * (want - before) / v->bins[bin];
+	}
+	return bin_end(LATENCY_BINS - 1);
+}
+
+/* --- bulkhead ------------------------------------------------------------------------------------------------------------ */
+
+uint32_t circuit_limit(const struct circuit *c, const struct bulkhead_policy *p)
+{
+	uint32_t found = p->adaptive ? limiter_limit(&c->limiter) : 0;
+
+	return !found || (p->max && p->max < found) ? p->max : found;
+}
+
+static void note_peak(struct bulkhead *b, uint32_t active)
+{
+	if (active > atomic_load_explicit(&b->peak, memory_order_relaxed))
+		atomic_store_explicit(&b->peak, active, memory_order_relaxed);
+}
+
+bool circuit_take(struct circuit *c, const struct bulkhead_policy *p, bool *would)
+{
+	uint32_t limit = circuit_limit(c, p);
+	uint32_t active = atomic_fetch_add_explicit(&c->bulkhead.active, 1, memory_order_seq_cst) + 1;
+
+	*would = limit && active > limit;
+	if (*would && !p->observe) {
+		atomic_fetch_sub_explicit(&c->bulkhead.active, 1, memory_order_seq_cst);
+		return false;
+	}
+	note_peak(&c->bulkhead, active);
+	return true;
+}
+
+void circuit_give(struct circuit *c)
+{
+	atomic_fetch_sub_explicit(&c->bulkhead.active, 1, memory_order_seq_cst);
+}
+
+/* --- retry budget ---------------------------------------------------------------------------------------------------------- */
+
+bool circuit_may_retry(struct circuit *c, const struct budget_policy *p, usec now)
+{
+	struct window *w = &c->breaker.counts;
+	uint64_t asked = window_sum(w, CIRCUIT_REQUEST, p->bucket, now);
+	uint64_t made = window_sum(w, CIRCUIT_RETRY, p->bucket, now);
+	uint64_t floor = p->per_second * (p->bucket * WINDOW_BUCKETS) / USEC_SEC;
+
+	if (p->on && made >= asked * p->percent / 100 + floor) {
+		window_add(w, CIRCUIT_RETRY_REFUSED, p->bucket, now);
+		return false;
+	}
+	window_add(w, CIRCUIT_RETRY, p->bucket, now);
+	return true;
+}
+
+void circuit_reset(struct circuit *c)
+{
+	breaker_reset(&c->breaker);
+	limiter_reset(&c->limiter);
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+		for (unsigned bin = 0; bin < LATENCY_BINS; bin++)
+			atomic_store_explicit(&c->latencies.n[i][bin], 0, memory_order_relaxed);
+}

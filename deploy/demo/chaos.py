@@ -1,0 +1,70 @@
+"""The acts of chaos: an instance that hangs, and one that comes and goes. Its callers' agent gives each attempt TRY, then asks another
+instance; one that keeps failing is put aside, and comes back by one call."""
+import json
+import os
+import signal
+
+import changes
+
+TRY = "250ms"  # outrider.upstream.quotes-service.timeout.try of accountservice's agent
+
+
+def counters(admin):
+    """(attempts that were made again, instances put aside, instances that came back) of an agent."""
+    said = json.loads(changes.ask(admin, "/stats")[1])["counters"]
+    return [said["outrider_" + name + "_total"] for name in ("retries", "ejections", "readmissions")]
+
+
+class Chaos:
+    def __init__(self, landscape, traffic, tell):
+        self.landscape, self.traffic, self.tell = landscape, traffic, tell
+        self.admin = landscape.admins()["accounts-1"]
+
+    def begin(self):
+        self.before = counters(self.admin)
+        with self.traffic.lock:
+            self.failed, self.done = self.traffic.total.failed, self.traffic.total.right
+
+    def result(self):
+        retries, ejected, back = (now - then for now, then in zip(counters(self.admin), self.before))
+        with self.traffic.lock:
+            failed, done = self.traffic.total.failed - self.failed, self.traffic.total.right - self.done
+        self.tell(f"  {retries} calls were answered by another instance; put aside {ejected} times, back {back} times; "
+                  f"{done} requests answered, {failed} failed")
+
+    def busiest(self):
+        """A hang that nobody meets shows nothing."""
+        return max(self.landscape.quotes, key=lambda instance: self.traffic.rows[instance.name].right)
+
+    def hang(self, seconds=3.0):
+        """SIGSTOP: it accepts, and never answers."""
+        instance = self.busiest()
+        self.tell(f"{instance.name} hangs (SIGSTOP of its handler) for {seconds:g} s; an attempt may take {TRY}")
+        self.begin()
+        pids = instance.handler_pids()
+        send(pids, signal.SIGSTOP)
+        yield seconds
+        send(pids, signal.SIGCONT)
+        yield 0.5
+        self.result()
+
+    def flap(self, times=4):
+        """Half a second there, half a second away."""
+        instance = self.busiest()
+        self.tell(f"{instance.name} flaps: {times} times half a second away, half a second there")
+        self.begin()
+        pids = instance.handler_pids()
+        for _ in range(times):
+            send(pids, signal.SIGSTOP)
+            yield 0.5
+            send(pids, signal.SIGCONT)
+            yield 0.5
+        self.result()
+
+
+def send(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass

@@ -1,0 +1,168 @@
+"""A scripted container engine for `outrider node`, and network namespaces that stand in for containers."""
+import http.server
+import json
+import os
+import shutil
+import socketserver
+import subprocess
+import threading
+import time
+
+from .case import Skip
+
+HANDLER = ("import http.server, sys\n"
+           "class H(http.server.BaseHTTPRequestHandler):\n"
+           "    protocol_version = 'HTTP/1.1'\n"
+           "    def do_GET(self):\n"
+           "        if self.path == '/events':\n"
+           "            self.send_response(200); self.send_header('Connection', 'close'); self.end_headers()\n"
+           "            import time\n"
+           "            while True: self.wfile.write(b'data: x\\n\\n'); self.wfile.flush(); time.sleep(0.02)\n"
+           "        body = sys.argv[1].encode()\n"
+           "        self.send_response(200); self.send_header('Content-Length', str(len(body))); self.end_headers(); self.wfile.write(body)\n"
+           "    def log_message(self, *_): pass\n"
+           "http.server.ThreadingHTTPServer(('127.0.0.1', 8080), H).serve_forever()\n")
+LOOPBACK_UP = ("import fcntl, socket, struct\n"
+               "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+               "fcntl.ioctl(s, 0x8914, struct.pack('16sH14s', b'lo', 0x41, b''))\n")  # SIOCSIFFLAGS: UP, RUNNING
+
+
+class Namespace:
+    """A network namespace with a name in `folder`, and a handler on its 127.0.0.1:8080 that answers `text`."""
+
+    def __init__(self, folder, name, text=None):
+        self.path = os.path.join(folder, name)
+        self.holder = subprocess.Popen(["unshare", "--net", "sleep", "300"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.handler = None
+        limit = time.monotonic() + 5
+        while self._inode(self.holder.pid) in (None, self._inode("self")):
+            if self.holder.poll() is not None or time.monotonic() > limit:
+                raise Skip("network namespaces cannot be made here")
+            time.sleep(0.01)
+        with open(self.path, "w", encoding="ascii"):
+            pass
+        done = subprocess.run(["mount", "--bind", "/proc/%d/ns/net" % self.holder.pid, self.path], capture_output=True, check=False)
+        if done.returncode != 0:
+            self.close()
+            raise Skip("nothing can be mounted here")
+        self.run("python3", "-c", LOOPBACK_UP)
+        if text:
+            self.handler = subprocess.Popen(["nsenter", "--net=" + self.path, "python3", "-c", HANDLER, text], stdin=subprocess.DEVNULL)
+
+    @staticmethod
+    def _inode(pid):
+        try:
+            return os.readlink("/proc/%s/ns/net" % pid)
+        except OSError:
+            return None
+
+    def run(self, *words):
+        return subprocess.run(["nsenter", "--net=" + self.path, *words], capture_output=True, text=True, timeout=20, check=False)
+
+    def fetch(self, url):
+        """The body of a GET from inside, or what went wrong."""
+        code = "import sys, urllib.request\nprint(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode(), end='')"
+        done = self.run("python3", "-c", code, url)
+        return done.stdout if done.returncode == 0 else "failed: " + done.stderr.strip().split("\n")[-1]
+
+    def listeners(self):
+        """{port: inodes} of what listens inside."""
+        found = {}
+        for line in self.run("cat", "/proc/net/tcp").stdout.split("\n")[1:]:
+            words = line.split()
+            if words and words[3] == "0A":
+                found.setdefault(int(words[1].split(":")[1], 16), set()).add(words[9])
+        return found
+
+    def close(self):
+        for one in (self.handler, self.holder):
+            if one:
+                one.kill()
+                one.wait()
+        subprocess.run(["umount", self.path], capture_output=True, check=False)
+
+
+class Engine:
+    """What a keeper asks an engine for. containers: {id: record}; event() tells whoever listens."""
+
+    def __init__(self, t, api="1.44"):
+        if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("nsenter"):
+            raise Skip("namespaces need root, unshare and nsenter")
+        self.api, self.containers, self.listeners, self.asked = api, {}, [], []
+        self.folder = t.tempdir()
+        self.netns = os.path.join(self.folder, "netns")
+        self.run = os.path.join(self.folder, "run")
+        os.makedirs(self.netns, exist_ok=True)
+        os.makedirs(self.run, exist_ok=True)
+        self.path = os.path.join(self.folder, "engine.sock")
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def address_string(self):
+                return "agent"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                outer.asked.append(self.path)
+                outer.answer(self)
+
+        class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                pass
+
+        self.server = Server(self.path, Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        t._keep(self)
+
+    def close(self):
+        self.listeners.clear()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def container(self, t, number, env=(), text=None, **more):
+        """A running container with a namespace of its own."""
+        ident, sandbox = "%064x" % number, "%012x" % number
+        space = t._keep(Namespace(self.netns, sandbox, text))
+        self.containers[ident] = {
+            "Id": ident, "Name": "/c%d" % number, "Path": "/app", "State": {"Status": "running"},
+            "Config": {"Image": "app:1", "Env": list(env), "Labels": more.get("labels", {})},
+            "HostConfig": {"NetworkMode": more.get("mode", "shop")},
+            "NetworkSettings": {"SandboxKey": self.netns + "/" + sandbox, "Networks": {"shop": {"IPAddress": "10.0.0.%d" % (number % 250)}}}}
+        self.event("start", ident)
+        return ident, space
+
+    def event(self, action, ident, **attributes):
+        line = json.dumps({"Type": "container", "Action": action, "Actor": {"ID": ident, "Attributes": attributes}}).encode() + b"\n"
+        for one in list(self.listeners):
+            one.write(line)
+
+    def gone(self, ident):
+        self.containers[ident]["State"]["Status"] = "exited"
+        self.event("die", ident)
+
+    def answer(self, h):
+        path = h.path.split("?")[0]
+        if path.endswith("/events"):
+            h.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n")
+            self.listeners.append(h.wfile)
+            while h.wfile in self.listeners:
+                time.sleep(0.02)
+            return
+        status, body = 200, b"OK"
+        if path.endswith("/info"):
+            body = {"Name": "node-1", "ServerVersion": "27.0", "Swarm": {"LocalNodeState": "active", "NodeID": "n1"}}
+        elif path.endswith("/containers/json"):
+            body = [{"Id": ident} for ident, c in self.containers.items() if c["State"]["Status"] == "running"]
+        elif "/containers/" in path:
+            body = self.containers.get(path.split("/")[-2])
+            status = 200 if body else 404
+        body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        h.send_response(status)
+        h.send_header("Api-Version", self.api)
+        h.send_header("Content-Length", str(len(body)))
+        h.end_headers()
+        h.wfile.write(body)

@@ -1,0 +1,106 @@
+"""Bulkheads: how many calls may be under way at a time, over all workers; who waits, and for how long."""
+import threading
+import time
+
+from harness.case import rows
+from harness.service import Service
+
+PLAIN = {"OUTRIDER_EJECT_CONSECUTIVE": "off", "OUTRIDER_RETRY_TRIES": "1", "OUTRIDER_WORKERS": "2"}
+
+
+def slow(seconds, inside=None):
+    """Answers after a while; `inside` collects how many were there at a time."""
+    count, lock = [0], threading.Lock()
+
+    def answer(_m, _n):
+        with lock:
+            count[0] += 1
+            if inside is not None:
+                inside.append(count[0])
+        time.sleep(seconds)
+        with lock:
+            count[0] -= 1
+        return 200
+    return answer
+
+
+def crowd(t, address, n, host="quotes"):
+    """n clients at once, one request each; their replies."""
+    clients = [t.client(address) for _ in range(n)]
+    for c in clients:
+        c.ask("GET", "/", host)
+    return [c.read_response() for c in clients]
+
+
+@rows({"upstream": ("OUTRIDER_BULKHEAD_MAX", "outbound"), "inbound": ("OUTRIDER_LIMIT_CONCURRENT", "inbound")})
+def test_more_than_the_limit_are_refused(t, option, side):
+    """The limit holds over all workers; what is more gets its 503 at once, marked as unsent for another agent."""
+    inside = []
+    s = t.service(slow(0.5, inside))
+    agent = t.sidecar(handler=s if side == "inbound" else None, endpoints={"quotes": [s]}, env=dict(PLAIN, **{option: "3"}))
+    replies = crowd(t, getattr(agent, side), 12)
+    good, refused = [r for r in replies if r.status == 200], [r for r in replies if r.status == 503]
+    assert len(good) >= 3 and len(good) + len(refused) == 12 and max(inside) <= 3, (len(good), inside)
+    for reply in refused:
+        t.own_answer(reply, "bulkhead-full")
+        assert (reply.get("x-outrider-mark") == "unsent") == (side == "inbound")
+    assert agent.get("/stats")["counters"]["outrider_requests_rejected_total"] == len(refused)
+
+
+def test_a_queue_waits_for_a_place(t):
+    """With a queue all are served in the end, and never more than the limit at a time."""
+    inside = []
+    s = t.service(slow(0.05, inside))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_MAX="2", OUTRIDER_BULKHEAD_QUEUE="100",
+                                                          OUTRIDER_BULKHEAD_QUEUE_TIME="20s"))
+    replies = crowd(t, agent.outbound, 40)
+    assert [r.status for r in replies] == [200] * 40 and max(inside) <= 2, inside
+    seen = agent.get("/circuits?service=quotes")["circuits"][0]
+    assert seen["active"] == 0 and seen["queued"] == 0 and seen["limit"] == 2, seen
+
+
+def test_the_queue_has_an_end(t):
+    """Who waits longer than queue-time gets 503 queue-timeout; who finds the queue full 503 bulkhead-full."""
+    s = t.service(slow(1.5))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_MAX="1", OUTRIDER_BULKHEAD_QUEUE="2",
+                                                          OUTRIDER_BULKHEAD_QUEUE_TIME="200ms"))
+    reasons = [r.get("x-outrider-reason") for r in crowd(t, agent.outbound, 6)]
+    assert sorted(reasons, key=str) == ["None" and None] * 1 + [] or sorted(map(str, reasons)) == \
+        ["None", "bulkhead-full", "bulkhead-full", "bulkhead-full", "queue-timeout", "queue-timeout"], reasons
+
+
+def test_who_leaves_frees_a_place(t):
+    """A client that goes away gives its place back, and one that waits leaves the queue."""
+    s = t.service(Service.HANG)
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_MAX="1", OUTRIDER_BULKHEAD_QUEUE="5",
+                                                          OUTRIDER_BULKHEAD_QUEUE_TIME="20s"))
+    first, second, third = (t.client(agent.outbound) for _ in range(3))
+    first.ask("GET", "/", "quotes")
+    agent.until("the first is there", lambda: len(s.hits) == 1)
+    second.ask("GET", "/", "quotes")
+    third.ask("GET", "/", "quotes")
+    agent.until("two wait", lambda: agent.get("/circuits?service=quotes")["circuits"][0]["queued"] == 2)
+    second.close()
+    agent.until("one waits", lambda: agent.get("/circuits?service=quotes")["circuits"][0]["queued"] == 1)
+    s.answer = 200
+    first.close()
+    assert third.read_response().status == 200
+
+
+def test_adaptive(t):
+    """bulkhead.adaptive finds a limit by itself, and shows it."""
+    s = t.service(slow(0.005))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_ADAPTIVE="on"))
+    c = t.client(agent.outbound)
+    for _ in range(50):
+        c.ask("GET", "/", "quotes")
+        assert c.read_response().status == 200
+    assert agent.get("/circuits?service=quotes")["circuits"][0]["limit"] >= 2
+
+
+def test_observe(t):
+    """Mode observe counts whom it would have refused."""
+    s = t.service(slow(0.2))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_MAX="1", OUTRIDER_MODE="observe"))
+    assert [r.status for r in crowd(t, agent.outbound, 5)] == [200] * 5
+    assert agent.get("/stats")["counters"]["outrider_requests_rejected_total"] == 4

@@ -1,0 +1,120 @@
+"""Fallbacks and injected faults."""
+from harness.case import rows
+from harness.service import Service
+from harness.wire import Ended
+
+PLAIN = {"OUTRIDER_RETRY_TRIES": "1", "OUTRIDER_RETRY_SAFE": "off", "OUTRIDER_EJECT_CONSECUTIVE": "off"}
+
+
+def ask(c, method="GET", fields=(), body=None, host="quotes"):
+    c.ask(method, "/", host, fields, body)
+    return c.read_response(method)
+
+
+def circuit(agent):
+    return agent.get("/circuits?service=quotes")["circuits"][0]
+
+
+STATIC = {"OUTRIDER_UPSTREAM_QUOTES_FALLBACK_STATUS": "200", "OUTRIDER_UPSTREAM_QUOTES_FALLBACK_BODY": '{"quote":"none today"}'}
+
+
+@rows({"503": (503, {}), "reset": (Service.RESET, {}), "late": (Service.HANG, {"OUTRIDER_TIMEOUT_REQUEST": "50ms"}), "refused": (None, {})})
+def test_a_static_fallback(t, answer, env):
+    """A call that fails, whatever way, is answered with status, type and body of the options; it counts as failed all the same."""
+    s = t.port() if answer is None else t.service(answer)
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, **STATIC, **env))
+    c = t.client(agent.outbound)
+    for _ in range(3):
+        reply = ask(c)
+        assert reply.status == 200 and reply.body == b'{"quote":"none today"}', reply
+        assert reply.get("x-outrider-fallback") == "static" and reply.get("content-type") == "application/json" and reply.get("x-outrider-reason")
+    assert circuit(agent)["window"]["errors"] == 3 and circuit(agent)["window"]["fallback"] == 3, circuit(agent)
+    assert agent.get("/stats")["counters"]["outrider_fallbacks_total"] == 3
+
+
+def test_what_needs_no_fallback(t):
+    """Good replies, and the caller's mistakes, pass as they are."""
+    s = t.service(lambda _m, n: (404, b"no") if n % 2 else (200, b"yes"))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, **STATIC))
+    c = t.client(agent.outbound)
+    assert [(r.status, r.body) for r in (ask(c) for _ in range(4))] == [(200, b"yes"), (404, b"no")] * 2
+
+
+def test_an_open_circuit_falls_back(t):
+    """Where the circuit is open, the fallback answers, and nothing is sent."""
+    s = t.service(200)
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, **STATIC))
+    agent.admin_call("PUT", "/circuits/quotes/open", {"X-Outrider": "1"})
+    reply = ask(t.client(agent.outbound))
+    assert reply.status == 200 and reply.get("x-outrider-fallback") == "static" and reply.get("x-outrider-reason") == "circuit-open"
+    assert not s.hits
+
+
+@rows({"get": ("GET", None), "post": ("POST", b"order" * 100)})
+def test_another_upstream(t, method, body):
+    """fallback.upstream is called instead, with the same request; its failure is the last word."""
+    s, other = t.service(503), t.service((200, b"from the spare"))
+    agent = t.sidecar(endpoints={"quotes": [s], "spare": [other]}, env=dict(PLAIN, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_UPSTREAM="spare"))
+    c = t.client(agent.outbound)
+    reply = ask(c, method, body=body)
+    assert reply.status == 200 and reply.body == b"from the spare" and reply.get("x-outrider-fallback") == "upstream", reply
+    assert other.hits[0].body == (body or b"") and other.hits[0].get("host") == "quotes"
+    other.answer = 502
+    assert ask(c, method, body=body).status == 502
+    assert circuit(agent)["window"]["failure"] == 2
+
+
+def test_observe_has_no_fallback(t):
+    """Mode observe passes the failure on."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(503)]}, env=dict(PLAIN, OUTRIDER_MODE="observe", **STATIC))
+    assert ask(t.client(agent.outbound)).status == 503
+
+
+# --- faults ------------------------------------------------------------------------------------------------------------
+
+FAULTS = {"OUTRIDER_FAULTS": "on"}
+
+
+def test_an_injected_abort(t):
+    """fault.abort answers in the upstream's place, and counts as its failure."""
+    s = t.service(200)
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_FAULT_ABORT="418", **FAULTS))
+    reply = ask(t.client(agent.outbound))
+    assert reply.status == 418 and reply.get("x-outrider-reason") == "fault-injected" and not s.hits
+    assert circuit(agent)["window"]["failure"] == 1 and agent.get("/stats")["counters"]["outrider_faults_injected_total"] == 1
+
+
+def test_an_injected_reset(t):
+    """fault.reset-percent closes the caller's connection without an answer."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(200)]}, env=dict(PLAIN, OUTRIDER_FAULT_RESET_PERCENT="100%", **FAULTS))
+    try:
+        ask(t.client(agent.outbound))
+    except Ended:
+        return
+    raise AssertionError("it was answered")
+
+
+def test_an_injected_delay(t):
+    """fault.delay holds a call back; one whose caller leaves meanwhile leaves nothing behind."""
+    s = t.service(200)
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_FAULT_DELAY="300ms", **FAULTS))
+    impatient = t.client(agent.outbound)
+    impatient.ask("GET", "/", "quotes")
+    impatient.close()
+    assert ask(t.client(agent.outbound)).status == 200
+    agent.until("none is under way", lambda: agent.get("/stats")["counters"]["outrider_requests_active"] == 0)
+    assert len(s.hits) <= 2
+
+
+def test_only_calls_with_a_header(t):
+    """fault.header: only calls that have it meet faults."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(200)]}, env=dict(PLAIN, OUTRIDER_FAULT_ABORT="500", OUTRIDER_FAULT_HEADER="x-test=yes", **FAULTS))
+    c = t.client(agent.outbound)
+    assert ask(c).status == 200 and ask(c, fields=("X-Test: no",)).status == 200
+    assert ask(c, fields=("X-Test: yes",)).status == 500
+
+
+def test_faults_must_be_allowed(t):
+    """Without outrider.faults=on no fault is injected."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(200)]}, env=dict(PLAIN, OUTRIDER_FAULT_ABORT="500"))
+    assert ask(t.client(agent.outbound)).status == 200

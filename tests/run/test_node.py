@@ -1,0 +1,153 @@
+"""outrider node against a scripted engine, in real network namespaces: who gets a sidecar, what of a container counts, who takes over."""
+import os
+import time
+
+from harness.agent import sanitized
+from harness.case import Skip, rows
+from harness.node import Engine
+
+
+def _engine(t, **more):
+    if sanitized():
+        raise Skip("sanitizers need system calls that the agent's own filter refuses")
+    return Engine(t, **more)
+
+
+def _node(t, engine, **env):
+    port = t.port()
+    made = {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": engine.run, "OUTRIDER_ADMIN": port.text,
+            "OUTRIDER_SERVICE": None, "OUTRIDER_STOP_TIMEOUT": "2s"}
+    made.update({"OUTRIDER_" + key.upper(): value for key, value in env.items()})
+    return t.agent(["node"], made, {"admin": port})
+
+
+def _serving(agent):
+    return {s["container"]: s for s in agent.get("/sidecars")["sidecars"] if s["state"] == "serving"}
+
+
+def test_a_container_gets_its_sidecar(t):
+    """Its 4143 leads to a handler on its own loopback; /sidecars/NAME has its pages; when it ends nothing of it is left."""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    one, space = engine.container(t, 1, ["OUTRIDER_PORT=8080"], "first")
+    engine.container(t, 2, [], "second")  # it did not ask
+    agent.until("it serves", lambda: list(_serving(agent)) == ["c1"])
+    agent.until("its handler", lambda: _serving(agent)["c1"]["handler"] == "up")
+    assert space.fetch("http://127.0.0.1:4143/") == "first"
+    assert agent.get("/sidecars/c1/stats")["counters"]["outrider_requests_total"] == 1
+    assert agent.admin_call("GET", "/sidecars/c2/stats")[0] == 404
+    engine.gone(one)
+    agent.until("it has ended", lambda: not agent.get("/sidecars")["sidecars"])
+    agent.until("nobody listens", lambda: set(space.listeners()) <= {8080})
+
+
+def test_options_of_a_container(t):
+    """Variables and labels set its sidecar's options; what it may not set is left out and said; a handler outside is refused"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    _, space = engine.container(t, 3, ["OUTRIDER_PORT=8080", "OUTRIDER_WORKERS=9", "OUTRIDER_CONFIG=file:/etc", "OUTRIDER_TYPO=1"], "x",
+                                labels={"outrider.upstreams": "images:9002"})
+    engine.container(t, 4, ["OUTRIDER_PORT=unix:/var/run/docker.sock"])
+    agent.until("both are known", lambda: len(agent.get("/sidecars")["sidecars"]) == 2)
+    first = _serving(agent)["c3"]
+    for word in ("OUTRIDER_WORKERS", "OUTRIDER_CONFIG", "OUTRIDER_TYPO"):
+        assert word in first["options_left_out"], first
+    assert 9002 in space.listeners(), space.listeners()
+    other = [s for s in agent.get("/sidecars")["sidecars"] if s["container"] == "c4"][0]
+    assert "OUTRIDER_PORT" in other.get("options_left_out", "") + other.get("why", ""), other
+    lines = {(line["check"], line["state"]) for line in agent.get("/doctor")["lines"]}
+    assert ("options", "fail") in lines and ("engine", "ok") in lines, lines
+
+
+@rows({"host": ({"mode": "host"}, "host's network namespace"), "other": ({"mode": "container:abc"}, "another container"),
+       "own": ({"path": "/outrider"}, "outrider itself")})
+def test_left_alone(t, more, word):
+    """containers that cannot have a sidecar are left alone, with a line that says why"""
+    engine = _engine(t)
+    ident, _ = engine.container(t, 5, ["OUTRIDER_PORT=8080"], **more)
+    engine.containers[ident]["Path"] = more.get("path", "/app")
+    agent = _node(t, engine)
+    agent.until("it is said", lambda: word in agent.stderr())
+    assert agent.get("/sidecars")["sidecars"] == []
+
+
+@rows({"oldest": ("1.41", "/v1.41/"), "newest": ("1.55", "/v1.55/"), "future": ("1.70", "/v1.55/")})
+def test_versions_of_the_api(t, api, prefix):
+    """the highest version that both know is spoken"""
+    engine = _engine(t, api=api)
+    agent = _node(t, engine)
+    engine.container(t, 6, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("it serves", lambda: "c6" in _serving(agent))
+    spoken = {path.split("containers")[0] for path in engine.asked if "containers" in path}
+    assert spoken == {prefix}, spoken
+
+
+def test_an_engine_that_is_too_old(t):
+    """an engine without API 1.41 is named, with the version that is needed"""
+    engine = _engine(t, api="1.40")
+    agent = _node(t, engine)
+    agent.until("it is said", lambda: "1.41" in agent.stderr())
+    assert any(line["check"] == "engine" and line["state"] == "fail" for line in agent.get("/doctor")["lines"])
+
+
+def test_a_successor_takes_over(t):
+    """a second agent gets the same listening sockets, serves, and the first one leaves them to it"""
+    engine = _engine(t)
+    first = _node(t, engine)
+    _, space = engine.container(t, 7, ["OUTRIDER_PORT=8080"], "same")
+    first.until("it serves", lambda: "c7" in _serving(first))
+    first.until("its handler", lambda: _serving(first)["c7"]["handler"] == "up")
+    before = space.listeners()
+    second = _node(t, engine)
+    second.until("it serves", lambda: "c7" in _serving(second))
+    second.until("it is said", lambda: "a successor serves" in first.stderr())
+    assert space.listeners() == before, (before, space.listeners())
+    assert space.fetch("http://127.0.0.1:4143/") == "same"
+    assert second.get("/sidecars/c7/stats")["counters"]["outrider_requests_total"] == 1
+    first.leave()
+    assert space.fetch("http://127.0.0.1:4143/") == "same" and space.listeners() == before
+
+
+STREAMS = """
+import socket, sys, threading, time
+began, ends = time.monotonic(), []
+def one():
+    s = socket.create_connection(("127.0.0.1", 4143), timeout=20)
+    s.sendall(b"GET /events HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    try:
+        while s.recv(4096):
+            pass
+    except OSError:
+        pass
+    ends.append(time.time())
+threads = [threading.Thread(target=one) for _ in range(12)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(" ".join("%.3f" % e for e in ends))
+"""
+
+
+def test_streams_are_let_go(t):
+    """an agent that leaves for a successor keeps what is under way, and ends it spread over the last third of its time"""
+    engine = _engine(t)
+    first = _node(t, engine, stop_timeout="3s")
+    _, space = engine.container(t, 8, ["OUTRIDER_PORT=8080"], "same")
+    first.until("its handler", lambda: _serving(first).get("c8", {}).get("handler") == "up")
+    streams = t.background(space.run, "python3", "-c", STREAMS)
+    first.until("twelve streams", lambda: first.get("/sidecars/c8/stats")["counters"]["outrider_requests_active"] == 12)
+    second = _node(t, engine)
+    second.until("it is said", lambda: "a successor serves" in first.stderr())
+    told = time.time()
+    first.leave()
+    ends = sorted(float(word) - told for word in streams.join().stdout.split())
+    assert len(ends) == 12 and ends[0] > 1.5 and ends[-1] < 3.2 and ends[-1] - ends[0] > 0.4, ends
+
+
+def test_without_the_folder(t):
+    """a folder of namespaces that is not there is named with the remedy, and nothing starts"""
+    engine = _engine(t)
+    os.rmdir(engine.netns)
+    port = t.port()
+    agent = t.agent(["node"], {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": "off",
+                               "OUTRIDER_ADMIN": port.text, "OUTRIDER_SERVICE": None}, {"admin": port}, expect_status=1, ready=False)
+    assert agent.wait() == 1 and "mount it" in agent.stderr(), agent.stderr()

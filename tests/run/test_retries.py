@@ -1,0 +1,144 @@
+"""Retries: another instance is asked where that is safe, within a budget, and chains of agents do not multiply them."""
+import time
+
+from harness.case import rows
+from harness.service import Service
+
+PLAIN = {"OUTRIDER_EJECT_CONSECUTIVE": "off", "OUTRIDER_BREAKER": "off", "OUTRIDER_RETRY_BACKOFF": "1ms", "OUTRIDER_BALANCE": "round-robin"}
+
+
+def scene(t, answers, **env):
+    services = [t.service(answer) for answer in answers]
+    agent = t.sidecar(endpoints={"quotes": services}, env=dict(PLAIN, **env))
+    return agent, t.client(agent.outbound), services
+
+
+def ask(c, method="GET", fields=(), body=None):
+    c.ask(method, "/", "quotes", fields, body)
+    return c.read_response(method)
+
+
+@rows({"502": (502,), "503": (503,), "504": (504,)})
+def test_a_bad_gateway_is_tried_elsewhere(t, status):
+    """502, 503 and 504 of one instance: a GET is answered by another."""
+    agent, c, (bad, good) = scene(t, [status, (200, b"good")])
+    for _ in range(6):
+        reply = ask(c)
+        assert reply.status == 200 and reply.body == b"good", reply
+    assert bad.hits and len(good.hits) == 6
+    assert agent.get("/stats")["counters"]["outrider_retries_total"] == len(bad.hits)
+
+
+@rows({"500": (500, ()), "404": (404, ()), "retry-after": (503, ("Retry-After: 1",))})
+def test_what_is_not_tried_again(t, status, fields):
+    """Other statuses, and a reply that says when to come back, are passed on."""
+    _, c, services = scene(t, [(status, b"", fields), (status, b"", fields)])
+    assert ask(c).status == status
+    assert sum(len(s.hits) for s in services) == 1
+
+
+@rows({"post": ("POST", "safe", 1), "put": ("PUT", "idempotent", 2), "post-all": ("POST", "all", 2), "put-safe": ("PUT", "safe", 1),
+       "get-none": ("GET", "none", 1)})
+def test_methods(t, method, allowed, attempts):
+    """retry.methods says which requests may be sent twice; their bodies are sent again whole."""
+    _, c, services = scene(t, [503, 503], OUTRIDER_RETRY_METHODS=allowed)
+    body = None if method == "GET" else b"0123456789" * 1000
+    assert ask(c, method, body=body).status == 503
+    hits = [hit for s in services for hit in s.hits]
+    assert len(hits) == attempts, len(hits)
+    assert all(hit.body == (body or b"") for hit in hits)
+
+
+def test_a_chunked_body_is_sent_again(t):
+    """A body without a length is kept, too."""
+    _, c, services = scene(t, [503, 503], OUTRIDER_RETRY_METHODS="all")
+    c.send(b"POST / HTTP/1.1\r\nHost: quotes\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")
+    assert c.read_response().status == 503
+    hits = [hit for s in services for hit in s.hits]
+    assert len(hits) == 2 and all(hit.body == b"hello world" for hit in hits)
+
+
+def test_a_body_longer_than_the_buffer_is_sent_once(t):
+    """retry.body bounds what is kept; the request itself is not affected."""
+    _, c, services = scene(t, [503, 503], OUTRIDER_RETRY_METHODS="all", OUTRIDER_RETRY_BODY="1KiB")
+    assert ask(c, "POST", body=b"x" * 100000).status == 503
+    hits = [hit for s in services for hit in s.hits]
+    assert len(hits) == 1 and len(hits[0].body) == 100000
+
+
+def test_try_timeout(t):
+    """An instance that hangs: after timeout.try another one answers."""
+    _, c, (_, good) = scene(t, [Service.HANG, (200, b"good")], OUTRIDER_TIMEOUT_TRY="50ms")
+    for _ in range(3):
+        assert ask(c).body == b"good"
+    assert len(good.hits) == 3
+
+
+def test_try_timeout_of_all(t):
+    """All hang: 504 try-timeout after as many attempts as may be made."""
+    _, c, services = scene(t, [Service.HANG, Service.HANG], OUTRIDER_TIMEOUT_TRY="50ms")
+    t.own_answer(ask(c), "try-timeout")
+    assert [len(s.hits) for s in services] == [1, 1]
+
+
+def test_whole_request_timeout(t):
+    """timeout.request ends the call, retries included, with 504 request-timeout; what is left travels along."""
+    agent, c, services = scene(t, [Service.HANG, Service.HANG], OUTRIDER_TIMEOUT_REQUEST="300ms", OUTRIDER_TIMEOUT_TRY="100ms")
+    began = time.monotonic()
+    reply = ask(c)
+    assert reply.status == 504 and time.monotonic() - began < 2
+    left = [int(hit.get("x-outrider-deadline-ms")) for s in services for hit in s.hits]
+    assert len(left) == 2 and 200 <= max(left) <= 300 and min(left) <= 210, left
+    assert agent.get("/stats")["counters"]["outrider_attempts_total"] == 2
+
+
+@rows({"ours": ("X-Outrider-Deadline-Ms",), "envoy": ("X-Envoy-Expected-Rq-Timeout-Ms",)})
+def test_a_deadline_that_came_along(t, field):
+    """The caller's deadline holds though no option sets one, and only shortens."""
+    _, c, (s,) = scene(t, [Service.HANG])
+    began = time.monotonic()
+    t.own_answer(ask(c, fields=(field + ": 200",)), "request-timeout")
+    assert 0.15 < time.monotonic() - began < 3
+    assert 0 < int(s.hits[0].get("x-outrider-deadline-ms")) <= 200 and s.hits[0].get("x-envoy-expected-rq-timeout-ms") is None
+
+
+def test_the_caller_forbids_retries(t):
+    """x-outrider-retries: 0: the first reply is the last word."""
+    _, c, services = scene(t, [503, 503])
+    assert ask(c, fields=("X-Outrider-Retries: 0",)).status == 503
+    assert sum(len(s.hits) for s in services) == 1
+
+
+def test_a_budget_bounds_a_storm(t):
+    """All instances fail: after the floor of the budget at most a fifth of the calls is sent twice."""
+    agent, c, services = scene(t, [503, 503], OUTRIDER_RETRY_BUDGET_FLOOR="1")
+    for _ in range(300):
+        assert ask(c).status == 503
+    sent = sum(len(s.hits) for s in services)
+    assert 300 < sent <= 300 * 1.2 + 20, sent
+    stats = agent.get("/stats")["counters"]
+    assert stats["outrider_retries_refused_total"] > 100, stats
+
+
+def test_a_chain_does_not_multiply(t):
+    """Three agents, one behind the other: the instance's agent retries, those before it see `exhausted` and do not."""
+    services = [t.service(503), t.service(503)]
+    last = t.edge({"all": {"prefix": "/", "upstream": "quotes"}}, endpoints={"quotes": services}, env=PLAIN)
+    twin = t.edge({"all": {"prefix": "/", "upstream": "quotes"}}, endpoints={"quotes": services}, env=PLAIN)
+    middle = t.edge({"all": {"prefix": "/", "upstream": "quotes"}},
+                    endpoints={"quotes": ["%s:%d" % a.edge for a in (last, twin)]}, env=PLAIN)
+    first = t.sidecar(endpoints={"quotes": ["%s:%d" % middle.edge, "%s:%d" % middle.edge]}, env=PLAIN)
+    c = t.client(first.outbound)
+    for n in range(1, 11):
+        assert ask(c).status == 503
+        assert sum(len(s.hits) for s in services) == 2 * n
+    for agent, retries in ((first, 0), (middle, 0)):
+        assert agent.get("/stats")["counters"]["outrider_retries_total"] == retries
+    assert sum(a.get("/stats")["counters"]["outrider_retries_total"] for a in (last, twin)) == 10
+
+
+def test_observe_retries_nothing_new(t):
+    """Mode observe passes bad replies on."""
+    _, c, services = scene(t, [503, 503], OUTRIDER_MODE="observe")
+    assert ask(c).status == 503
+    assert sum(len(s.hits) for s in services) == 1

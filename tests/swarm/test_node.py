@@ -1,0 +1,115 @@
+"""One global service beside every container, as deploy/outrider.yml says; a call goes through two agents, over nodes."""
+import json
+import os
+import re
+import time
+
+from estate import FULL, estate, told, whole
+from swarm import until
+
+RUNNING = ("swarm",)
+CONTAINER = re.compile(r"[0-9a-f]{12}")
+
+
+def test_a_call_through_two_agents(_t, swarm):
+    """a service reaches another by a pinned address; its sidecar and the other's stand between; all instances of all nodes are called"""
+    e = estate(swarm)
+    def ask():  # one after the other: those further away are called until it is known that they are
+        e.call("/")
+        return len(e.called("quotes")) == 3
+    until("all three were called", ask, 20, show=e.state)
+    name = e.call("/").strip()
+    assert CONTAINER.fullmatch(name), name
+    head = e.call("/", "http://127.0.4.1:8081", "-D-")
+    assert "x-outrider" not in head.lower().replace("via: 1.1 outrider", ""), head
+
+
+def test_a_handler_on_loopback_only(_t, swarm):
+    """a handler bound to its 127.0.0.1 is reached through its sidecar's 4143 by others, and not otherwise"""
+    e = estate(swarm)
+    node, container = e.container("shop_accounts")
+    address = swarm.docker(node, "inspect", "-f", '{{(index .NetworkSettings.Networks "outrider").IPAddress}}', container)
+    other_node, other = e.container("shop_quotes")
+    through = swarm.inside(other_node, other, "curl", "-s", "-m", "5", "http://%s:4143/" % address)
+    assert through.returncode == 0 and through.stdout == container[:12], through
+    beside = swarm.inside(other_node, other, "curl", "-s", "-m", "5", "http://%s:8080/" % address)
+    assert beside.returncode == 7, beside
+
+
+def test_the_admin_port_of_a_node(_t, swarm):
+    """the agent's own 4191 on network outrider shows all of its node to whoever stands on that network, and changes nothing"""
+    e = estate(swarm)
+    address = swarm.docker(1, "inspect", "-f", '{{(index .NetworkSettings.Networks "outrider").IPAddress}}', e.agent(1))
+    node, container = e.container("shop_accounts")
+    page = swarm.inside(node, container, "curl", "-s", "-m", "5", "http://%s:4191/sidecars" % address).stdout
+    assert {"accounts"} <= {s["service"] for s in json.loads(page)["sidecars"]}, page
+    refused = swarm.inside(node, container, "curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", "-X", "PUT", "-H", "X-Outrider: 1",
+                           "http://%s:4191/log?level=debug" % address).stdout
+    assert refused in ("401", "403"), refused
+
+
+def test_the_proxy_has_no_rights(_t, swarm):
+    """the half that parses what comes from networks: no user of power, no capability, no new privileges, a filter of system calls"""
+    e = estate(swarm)
+    top = swarm.docker(1, "top", e.agent(1), "-eo", "pid,args").split("\n")[1:]
+    halves = {("proxy" if "node-proxy" in line else "keeper"): line.split()[0] for line in top}
+    for half, uid, caps in (("proxy", "65534", 0), ("keeper", "0", 0x2000c0)):
+        with open("/proc/%s/status" % halves[half], encoding="ascii") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        assert status["Uid"].split() == [uid] * 4, status["Uid"]
+        assert int(status["CapEff"], 16) == caps and int(status["CapBnd"], 16) == 0x2000c0, status
+        assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", (half, status["NoNewPrivs"], status["Seccomp"])
+
+
+def test_variables_of_a_service(_t, swarm):
+    """options of a container's env take effect for its sidecar alone, and change with `service update`"""
+    e = estate(swarm)
+    e.update("shop_quotes", "--env-add", "OUTRIDER_MODE=off", "--env-add", "OUTRIDER_UPSTREAMS=accounts:4999", "--env-add",
+             "OUTRIDER_PORT_TYPO=1")
+    node, container = e.container("shop_quotes")
+    until("its pinned port", lambda: swarm.inside(node, container, "curl", "-sf", "http://127.0.0.1:4999/").returncode == 0)
+    mine = [s for s in e.get(node, "/sidecars")["sidecars"] if s["id"].startswith(container)][0]
+    assert "OUTRIDER_PORT_TYPO" in json.dumps(mine), mine
+    others = [s for s in e.get(1, "/sidecars")["sidecars"] if s["service"] == "accounts"][0]
+    assert "4999" not in json.dumps(others), others
+    e.update("shop_quotes", "--env-rm", "OUTRIDER_MODE", "--env-rm", "OUTRIDER_UPSTREAMS", "--env-rm", "OUTRIDER_PORT_TYPO")
+    node, container = e.container("shop_quotes")
+    until("it is as before", lambda: swarm.inside(node, container, "curl", "-sf", "http://127.0.0.1:4191/health").returncode == 0)
+
+
+def test_a_service_with_a_virtual_address(_t, swarm):
+    """endpoint mode vip, called by an alias that its agent does not know, and by its whole name, by a service that never named it: its tasks
+    are called by their own addresses"""
+    e = estate(swarm)
+    swarm.docker(1, "service", "create", "--detach", "--name", "shop_vipped", "--label", "com.docker.stack.namespace=shop", "--network",
+                 "name=outrider,alias=vipped", "--replicas", "2", "--no-resolve-image", "-e", "OUTRIDER_PORT=8080", "handler:1")
+    try:
+        def ask():
+            e.call("/", "http://127.0.0.1:4140", "-H", "Host: vipped")
+            return len(e.called("vipped")) == 2
+        until("both tasks answered", ask, 40, show=e.state)
+        for name in ("vipped", "shop_vipped"):  # an alias, and the whole name: its agent knows one of the two
+            answer = e.call("/", "http://127.0.0.1:4140", "-H", "Host: " + name).strip()
+            assert CONTAINER.fullmatch(answer), (name, answer)
+    finally:
+        swarm.docker(1, "service", "rm", "shop_vipped")
+
+
+def test_scale(_t, swarm):
+    """3 → 6 → 3 replicas at 500 requests/s: the new ones are called within 2 s of their tasks running; nothing is lost"""
+    e = estate(swarm)
+    load = e.load(60, 500)
+    time.sleep(2)
+    swarm.docker(1, "service", "scale", "-d", "shop_quotes=6")
+    until("six run", lambda: len([line for line in swarm.docker(
+        1, "service", "ps", "-f", "desired-state=running", "--format", "{{.CurrentState}}", "shop_quotes").split("\n")
+        if line.startswith("Running")]) == 6, 15)
+    ran = time.monotonic() - load.began
+    time.sleep(4)
+    swarm.docker(1, "service", "scale", "-d", "shop_quotes=3")
+    until("three run", lambda: sum(len(e.containers("shop_quotes", n)) for n in range(1, swarm.n + 1)) == 3, 20)
+    result = load.result(stop=True)
+    whole(result)
+    first = sorted(one["first"] for one in result["by"].values())
+    swarm.say("  six ran after %.1f s, the sixth answered first after %.1f s; %s" % (ran, first[-1], told(result)))
+    assert len(first) >= 6 and first[5] < ran + 2, (ran, first)
