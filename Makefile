@@ -67,7 +67,7 @@ AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjs
 LIBS_MK := $(BUILD)/libs.mk
 
 # Targets that compile; the others must work on a machine that has no compiler.
-PASSIVE := help clean deps format lint demo interop swarm-check swarm-demo check bench simulate fuzz asan tsan static image
+PASSIVE := help clean deps format lint demo interop swarm-check swarm-demo check bench simulate fuzz asan tsan static static-check image
 ifneq ($(filter-out $(PASSIVE),$(or $(MAKECMDGOALS),all)),)
 include $(LIBS_MK)
 endif
@@ -284,6 +284,12 @@ static: | $(DEPS)/build ## the same program as one static file, build/static/out
 	@set -o pipefail; $(MAKE) --no-print-directory BUILD=build/static STATIC=1 build/static/outrider 2>&1 | \
 		{ grep -v 'in statically linked applications requires\|: in function .*:$$' || true; }
 	@build/static/outrider version
+
+# Its libraries are other builds than Debian's shared ones: what talks to peers with them is tested again.
+STATIC_TESTS := cli.,config_spring.,config_consul.,config_redis.,config_bus.,registry_consul.,registry_eureka.,registry_redis.
+.PHONY: static-check
+static-check: static | $(DEPS)/check ## the run tests of that static file that use its libraries
+	@$(TIERS) $(call run_tier,build/static,-k $(STATIC_TESTS))
 
 # The last stage of Dockerfile.agent, with what its first stage would have made: needs an engine, but no registry.
 DOCKER ?= docker

@@ -125,10 +125,17 @@ static CURLcode on_context(CURL *easy, void *context, void *arg)
 
 #define SET(option, value) (curl_easy_setopt(f->easy, CURLOPT_##option, value) == CURLE_OK)
 
+/* A libcurl built without it, as the static program's is, reads no .netrc and knows no such option. */
+static bool ignore_netrc(struct fetch *f)
+{
+	CURLcode r = curl_easy_setopt(f->easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	return r == CURLE_OK || r == CURLE_UNKNOWN_OPTION || r == CURLE_NOT_BUILT_IN;
+}
+
 static bool set_rules(struct fetch *f)
 {
 	return SET(PRIVATE, f) && SET(PROTOCOLS_STR, "http,https") && SET(PROXY, "") &&
-	       SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(NOSIGNAL, 1L) && SET(FOLLOWLOCATION, 0L) &&
+	       ignore_netrc(f) && SET(NOSIGNAL, 1L) && SET(FOLLOWLOCATION, 0L) &&
 	       SET(PATH_AS_IS, 1L) && SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
 	       SET(HTTP09_ALLOWED, 0L) && SET(CONNECTTIMEOUT_MS, (long)(f->total / USEC_MS) + 1) &&
 	       SET(ERRORBUFFER, f->words) && SET(OPENSOCKETFUNCTION, open_socket) && SET(OPENSOCKETDATA, f) &&

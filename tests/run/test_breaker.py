@@ -45,7 +45,7 @@ def test_opens_and_closes_again(t):
     assert ask(c).get("x-outrider-reason") == "circuit-open" and len(s.hits) == hits
     s.answer = 200
     agent.until("it closed", lambda: ask(c).status == 200)
-    assert circuit(agent)["state"] == "closed" and circuit(agent)["window"]["errors"] == 0
+    agent.until("nothing failed since", lambda: circuit(agent)["state"] == "closed" and circuit(agent)["window"]["errors"] == 0)
     log = agent.stderr() + agent.stdout()
     for words in ("opened", "half open", "closed: its probe"):
         assert words in log, words
@@ -97,7 +97,7 @@ def test_what_is_a_failure(t, answer, env, kind):
     """Connections that end, and time limits, open it."""
     agent, c, _ = scene(t, answer, **env)
     open_it(agent, c)
-    assert circuit(agent)["window"][kind] >= 5, circuit(agent)
+    agent.until("they are counted", lambda: circuit(agent)["window"][kind] >= 5)
 
 
 def test_by_hand(t):
@@ -124,7 +124,7 @@ def test_observe(t):
     began = time.monotonic()
     while time.monotonic() - began < 1.2:
         assert ask(c).get("x-outrider-reason") is None
-    assert circuit(agent)["open"] and agent.get("/stats")["counters"]["outrider_requests_shorted_total"] > 0
+    agent.until("it is counted", lambda: circuit(agent)["open"] and agent.get("/stats")["counters"]["outrider_requests_shorted_total"] > 0)
     assert len(s.hits) > 20
 
 

@@ -80,6 +80,10 @@ class Agent:
 
     # --- states --------------------------------------------------------------------------------
 
+    def counted(self, name, value, seconds=DEADLINE):
+        """Until the counter has this value: what a reply caused is counted after the reply has left."""
+        self.until("%s is %d" % (name, value), lambda: self.get("/stats")["counters"][name] == value, seconds)
+
     def until(self, what, check, seconds=DEADLINE):
         """Polls check() until it is true; its last value is returned."""
         limit = time.monotonic() + seconds
