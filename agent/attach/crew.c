@@ -123,6 +123,17 @@ static void on_circuit(void *arg, uint32_t slot, struct str upstream, enum break
 	log_write(&sc->log, rows[how].level, "circuit", rows[how].message, LOG_FIELDS(log_text("upstream", name)));
 }
 
+static void on_overload(void *arg, unsigned worker, enum overload_step step)
+{
+	struct crew *c = arg;
+	const struct overload_view v = worker_overload(c->workers[worker]);
+
+	log_write(c->log, step ? LEVEL_WARN : LEVEL_INFO, "overload",
+		step ? "close to the limits of this process: see the step in docs/resilience.md" : "far enough from the limits again",
+		LOG_FIELDS(log_text("step", overload_word(step)), log_u64("worker", worker), log_u64("descriptors_percent", v.descriptors),
+			log_u64("buffers_percent", v.buffers), log_u64("memory_percent", c->memory_percent)));
+}
+
 void crew_seat(struct crew *c, uint32_t slot, struct sidecar *sc)
 {
 	c->changes++;
@@ -146,6 +157,8 @@ static bool start_worker(struct crew *c, const struct crew_config *config, struc
 		.met = on_met,
 		.handler_left = on_handler_left,
 		.circuit_changed = on_circuit,
+		.overloaded = on_overload,
+		.memory_percent = &c->memory_percent,
 		.arg = c,
 	};
 	struct worker *w = worker_new(&cfg, err);
@@ -165,18 +178,21 @@ static void on_beat_timer(void *arg)
 	usec now = loop_touch(c->loop);
 	for (unsigned w = 0; w < c->n_workers; w++)
 		beat_send(&c->beats[w], worker_loop(c->workers[w]), now);
+	atomic_store_explicit(&c->memory_percent, memory_load_now(&c->memory), memory_order_relaxed);
 	timer_set(c->loop, &c->beat_timer, now + BEAT_EVERY);
 }
 
 void crew_init(struct crew *c)
 {
-	*c = (struct crew){ .loop = NULL };
+	*c = (struct crew){ .memory = { .current = -1, .stat = -1, .statm = -1 } };
 	list_init(&c->specs);
 }
 
 bool crew_start(struct crew *c, const struct crew_config *config, struct err *err)
 {
 	c->loop = config->loop;
+	c->log = config->log;
+	memory_load_open(&c->memory, NULL);
 	c->slots = slots_new(err);
 	if (!c->slots)
 		return false;
@@ -214,6 +230,7 @@ void crew_release(struct crew *c)
 	c->n_workers = 0;
 	mem_free(c->workers);
 	mem_free(c->beats);
+	memory_load_close(&c->memory);
 	drop_all(c); /* the workers are gone: they say nothing of the specs they had */
 	slots_free(c->slots);
 	crew_init(c);

@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "control/beat.h"
+#include "control/memory_load.h"
 #include "control/slots.h"
 #include "net/timer.h"
 #include "proxy/worker.h"
@@ -18,11 +19,14 @@ struct sidecar;
 
 struct crew {
 	struct loop *loop;       /* borrowed: control's */
+	struct log *log;         /* borrowed */
 	struct slots *slots;     /* owned */
 	struct worker **workers; /* owned */
 	struct beat *beats;      /* owned: one per worker */
 	unsigned n_workers;      /* that run */
 	struct timer beat_timer;
+	struct memory_load memory;
+	_Atomic uint32_t memory_percent; /* workers read it */
 	uint64_t changes;        /* of the specs in force: who has gathered them gathers them anew */
 	struct list specs;       /* of spec_hold: what workers have and have not said to be released */
 	struct sidecar *sidecars[SLOTS_SIDECARS_MAX]; /* borrowed, by slot */
@@ -32,6 +36,7 @@ struct crew_config {
 	struct loop *loop;
 	unsigned n_workers;
 	size_t buffers_max; /* bytes of one worker's buffers */
+	struct log *log;    /* borrowed: where overload is told of */
 };
 
 void crew_init(struct crew *c);

@@ -325,6 +325,7 @@ static bool start(struct node *n, struct err *err)
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	const struct crew_config c = {
 		.n_workers = options_workers(n->options),
+		.log = &n->own.log,
 		.buffers_max = (size_t)options_u64(n->options, OPT_LIMIT_BUFFERS),
 		.loop = n->loop = loop_new(err),
 	};

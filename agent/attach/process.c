@@ -110,6 +110,7 @@ static bool start(struct process *p, int *status, struct err *err)
 	const struct crew_config c = {
 		.loop = p->loop,
 		.n_workers = p->set.workers,
+		.log = &sc->log,
 		.buffers_max = (size_t)options_u64(sc->options, OPT_LIMIT_BUFFERS),
 	};
 	sc->crew = &p->crew;

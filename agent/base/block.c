@@ -3,7 +3,6 @@
 #include "base/mem.h"
 
 #include <assert.h>
-#include <stdbool.h>
 
 /* Under AddressSanitizer a block that rests in the pool is poisoned from its first byte to its last: a use
  * after the last unref, a second unref included, is reported as if the block had been freed. */
@@ -59,6 +58,14 @@ void block_pool_release(struct block_pool *p)
 		for (struct block *b; (b = pop_free(p, (enum block_class)c)) != NULL;)
 			mem_free(b);
 	}
+}
+
+void block_pool_trim(struct block_pool *p)
+{
+	while (p->free_count[BLOCK_SMALL] > p->keep)
+		mem_free(pop_free(p, BLOCK_SMALL));
+	while (p->free_count[BLOCK_LARGE] > p->keep / 8)
+		mem_free(pop_free(p, BLOCK_LARGE));
 }
 
 static struct block *hand_out(struct block_pool *p, struct block *b, enum block_class c, uint32_t cap)

@@ -11,6 +11,7 @@
 #ifndef OUTRIDER_BASE_BLOCK_H
 #define OUTRIDER_BASE_BLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,9 +43,11 @@ struct block_pool {
 	uint32_t keep; /* free small blocks kept, and an eighth of that of large ones */
 	size_t out;    /* bytes handed out now */
 	size_t max_bytes;
+	bool tight; /* its owner is to hold little */
 };
 
 void block_pool_init(struct block_pool *p, size_t max_bytes, uint32_t keep);
+void block_pool_trim(struct block_pool *p); /* what is kept beyond `keep` goes back */
 void block_pool_release(struct block_pool *p); /* every block must be back */
 /* start = end = 0, refs = 1; NULL when the pool's maximum or memory is reached. */
 struct block *block_get(struct block_pool *p, enum block_class c);

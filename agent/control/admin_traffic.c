@@ -59,6 +59,10 @@ static void put_workers(struct json *j, const struct agent *a)
 		put_u64(j, "turns", loop_turns(worker_loop(a->workers[w])));
 		put_u64(j, "busy", worker_busy(a->workers[w]));
 		put_u64(j, "busy_inbound", worker_busy_inbound(a->workers[w]));
+		const struct overload_view v = worker_overload(a->workers[w]);
+		put_text(j, "overload", overload_word(v.step));
+		put_u64(j, "buffers_percent", v.buffers);
+		put_u64(j, "descriptors_percent", v.descriptors);
 		json_end(j);
 	}
 	json_end(j);

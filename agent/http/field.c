@@ -53,6 +53,7 @@ static const uint8_t slots[256] = {
 	ROW(18, 'x', 'r', 't', X_OUTRIDER_ATTEMPT), /* x-outrider-attempt */
 	ROW(18, 'x', 'r', 's', X_OUTRIDER_RETRIES), /* x-outrider-retries */
 	ROW(19, 'p', 'h', 'n', PROXY_AUTHORIZATION), /* proxy-authorization */
+	ROW(19, 'x', 'r', 'y', X_OUTRIDER_PRIORITY), /* x-outrider-priority */
 	ROW(22, 'x', 'd', 's', X_OUTRIDER_DEADLINE_MS), /* x-outrider-deadline-ms */
 	ROW(25, 'p', 't', 'o', PROXY_AUTHENTICATION_INFO), /* proxy-authentication-info */
 	ROW(30, 'x', 'd', 's', X_ENVOY_TIMEOUT), /* x-envoy-expected-rq-timeout-ms */

@@ -23,7 +23,7 @@
 	X(X_FORWARDED_PROTO, "x-forwarded-proto") X(X_FORWARDED_HOST, "x-forwarded-host")                    \
 	X(X_REQUEST_ID, "x-request-id") X(X_OUTRIDER_HELLO, "x-outrider-hello")                              \
 	X(X_OUTRIDER_MARK, "x-outrider-mark") X(X_OUTRIDER_DEADLINE_MS, "x-outrider-deadline-ms")            \
-	X(X_OUTRIDER_ATTEMPT, "x-outrider-attempt") X(X_OUTRIDER_RETRIES, "x-outrider-retries") X(X_OUTRIDER_REASON, "x-outrider-reason")                \
+	X(X_OUTRIDER_ATTEMPT, "x-outrider-attempt") X(X_OUTRIDER_RETRIES, "x-outrider-retries") X(X_OUTRIDER_PRIORITY, "x-outrider-priority") X(X_OUTRIDER_REASON, "x-outrider-reason")                \
 	X(X_OUTRIDER_AGENT, "x-outrider-agent") X(X_OUTRIDER, "x-outrider")                                  \
 	X(X_ENVOY_TIMEOUT, "x-envoy-expected-rq-timeout-ms")                                                 \
 	X(B3, "b3") X(X_B3_TRACEID, "x-b3-traceid") X(X_B3_SPANID, "x-b3-spanid")                            \

@@ -50,6 +50,17 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 		pause_accepting(l);
 }
 
+void listener_hold(struct listener *l, bool hold)
+{
+	if (l->held == hold)
+		return;
+	l->held = hold;
+	if (hold)
+		listener_stop(l);
+	else if (!watch_on(&l->rd))
+		pause_accepting(l);
+}
+
 static void accept_up_to(struct listener *l, int most)
 {
 	for (int i = 0; i < most && l->rd.on; i++) {

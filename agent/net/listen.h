@@ -16,7 +16,7 @@ struct listener {
 	/* fd is the accepted socket: non-blocking, close-on-exec; the callee owns it. */
 	void (*on_accept)(void *arg, int fd, const struct addr *peer);
 	void *arg;
-	bool paused;
+	bool paused, held;
 	struct event retry; /* after EMFILE/ENFILE/ENOBUFS/ENOMEM: pause 50 ms instead of spinning */
 	uint64_t failures;  /* how often that was */
 };
@@ -27,5 +27,8 @@ bool listener_start(struct listener *l, struct loop *loop, int fd,
  * for closing resets what is queued (HOTPATH: 159 of 7,000 connections). */
 void listener_accept_waiting(struct listener *l);
 void listener_stop(struct listener *l); /* stops accepting; does not close fd; idempotent */
+
+/* Lets connections wait in the kernel's queue, or takes them again. */
+void listener_hold(struct listener *l, bool hold);
 
 #endif

@@ -234,6 +234,10 @@ enum admit_result admit(struct exchange *x, enum reason *why)
 	const struct spec_upstream *u = x->upstream;
 	enum admit_result r = ADMIT_GO;
 
+	if (x->w->over.step && !x->circuit && !x->n_attempts && overload_sheds(x)) {
+		*why = REASON_OVERLOAD;
+		return ADMIT_REFUSED;
+	}
 	if (exchange_off(x) || x->connect)
 		return ADMIT_GO;
 	set_deadline(x);

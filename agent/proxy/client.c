@@ -34,6 +34,8 @@ void client_shut(struct client *c, enum stream_close how)
 	list_remove(&c->link);
 	list_append(&c->w->dead_clients, &c->link);
 	c->l->n_clients--;
+	c->l->sc->n_clients--;
+	c->w->n_clients--;
 	c->l->n_dead++; /* until it is buried it points to its listener */
 	count_down(c->l->sc, COUNTER_CONNECTIONS_OPEN);
 	if (c->sniff) {
@@ -301,6 +303,8 @@ void client_accept(struct wlistener *l, int fd, const struct addr *peer)
 	list_push(&l->clients, &c->link);
 	bool refuse = spec->limits.connections && l->n_clients >= spec->limits.connections;
 	l->n_clients++;
+	l->sc->n_clients++;
+	w->n_clients++;
 	count(l->sc, COUNTER_CONNECTIONS);
 	count_n(l->sc, COUNTER_CONNECTIONS_OPEN, 1);
 	stream_init(&c->s, w->loop, on_readable, on_writable, c);
@@ -314,6 +318,7 @@ void client_accept(struct wlistener *l, int fd, const struct addr *peer)
 	else
 		client_read_head(c); /* its first request is likely there already */
 	watch_when_needed(c);
+	overload_saw(w, fd);
 }
 
 const struct addr *client_local(struct client *c)

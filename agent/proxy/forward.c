@@ -65,7 +65,7 @@ void forward_make_id(struct exchange *x)
 }
 
 /* Are this peer's X-Forwarded-… and X-Request-Id to be believed? The own service's always are. */
-static bool trusted(const struct exchange *x)
+bool forward_trusts(const struct exchange *x)
 {
 	const struct spec_forward *f = &exchange_spec(x)->forward;
 
@@ -123,7 +123,7 @@ bool forward_prepare(struct exchange *x)
 	static const uint8_t mesh_words[] = { FIELD_X_OUTRIDER_HELLO, FIELD_X_OUTRIDER_MARK, FIELD_X_OUTRIDER_ATTEMPT };
 	static const uint8_t claims[] = { FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_PROTO, FIELD_X_FORWARDED_HOST, FIELD_FORWARDED };
 	struct head *h = &x->req;
-	bool trust = trusted(x);
+	bool trust = forward_trusts(x);
 
 	x->tunnel_wanted = h->upgrade && h->body == BODY_NONE;
 	head_delete_hop_by_hop(h);
@@ -133,6 +133,8 @@ bool forward_prepare(struct exchange *x)
 		head_delete(h, FIELD_X_OUTRIDER_DEADLINE_MS);
 	if (x->upstream->kind == UPSTREAM_HANDLER)
 		head_delete(h, FIELD_X_OUTRIDER_RETRIES);
+	if (!trust)
+		head_delete(h, FIELD_X_OUTRIDER_PRIORITY);
 	for (size_t i = 0; !trust && i < sizeof(claims); i++)
 		head_delete(h, claims[i]);
 	settle_request_id(x, trust);
@@ -298,7 +300,7 @@ bool forward_keeps_open(struct exchange *x)
 	const struct spec_limits *lim = &exchange_spec(x)->limits;
 	struct client *c = x->c;
 
-	if (!x->req.keep_alive || c->half_closed || wlistener_leaving(x->l) ||
+	if (!x->req.keep_alive || c->half_closed || wlistener_leaving(x->l) || overload_of(x->sc) >= OVERLOAD_CLOSE ||
 	    (lim->requests && c->requests >= lim->requests))
 		x->close_down = true;
 	return !x->close_down;

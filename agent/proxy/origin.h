@@ -55,5 +55,7 @@ void origin_free(struct origin *o); /* graveyard only */
 void pool_remove(struct origin *o);
 /* Closes what rests in ep's pool. */
 void pool_clear(struct wendpoint *ep);
+/* Closes what rests since before `since`. */
+void pool_trim(struct wendpoint *ep, usec since);
 
 #endif

@@ -42,7 +42,7 @@ struct outq {
 
 static inline bool outq_is_short(const struct block_pool *pool)
 {
-	return pool->out > pool->max_bytes / 2;
+	return pool->tight || pool->out > pool->max_bytes / 2;
 }
 static inline size_t outq_high(const struct block_pool *pool)
 {

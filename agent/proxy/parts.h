@@ -61,6 +61,7 @@ struct wsidecar {
 	struct aliases *aliases; /* alias.c; NULL: none was asked for */
 	struct list names;     /* park.c: names that requests wait for */
 	uint32_t n_names, n_parked;
+	uint32_t n_clients;    /* open connections on its listeners */
 	struct resolver *resolver; /* of its namespace, when a name was first asked for; NULL: the worker's */
 	bool leaves;          /* its instance was told to stop */
 	usec suspect_next;    /* leave.c: before then control is not asked to look at its handler again */
@@ -112,6 +113,8 @@ struct wupstream {
 	struct upstream_counters c;
 };
 
+#define WORKER_KEEP_BLOCKS 128u /* free blocks kept by a worker: one turn of the loop may need that many */
+
 struct worker {
 	struct worker_config cfg;
 	pthread_t thread;
@@ -130,6 +133,8 @@ struct worker {
 	struct exchange *free_exchanges;
 	uint32_t n_free_exchanges;
 	_Atomic uint64_t busy, busy_inbound;
+	struct overload over;
+	uint32_t n_clients, n_seated; /* connections of all sidecars; sidecars that have a spec */
 	uint32_t changes;         /* specs that it was given */
 	uint8_t drain;            /* enum drain_step + 1; 0 = not draining */
 };

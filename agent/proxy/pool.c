@@ -68,3 +68,9 @@ void pool_clear(struct wendpoint *ep)
 	while (!list_empty(&ep->idle))
 		origin_close(LIST_OWNER(ep->idle.next, struct origin, link), STREAM_CLOSE);
 }
+
+void pool_trim(struct wendpoint *ep, usec since)
+{
+	while (!list_empty(&ep->idle) && LIST_OWNER(ep->idle.prev, struct origin, link)->rested < since)
+		origin_close(LIST_OWNER(ep->idle.prev, struct origin, link), STREAM_CLOSE);
+}

@@ -210,6 +210,7 @@ static void on_set(struct mail *m)
 	s->ws = NULL;
 	update_listeners(sc, s);
 	follow_parts(s->w, old ? old->spec : NULL, s->spec);
+	s->w->n_seated += !old;
 	if (old) {
 		old->retired = true;
 		release_if_done(old);
@@ -303,6 +304,7 @@ static void drop_sidecar(struct wsidecar *sc)
 		resolver_free(sc->resolver);
 	sc->resolver = NULL;
 	sc->cur = NULL;
+	sc->w->n_seated--;
 	last->retired = true;
 	release_if_done(last);
 }

@@ -43,6 +43,7 @@ bool forward_response_head(struct exchange *x); /* queues x->res into x->down_fl
 /* Makes an id of our own for the request. */
 void forward_make_id(struct exchange *x);
 /* May the client's connection go on after this response? Settles x->close_down. */
+bool forward_trusts(const struct exchange *x); /* is what this caller says of itself and of others to be believed? */
 bool forward_keeps_open(struct exchange *x);
 /* Is our own Via mark in the request? */
 bool forward_looped(const struct exchange *x);

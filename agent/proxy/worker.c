@@ -10,8 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 
-#define KEEP_BLOCKS 128 /* free blocks kept by a worker: one turn of the loop may need that many */
-
 /* --- what is under way ------------------------------------------------------------------------------------ */
 
 void worker_busy_add(struct worker *w, const struct wlistener *l)
@@ -66,6 +64,7 @@ static void end_of_turn(void *arg)
 		list_remove(it);
 		client_resume(LIST_OWNER(it, struct client, ready));
 	}
+	overload_weigh(w);
 	bury(w);
 }
 
@@ -87,12 +86,13 @@ struct worker *worker_new(const struct worker_config *cfg, struct err *err)
 		return NULL;
 	}
 	w->cfg = *cfg;
-	block_pool_init(&w->blocks, cfg->buffers_max, KEEP_BLOCKS);
+	block_pool_init(&w->blocks, cfg->buffers_max, WORKER_KEEP_BLOCKS);
 	rng_seed_os(&w->rng);
 	list_init(&w->dead_clients);
 	list_init(&w->dead_origins);
 	list_init(&w->ready);
 	list_init(&w->tunnels);
+	overload_init(w);
 	if (!make_tables(w)) {
 		err_set(err, "no memory for a worker's tables");
 		worker_free(w);
@@ -151,6 +151,7 @@ static void close_sidecar(struct wsidecar *sc)
 
 static void close_all(struct worker *w)
 {
+	overload_end(w);
 	tunnel_close_all(w);
 	for (uint32_t i = 0; w->sidecars && i < w->cfg.max_sidecars; i++)
 		if (w->sidecars[i])
@@ -230,6 +231,15 @@ usec worker_cpu(const struct worker *w)
 	if (!w->started || pthread_getcpuclockid(w->thread, &clock) != 0 || clock_gettime(clock, &t) != 0)
 		return 0;
 	return (usec)t.tv_sec * USEC_SEC + (usec)t.tv_nsec / 1000;
+}
+
+struct overload_view worker_overload(const struct worker *w)
+{
+	return (struct overload_view){
+		.step = (enum overload_step)atomic_load_explicit(&w->over.step, memory_order_relaxed),
+		.buffers = atomic_load_explicit(&w->over.buffers, memory_order_relaxed),
+		.descriptors = atomic_load_explicit(&w->over.descriptors, memory_order_relaxed),
+	};
 }
 
 struct loop *worker_loop(const struct worker *w)

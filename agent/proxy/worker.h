@@ -15,6 +15,7 @@
 #include "base/reason.h"
 #include "base/text.h"
 #include "net/loop.h"
+#include "proxy/overload.h"
 #include "proxy/spec.h"
 
 enum counter_id {
@@ -67,6 +68,9 @@ struct worker_config {
 	void (*circuit_changed)(void *arg, uint32_t sidecar, struct str upstream, enum breaker_change how);
 	/* Posted to the same loop: the handler of that sidecar closed connections, or refuses them: has it ended? May be NULL. */
 	void (*handler_left)(void *arg, uint32_t sidecar);
+	/* Posted to the same loop: the worker stands on another step of the overload ladder; may be NULL. */
+	void (*overloaded)(void *arg, unsigned worker, enum overload_step step);
+	const _Atomic uint32_t *memory_percent; /* of what is left to the process, set by control; NULL: not known */
 	void *arg;
 };
 
@@ -110,6 +114,8 @@ void worker_stop(struct worker *w); /* any thread */
 void worker_join(struct worker *w); /* waits for the thread; closes every connection */
 void worker_free(struct worker *w); /* after join, or never started */
 
+struct overload_view { enum overload_step step; unsigned buffers, descriptors; /* percent */ };
+struct overload_view worker_overload(const struct worker *w);
 usec worker_cpu(const struct worker *w); /* that its thread has run on a CPU; 0: unknown */
 struct loop *worker_loop(const struct worker *w);
 /* Any thread, relaxed reads; NULL when the worker never saw that slot. */

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -52,14 +53,15 @@ def run(args, env=None, seconds=20, stdin=None, pass_fds=()):
 class Agent:
     """A running agent. `addresses` names its listeners: inbound, outbound, admin, edge … as (host, port)."""
 
-    def __init__(self, transcript, args, env, addresses=None, expect_status=0):
+    def __init__(self, transcript, args, env, addresses=None, expect_status=0, files=None):
+        """files: the most descriptors that it may have open."""
         self.transcript, self.args, self.env = transcript, list(args), dict(env)
         self.addresses = addresses or {}
         self.expect_status = expect_status
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.status = None
         self.proc = subprocess.Popen([binary()] + self.args, env=environment(self.env), stdin=subprocess.DEVNULL,
-                                     stdout=self.out, stderr=self.err, preexec_fn=_die_with_parent)
+                                     stdout=self.out, stderr=self.err, preexec_fn=lambda: _prepare(files))
         transcript.note("agent", "starts", " ".join(self.args).encode())
 
     def __getattr__(self, name):
@@ -206,6 +208,13 @@ class Agent:
 
 def _die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prepare(files):
+    _die_with_parent()
+    if files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
 
 
 def _slurp(file):

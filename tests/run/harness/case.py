@@ -110,10 +110,10 @@ class Case:
 
     # --- agents --------------------------------------------------------------------------------
 
-    def agent(self, args, env, ports, expect_status=0, ready=True):
-        """ports: {name: Port}; env may override QUIET."""
+    def agent(self, args, env, ports, expect_status=0, ready=True, files=None):
+        """ports: {name: Port}; env may override QUIET; files: the most descriptors of the agent."""
         addresses = {name: (port.host, port.port) for name, port in ports.items()}
-        agent = Agent(self.transcript, args, dict(QUIET, **env), addresses, expect_status)
+        agent = Agent(self.transcript, args, dict(QUIET, **env), addresses, expect_status, files)
         self.agents.append(agent)
         return agent.wait_ready() if ready else agent
 
