@@ -114,6 +114,7 @@ static bool start(struct process *p, int *status, struct err *err)
 		.buffers_max = (size_t)options_u64(sc->options, OPT_LIMIT_BUFFERS),
 	};
 	sc->crew = &p->crew;
+	sc->agent.sees_swarm = true;
 	return crew_start(&p->crew, &c, err) && serving_start(sc, err);
 }
 

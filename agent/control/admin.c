@@ -137,8 +137,7 @@ static void reply_no_method(struct httpd_request *r)
 	text_release(&allow);
 }
 
-/* Pages that show what may be secret are guarded like those that change state. */
-static bool reveals(const struct admin_route *route)
+bool admin_reveals(const struct admin_route *route)
 {
 	return route->fn == admin_page_app_config;
 }
@@ -188,7 +187,7 @@ static void on_request(struct httpd_request *r, void *arg)
 	const struct admin_route *route = NULL;
 	enum admin_match m = admin_match(httpd_method(r), httpd_path(r), &route);
 	/* Judged before anything is said, so that a foreign page learns nothing of the routes either. */
-	enum guard_verdict v = judge(own, r, route && (route->changes_state || reveals(route)));
+	enum guard_verdict v = judge(own, r, route && (route->changes_state || admin_reveals(route)));
 	if (v != GUARD_ALLOW) {
 		const struct guard_row *row = guard_row(v);
 		if (v == GUARD_TOKEN_WRONG)
@@ -226,6 +225,7 @@ void admin_stop(struct admin *a)
 {
 	reload_unwatch(&a->watch);
 	hystrix_stop(&a->hystrix);
+	admin_swarm_stop(a);
 	if (a->httpd)
 		httpd_free(a->httpd);
 	a->httpd = NULL;

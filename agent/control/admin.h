@@ -23,6 +23,7 @@ struct admin {
 	unsigned n_waiters;
 	struct reload_watch watch;
 	struct hystrix hystrix;
+	struct swarm *swarm;       /* owned, admin_swarm.c; NULL: never asked */
 };
 
 struct admin_route {
@@ -51,6 +52,11 @@ void admin_reply(struct httpd_request *r, int status, struct text *body);
 void admin_refuse(
 	struct httpd_request *r, int status, const char *word, const char *cause, const char *remedy);
 
+/* Does it show what may be secret? Then it is guarded like a page that changes state. */
+bool admin_reveals(const struct admin_route *route);
+
+void admin_page_swarm(struct admin *a, struct httpd_request *r);
+void admin_swarm_stop(struct admin *a);
 void admin_page_upstreams(struct admin *a, struct httpd_request *r);
 void admin_page_endpoint_state(struct admin *a, struct httpd_request *r);
 void admin_page_circuits(struct admin *a, struct httpd_request *r);

@@ -214,6 +214,7 @@ const struct admin_route *admin_routes(size_t *n)
 		{ "PUT", "/circuits/*", admin_page_circuit_state, true,
 			"by hand: /circuits/<service>/open, /close, or /auto" },
 		{ "GET", "/hystrix.stream", page_hystrix, false, "the circuits as events for the Hystrix Dashboard and Turbine" },
+		{ "GET", "/swarm/*", admin_page_swarm, false, "the same page of every agent of outrider.agents: /swarm/circuits, /swarm/sidecars …" },
 		{ "GET", "/explain", admin_page_explain, false,
 			"where a request would go: ?service=quotes, at an edge ?path=/api&host=…; candidates, scores, exclusions" },
 		{ "GET", "/connections", admin_page_connections, false,

@@ -47,6 +47,7 @@ struct agent {
 	/* Whose pages stand below /sidecars/NAME/: by service, service.stack, task, container or the begin of its id. NULL: nobody's. */
 	struct admin *(*find_sidecar)(void *arg, struct str name);
 	void *put_arg;
+	bool sees_swarm; /* false: stands in the network of one container, and shows that alone */
 };
 
 const char *agent_phase_word(enum agent_phase p); /* "starting", "ready", "draining" */

@@ -210,3 +210,36 @@ def test_admin_off(t):
 
     t.exchange(agent.until("inbound listens", connected), handler)
     assert agent.ready() == 0
+
+
+def test_pages_of_several_agents(t):
+    """/swarm/PAGE asks every agent of outrider.agents; who does not answer, or talks nonsense, is named with the cause."""
+    others = [t.sidecar(t.origin(), endpoints={"quotes": [t.port()]}) for _ in range(2)]
+    mute, odd = t.port(), t.service((200, b"{\"half\":"))
+    names = ["127.0.0.1:%d" % a.admin[1] for a in others] + [mute.text, odd.text, "nowhere.invalid"]
+    agent = t.sidecar(t.origin(), env={"OUTRIDER_AGENTS": ",".join(names + names[:1])})
+    page = agent.get("/swarm/circuits?service=quotes")
+    assert page["page"] == "/circuits?service=quotes" and page["asked"] == 4 and page["failed"] == 3, page
+    by = {one["agent"]: one for one in page["agents"]}
+    for name in names[:2]:
+        assert by[name]["status"] == 200 and by[name]["answer"]["circuits"][0]["upstream"] == "quotes", by[name]
+    assert "refused" in by[names[2]]["why"] and "no page" in by[names[3]]["why"] and by["nowhere.invalid"]["why"], by
+
+
+@rows({"stream": ("/swarm/hystrix.stream", 404), "itself": ("/swarm/swarm/stats", 404), "secret": ("/swarm/app/config", 404),
+       "nothing": ("/swarm/", 404), "odd": ("/swarm/circuits?service=a%20b", 400), "put": ("/swarm/refresh", 404)})
+def test_what_is_not_asked_of_others(t, path, status):
+    """Streams, secrets, and what changes state are not passed on."""
+    agent = t.sidecar(t.origin(), env={"OUTRIDER_AGENTS": t.port().text})
+    assert agent.admin_call("GET", path)[0] == status
+
+
+def test_an_asker_that_leaves(t):
+    """Whoever leaves while the others are asked leaves nothing behind."""
+    mute = t.origin("mute")
+    agent = t.sidecar(t.origin(), env={"OUTRIDER_AGENTS": mute.text})
+    for _ in range(12):
+        c = t.client(agent.admin)
+        c.ask("GET", "/swarm/stats", "localhost")
+        c.close()
+    agent.until("it answers", lambda: agent.admin_call("GET", "/swarm/stats")[0] == 200, 15)

@@ -61,6 +61,20 @@ def test_the_proxy_has_no_rights(_t, swarm):
         assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", (half, status["NoNewPrivs"], status["Seccomp"])
 
 
+def test_pages_of_all_nodes(_t, swarm):
+    """one agent tells of all: /swarm/circuits asks the agents of every node by tasks.outrider_agent"""
+    e = estate(swarm)
+    e.call("/")
+
+    def seen():
+        page = e.get(1, "/swarm/circuits")
+        found = {c["upstream"] for one in page["agents"] for c in one.get("answer", {}).get("circuits", [])}
+        return page["asked"] == 3 and page["failed"] == 0 and "quotes" in found
+    until("three agents answer", seen, 30)
+    sidecars = e.get(2, "/swarm/sidecars")["agents"]
+    assert len({s["node"] for one in sidecars for s in one["answer"]["sidecars"]}) == 3, sidecars
+
+
 def test_variables_of_a_service(_t, swarm):
     """options of a container's env take effect for its sidecar alone, and change with `service update`"""
     e = estate(swarm)
