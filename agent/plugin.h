@@ -172,4 +172,83 @@ struct registry_ops {
 /* plugins/registry.c; NULL-terminated. */
 extern const struct registry_ops *const plugin_registries[];
 
+/* --- exporters ----------------------------------------------------------------------------------------------------- */
+/* Exporters take spans elsewhere (outrider.trace). Control makes the spans of finished exchanges and hands them over in batches:
+ *
+ *     ops->open(config, events, arg)   ───────────>  returns at once
+ *     ops->put(spans, n)               ───────────>  copies, queues within its bound, sends by size and time; what does not fit is dropped, counted
+ *                                      <───────────  on_trouble: what is wrong, or "" when it was put right
+ *     ops->counts()                    ───────────>  for /traces and metrics
+ *     ops->flush(done)                 ───────────>  the agent leaves: sends what it has, within a second or so
+ *     ops->close()                     ───────────>  no callback after this */
+
+enum span_kind { SPAN_LOCAL, SPAN_SERVER, SPAN_CLIENT };
+
+struct span_peer { /* who is at an end of it; service empty, or family 0: not known */
+	struct str service; /* lower case */
+	uint8_t family;     /* 0, 4 or 6 */
+	uint8_t ip[16];
+	uint16_t port;      /* 0: not known */
+};
+
+struct span_tag {
+	const char *key; /* static */
+	struct str value;
+};
+
+struct span_note { /* an event within it */
+	uint64_t at; /* wall µs */
+	const char *what; /* static */
+};
+
+#define SPAN_TAGS_MAX 24u
+#define SPAN_NOTES_MAX 8u
+
+struct span {
+	uint64_t trace_hi, trace_lo; /* hi 0: an id of 64 bits */
+	uint64_t id, parent;         /* parent 0: the root */
+	uint8_t kind;                /* enum span_kind */
+	bool debug, shared, failed;
+	struct str name;             /* "get", "retry" */
+	uint64_t started;            /* wall µs */
+	uint64_t duration;           /* µs, at least 1 */
+	struct span_peer local, remote;
+	struct span_tag tags[SPAN_TAGS_MAX];
+	struct span_note notes[SPAN_NOTES_MAX];
+	uint8_t n_tags, n_notes;
+};
+
+struct exporter_config {
+	struct loop *loop;
+	struct netspace *ns;
+	struct resolver *resolver;
+	struct str address; /* what follows "plugin:"; several by '|' are tried in turn */
+	struct plugin_settings settings;
+};
+
+struct exporter_events {
+	void (*on_trouble)(void *arg, const char *why); /* when it changes; "" = all is well again */
+};
+
+struct exporter_counts { /* spans; produced = sent + dropped + queued */
+	uint64_t produced, sent, queued;
+	uint64_t dropped_full, dropped_refused, dropped_failed; /* no room; the collector said no; it could not be reached */
+};
+
+struct exporter; /* the plug-in's own */
+
+struct exporter_ops {
+	const char *name; /* "zipkin" */
+	const char *help; /* one line: what its address looks like */
+	struct exporter *(*open)(const struct exporter_config *config, const struct exporter_events *events, void *arg, struct err *err);
+	/* Texts are valid during the call. Never fails: what cannot be kept is counted. */
+	void (*put)(struct exporter *e, const struct span *spans, size_t n);
+	struct exporter_counts (*counts)(const struct exporter *e);
+	void (*flush)(struct exporter *e, void (*done)(void *arg), void *arg);
+	void (*close)(struct exporter *e); /* NULL is fine; not inside its callbacks */
+};
+
+/* plugins/registry.c; NULL-terminated. */
+extern const struct exporter_ops *const plugin_exporters[];
+
 #endif
