@@ -36,3 +36,7 @@ const struct registry_ops *const plugin_registries[] = {
 	&registry_rediss,
 	NULL,
 };
+
+const struct exporter_ops *const plugin_exporters[] = {
+	NULL,
+};
