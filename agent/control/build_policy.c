@@ -119,7 +119,13 @@ static bool same_texts(const struct spec_upstream *a, const struct spec_upstream
 	       str_eq(a->fault_value, b->fault_value);
 }
 
+/* They were made in zeroed memory, so that padding is equal, too. */
+static bool same_bytes(const void *a, const void *b, size_t n)
+{
+	return memcmp(a, b, n) == 0;
+}
+
 bool build_policy_same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
-	return memcmp(&a->policy, &b->policy, sizeof(a->policy)) == 0 && same_texts(a, b);
+	return same_bytes(&a->policy, &b->policy, sizeof(a->policy)) && same_texts(a, b);
 }

@@ -56,7 +56,8 @@ static void reset_target(struct exchange *x)
 	x->routed = 0;
 	x->sticky = 0;
 	x->park_until = 0;
-	x->circuit = NULL;
+	x->circuit = x->keyed = NULL;
+	x->crowded = false;
 	x->deadline = 0;
 	x->own_status = 0;
 	x->verdict = 0;
@@ -128,6 +129,8 @@ void exchange_finish(struct exchange *x)
 		timer_clear(&x->deadline_timer);
 	exchange_drop_attempt(x, false);
 	admit_leave(x);
+	if (x->crowded)
+		crowd_leave(exchange_spec(x)->crowd, x->client);
 	trace_end(x);
 	if (x->admitted)
 		count_sub(&x->wup->c.active, 1);
