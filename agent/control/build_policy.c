@@ -68,6 +68,8 @@ static bool fill_fault(struct spec_upstream *u, const struct options *o, struct 
 	f->delay_percent = (uint8_t)options_of_u64(o, name, OPT_FAULT_DELAY_PERCENT);
 	f->abort = (uint16_t)options_of_u64(o, name, OPT_FAULT_ABORT);
 	f->abort_percent = (uint8_t)options_of_u64(o, name, OPT_FAULT_ABORT_PERCENT);
+	f->throttle = options_of_u64(o, name, OPT_FAULT_THROTTLE);
+	f->throttle_percent = (uint8_t)options_of_u64(o, name, OPT_FAULT_THROTTLE_PERCENT);
 	f->reset_percent = (uint8_t)options_of_u64(o, name, OPT_FAULT_RESET_PERCENT);
 	if (equals != SIZE_MAX) {
 		value = str_make(header.p + equals + 1, header.n - equals - 1);

@@ -214,8 +214,12 @@ static enum admit_result inject(struct exchange *x, enum reason *why)
 	const struct spec_fault *f = &x->upstream->policy.fault;
 
 	x->faulted = true;
-	if (!(f->delay || f->abort || f->reset_percent) || !has_fault_header(x))
+	if (!(f->delay || f->abort || f->reset_percent || f->throttle) || !has_fault_header(x))
 		return ADMIT_GO;
+	if (f->throttle && chance(x, f->throttle_percent)) {
+		count(x->sc, COUNTER_FAULTS);
+		x->throttle = f->throttle;
+	}
 	*why = REASON_FAULT_INJECTED;
 	if (chance(x, f->reset_percent)) {
 		count(x->sc, COUNTER_FAULTS);
@@ -354,9 +358,9 @@ void admit_leave(struct exchange *x)
 	struct circuit *c = x->circuit;
 
 	queue_leave(x);
-	if (x->is_delayed)
+	if (x->is_delayed || x->is_throttled)
 		timer_clear(&x->wait_timer);
-	x->is_delayed = false;
+	x->is_delayed = x->is_throttled = false;
 	if (!c || (!x->entered && !x->placed))
 		return;
 	if (!x->upstream || x->upstream->circuit != c) {

@@ -57,7 +57,8 @@ static void reset_target(struct exchange *x)
 	x->sticky = 0;
 	x->park_until = 0;
 	x->circuit = x->keyed = NULL;
-	x->crowded = false;
+	x->crowded = x->is_throttled = false;
+	x->throttle = x->throttled = 0;
 	x->deadline = 0;
 	x->own_status = 0;
 	x->verdict = 0;
@@ -395,7 +396,7 @@ void exchange_client_flushed(struct exchange *x)
 			exchange_finish(x);
 		return;
 	}
-	if (f->paused && f->q.bytes <= outq_low(&x->w->blocks) && x->a.o) {
+	if (f->paused && !x->is_throttled && f->q.bytes <= outq_low(&x->w->blocks) && x->a.o) {
 		f->paused = false;
 		x->up_ops->pull(x);
 	}

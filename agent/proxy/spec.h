@@ -72,7 +72,8 @@ enum retry_methods { RETRY_NONE, RETRY_SAFE, RETRY_IDEMPOTENT, RETRY_ALL };
 
 struct spec_fault { /* all zero: none */
 	usec delay;
-	uint8_t delay_percent, abort_percent, reset_percent;
+	uint64_t throttle; /* bytes per second */
+	uint8_t delay_percent, abort_percent, reset_percent, throttle_percent;
 	uint16_t abort; /* status */
 };
 
