@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import time
+import urllib.parse
 import zipfile
 
 from harness.serial import Missing
@@ -45,6 +46,9 @@ class HystrixDashboard(Http, Process):
 
     def answers(self):
         return self.answers_at("/monitor/monitor.html")
+
+    def page(self, stream, title):
+        return "%s/monitor/monitor.html?stream=%s&title=%s" % (self.url, urllib.parse.quote(stream, safe=""), title)
 
     def underscore(self):
         """The library that the page loads from cdnjs.cloudflare.com."""
