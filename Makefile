@@ -218,14 +218,19 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(LIB_OBJECTS)
 .PHONY: deps
 deps: ## installs the Debian packages that are missing (all groups), with sudo when not root
 	@.ci/deps.sh build static check bench demo interop swarm fuzz lint
+	@$(BROWSER)
 
 .PHONY: demo
 demo: | $(DEPS)/build $(DEPS)/demo ## an edge and three services, each behind its agent, on this machine (DEMO_SECONDS)
 	@$(MAKE) --no-print-directory all
 	@OUTRIDER_BIN=$(BIN) exec deploy/demo/demo
 
+# A machine whose packages have no such browser does without it.
+BROWSER = .ci/deps.sh browser || echo "no browser: the test of the Hystrix Dashboard's page is skipped"
+
 .PHONY: interop
 interop: | $(DEPS)/build $(DEPS)/interop ## with the real peers that Maven and npm have; skipped with one line where they are out of reach
+	@$(BROWSER)
 	@$(MAKE) --no-print-directory all
 	@OUTRIDER_BIN=$(BIN) exec tests/interop/run
 

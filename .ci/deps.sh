@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the named groups that are missing; says nothing when all are there.
 #
-#     .ci/deps.sh build static check bench demo interop swarm fuzz lint
+#     .ci/deps.sh build static check bench demo interop browser swarm fuzz lint
 #
 # As root directly, else through sudo. Groups are what the Makefile's targets need.
 set -euo pipefail
@@ -14,13 +14,14 @@ packages() {
 	bench) echo gcc libc6-dev python3 nginx-light haproxy ;;
 	demo) echo python3 ;;
 	interop) echo python3 maven default-jdk-headless git redis-server rabbitmq-server ;;
+	browser) echo chromium-headless-shell ;;
 	static) echo gcc libc6-dev make dpkg-dev zlib1g-dev libc-ares-dev libevent-dev libssl-dev libhiredis-dev libyaml-dev librabbitmq-dev \
 		libseccomp-dev ca-certificates ;;
 	swarm) echo python3 curl docker.io iproute2 iptables busybox-static ;;
 	fuzz) echo clang libclang-rt-14-dev ;;
 	lint) echo clang clang-tidy clang-format shellcheck python3 universal-ctags ;;
 	*)
-		echo "deps.sh: no group '$1' (build, static, check, bench, demo, interop, swarm, fuzz, lint)" >&2
+		echo "deps.sh: no group '$1' (build, static, check, bench, demo, interop, browser, swarm, fuzz, lint)" >&2
 		return 2
 		;;
 	esac
@@ -30,6 +31,7 @@ packages() {
 is_there() {
 	case "$1" in
 	pkg-config) command -v pkg-config >/dev/null && return 0 ;;
+	chromium-headless-shell) command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null && return 0 ;;
 	nginx-light) command -v nginx >/dev/null && return 0 ;;
 	libclang-rt-14-dev) # its number follows clang's, so the file is asked for instead
 		command -v clang >/dev/null && [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] && return 0

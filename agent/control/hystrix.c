@@ -3,10 +3,13 @@
 #include "base/json.h"
 
 #define STREAM_MAX (HTTPD_OUTPUT_MAX / 2)
+#define CIRCUIT_NAME_MAX 1024u
+#define LINES_MAX (STREAM_MAX / 2) /* a tick stops behind the circuit that passes it */
 
 struct sight { /* of one circuit, looked at once for both lines */
 	const struct spec_sidecar *s;
 	const struct spec_upstream *u;
+	struct str name;
 	struct breaker_view b;
 	struct latency_view l;
 	uint32_t active, limit, peak;
@@ -113,7 +116,7 @@ static void put_command(struct text *t, const struct sight *s)
 
 	json_object(&j);
 	name(&j, "type", STR("HystrixCommand"));
-	name(&j, "name", s->u->name);
+	name(&j, "name", s->name);
 	name(&j, "group", s->s->service);
 	num(&j, "currentTime", s->wall / USEC_MS);
 	flag(&j, "isCircuitBreakerOpen", s->b.open);
@@ -126,7 +129,7 @@ static void put_command(struct text *t, const struct sight *s)
 	num(&j, "latencyTotal_mean", (s->l.mean + 500) / 1000);
 	put_latency(&j, "latencyTotal", &s->l);
 	put_properties(&j, s);
-	name(&j, "threadPool", s->u->name);
+	name(&j, "threadPool", s->name);
 	json_end(&j);
 	text_addz(t, "\n\n");
 }
@@ -151,40 +154,81 @@ static void put_pool(struct text *t, const struct sight *s)
 	struct json j = json_begin(t);
 	json_object(&j);
 	name(&j, "type", STR("HystrixThreadPool"));
-	name(&j, "name", s->u->name);
+	name(&j, "name", s->name);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		num(&j, rows[i].key, rows[i].v);
 	json_end(&j);
 	text_addz(t, "\n\n");
 }
 
-void hystrix_lines(struct text *t, const struct spec_sidecar *s, const struct spec_upstream *u, usec now, usec wall)
+/* The Dashboard and Turbine tell circuits apart by their name alone, so on a node it begins with the caller's. */
+static void put_circuit_name(struct text *t, const struct agent *a, uint32_t i, const struct spec_upstream *u)
 {
-	struct sight see = { .s = s, .u = u, .wall = wall };
-	struct bulkhead *b = &u->circuit->bulkhead;
+	const struct spec_sidecar *s = a->sidecars[i].spec;
+	unsigned same = 1;
 
+	if (a->find_sidecar) {
+		for (uint32_t k = 0; k < i; k++)
+			same += str_eq(a->sidecars[k].spec->service, s->service);
+		text_add(t, s->service);
+		if (same > 1)
+			text_fmt(t, "~%u", same);
+		text_addz(t, ".");
+	}
+	text_add(t, u->name);
+}
+
+/* Calls under way: places where they are counted, else those of the workers. */
+static uint32_t under_way(const struct agent *a, const struct spec_upstream *u)
+{
+	struct upstream_sum sum;
+
+	if (bulkhead_on(&u->policy.bulkhead))
+		return atomic_load_explicit(&u->circuit->bulkhead.active, memory_order_relaxed);
+	agent_sum_upstream(a, u->slot, &sum);
+	return (uint32_t)sum.active;
+}
+
+void hystrix_lines(struct text *t, const struct agent *a, uint32_t i, const struct spec_upstream *u, usec now, usec wall)
+{
+	struct sight see = { .s = a->sidecars[i].spec, .u = u, .wall = wall };
+	struct text called;
+
+	text_init(&called, CIRCUIT_NAME_MAX);
+	put_circuit_name(&called, a, i, u);
+	see.name = text_str(&called);
 	breaker_look(&u->circuit->breaker, &u->policy.breaker, now, &see.b);
 	latencies_look(&u->circuit->latencies, now, &see.l);
-	see.active = atomic_load_explicit(&b->active, memory_order_relaxed);
-	see.peak = atomic_load_explicit(&b->peak, memory_order_relaxed);
+	see.active = under_way(a, u);
+	see.peak = circuit_peak(u->circuit, see.active, now);
 	see.limit = circuit_limit(u->circuit, &u->policy.bulkhead);
 	put_command(t, &see);
 	put_pool(t, &see);
+	text_release(&called);
 }
 
 /* --- the stream ---------------------------------------------------------------------------------------------------------- */
 
-static void put_all(struct text *t, const struct agent *a)
+/* More circuits than a tick carries take turns: the next tick goes on behind the last one. */
+static void put_circuits(struct text *t, struct hystrix *h)
 {
+	const struct agent *a = h->agent;
 	usec now = clock_now(), wall = clock_wall();
+	uint32_t seen = 0;
 
 	for (uint32_t i = 0; i < a->n_sidecars; i++) {
 		const struct spec_sidecar *s = a->sidecars[i].spec;
-		for (uint32_t k = 0; k < s->n_upstreams && t->n < STREAM_MAX / 2; k++)
-			if (s->upstreams[k]->circuit)
-				hystrix_lines(t, s, s->upstreams[k], now, wall);
+		for (uint32_t k = 0; k < s->n_upstreams; k++) {
+			if (!s->upstreams[k]->circuit || seen++ < h->next)
+				continue;
+			hystrix_lines(t, a, i, s->upstreams[k], now, wall);
+			if (t->n < LINES_MAX)
+				continue;
+			h->next = seen;
+			return;
+		}
 	}
-	text_addz(t, "ping: \n\n");
+	h->next = 0;
 }
 
 static bool has_clients(const struct hystrix *h)
@@ -203,7 +247,8 @@ static void on_tick(void *arg)
 	if (!has_clients(h))
 		return;
 	text_init(&t, STREAM_MAX);
-	put_all(&t, h->agent);
+	put_circuits(&t, h);
+	text_addz(&t, "ping: \n\n");
 	for (unsigned i = 0; i < HYSTRIX_CLIENTS; i++)
 		if (h->clients[i].r && !t.failed && !httpd_stream_send(h->clients[i].r, text_str(&t)))
 			h->clients[i].r = NULL; /* too slow, or gone */
@@ -233,17 +278,27 @@ static void on_gone(void *arg)
 	c->r = NULL;
 }
 
+static void begin_stream(struct httpd_request *r)
+{
+	httpd_reply_header(r, "Cache-Control", "no-cache, no-store, max-age=0, must-revalidate");
+	httpd_reply_header(r, "Pragma", "no-cache");
+	httpd_stream_begin(r, 200, "text/event-stream;charset=UTF-8");
+}
+
 void hystrix_serve(struct hystrix *h, struct httpd_request *r)
 {
+	if (strcmp(httpd_method(r), "HEAD") == 0) { /* no stream follows: it takes no place */
+		begin_stream(r);
+		httpd_stream_end(r);
+		return;
+	}
 	for (unsigned i = 0; i < HYSTRIX_CLIENTS; i++) {
 		struct hystrix_client *c = &h->clients[i];
 		if (c->r)
 			continue;
 		c->r = r;
 		httpd_on_gone(r, on_gone, c);
-		httpd_reply_header(r, "Cache-Control", "no-cache, no-store, max-age=0, must-revalidate");
-		httpd_reply_header(r, "Pragma", "no-cache");
-		httpd_stream_begin(r, 200, "text/event-stream;charset=UTF-8");
+		begin_stream(r);
 		timer_set(h->agent->loop, &h->timer, loop_now(h->agent->loop)); /* the first events at once */
 		return;
 	}

@@ -95,6 +95,26 @@ void circuit_give(struct circuit *c)
 	atomic_fetch_sub_explicit(&c->bulkhead.active, 1, memory_order_seq_cst);
 }
 
+uint32_t circuit_peak(struct circuit *c, uint32_t active, usec now)
+{
+	struct peaks *p = &c->peaks;
+	uint32_t taken = atomic_exchange_explicit(&c->bulkhead.peak, 0, memory_order_relaxed), most = 0;
+	uint64_t second = now / PEAK_BUCKET;
+	unsigned at = (unsigned)(second % PEAK_BUCKETS);
+
+	if (p->stamp[at] != second)
+		p->most[at] = 0;
+	p->stamp[at] = second;
+	if (taken > active)
+		active = taken;
+	if (active > p->most[at])
+		p->most[at] = active;
+	for (unsigned i = 0; i < PEAK_BUCKETS; i++)
+		if (p->stamp[i] + PEAK_BUCKETS > second && p->most[i] > most)
+			most = p->most[i];
+	return most;
+}
+
 /* --- retry budget ---------------------------------------------------------------------------------------------------------- */
 
 bool circuit_may_retry(struct circuit *c, const struct budget_policy *p, usec now)
@@ -135,6 +155,8 @@ void circuit_reset(struct circuit *c)
 	atomic_store_explicit(&c->labelled, 0, memory_order_relaxed);
 	breaker_reset(&c->breaker);
 	limiter_reset(&c->limiter);
+	atomic_store_explicit(&c->bulkhead.peak, 0, memory_order_relaxed);
+	c->peaks = (struct peaks){ 0 };
 	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
 		for (unsigned bin = 0; bin < LATENCY_BINS; bin++)
 			atomic_store_explicit(&c->latencies.n[i][bin], 0, memory_order_relaxed);

@@ -45,7 +45,7 @@ struct bulkhead_policy {
 struct bulkhead {
 	_Alignas(64) _Atomic uint32_t active;
 	_Atomic uint32_t queued;
-	_Atomic uint32_t peak;    /* most under way, since it was last asked */
+	_Atomic uint32_t peak;    /* most places taken, since circuit_peak() looked */
 	_Atomic(struct waker *) wakers; /* grows only; one per worker at most */
 };
 
@@ -57,6 +57,15 @@ static inline bool bulkhead_on(const struct bulkhead_policy *p)
 #define CIRCUIT_KEYS 32u
 #define CIRCUIT_LABEL 96u
 
+/* Most calls under way in each of the last seconds, as far as somebody looked. Control's alone. */
+#define PEAK_BUCKETS 10u
+#define PEAK_BUCKET USEC_SEC
+
+struct peaks {
+	uint64_t stamp[PEAK_BUCKETS]; /* the second that a value belongs to */
+	uint32_t most[PEAK_BUCKETS];
+};
+
 struct circuit {
 	_Atomic uint32_t labelled; /* 0: no, 1: being written, 2: label may be read */
 	char label[CIRCUIT_LABEL];
@@ -64,7 +73,11 @@ struct circuit {
 	struct bulkhead bulkhead;
 	struct limiter limiter;
 	struct latencies latencies;
+	struct peaks peaks;
 };
+
+/* Most calls under way in the last ten seconds: what took places since the last look, and `active` at the looks. Control only. */
+uint32_t circuit_peak(struct circuit *c, uint32_t active, usec now);
 
 uint32_t circuit_limit(const struct circuit *c, const struct bulkhead_policy *p); /* 0: none */
 /* Takes a place. false: all are taken (and none is taken); in observe mode it is always taken, *would says what would have been. */

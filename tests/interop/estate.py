@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 
+from dashboard import Browser, HystrixDashboard
 from git_repository import GitRepository
 from guardian import Guardian
 from harness.origin import Port
@@ -14,7 +15,8 @@ from spring import ConfigGit, ConfigNative, Eureka, EurekaClient, SpringClient
 
 # name -> class. The name is also the service's own: spring.application.name.
 PEERS = {"git": GitRepository, "rabbitmq": Rabbit, "config-git": ConfigGit, "config-native": ConfigNative,
-         "spring-client": SpringClient, "eureka": Eureka, "eureka-client": EurekaClient}
+         "spring-client": SpringClient, "eureka": Eureka, "eureka-client": EurekaClient,
+         "hystrix-dashboard": HystrixDashboard, "browser": Browser}
 JVMS = 3
 
 

@@ -4,6 +4,7 @@ import time
 
 from harness.agent import sanitized
 from harness.case import Skip, rows
+from harness.hystrix import Reader
 from harness.node import Engine
 
 
@@ -39,6 +40,21 @@ def test_a_container_gets_its_sidecar(t):
     engine.gone(one)
     agent.until("it has ended", lambda: not agent.get("/sidecars")["sidecars"])
     agent.until("nobody listens", lambda: set(space.listeners()) <= {8080})
+
+
+def test_circuits_of_a_node(t):
+    """/hystrix.stream of the node's agent names a circuit by who calls and whom, so that no two share a name; that of /sidecars/NAME says the upstream alone"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    for n, service in ((11, "accounts"), (12, "images"), (13, "accounts")):
+        engine.container(t, n, ["OUTRIDER_PORT=8080", "OUTRIDER_SERVICE=" + service, "OUTRIDER_UPSTREAMS=quotes:9002"], "x")
+    agent.until("they serve", lambda: len(_serving(agent)) == 3)
+
+    def names(*events):
+        return sorted((event["name"], event["group"]) for event in events if event["type"] == "HystrixCommand")
+    wanted = [("accounts.quotes", "accounts"), ("accounts~2.quotes", "accounts"), ("images.quotes", "images")]
+    Reader(t, agent).until("three", lambda *events: names(*events) == wanted)
+    assert names(*Reader(t, agent, prefix="/sidecars/c12").tick()) == [("quotes", "images")]
 
 
 def test_options_of_a_container(t):

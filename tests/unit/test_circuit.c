@@ -107,6 +107,26 @@ START_TEST(observe_counts_and_lets_in)
 }
 END_TEST
 
+START_TEST(a_peak_lasts_ten_seconds)
+{
+	struct bulkhead_policy p = { .max = 8 };
+	bool would;
+	memset(&c, 0, sizeof(c));
+	for (int i = 0; i < 3; i++)
+		ck_assert(circuit_take(&c, &p, &would));
+	for (int i = 0; i < 3; i++)
+		circuit_give(&c);
+	ck_assert_uint_eq(circuit_peak(&c, 0, 100 * SEC), 3); /* between the looks */
+	ck_assert_uint_eq(circuit_peak(&c, 2, 104 * SEC), 3);
+	ck_assert_uint_eq(circuit_peak(&c, 0, 109 * SEC + SEC / 2), 3);
+	ck_assert_uint_eq(circuit_peak(&c, 0, 110 * SEC), 2);
+	ck_assert_uint_eq(circuit_peak(&c, 0, 114 * SEC), 0);
+	ck_assert_uint_eq(circuit_peak(&c, 5, 200 * SEC), 5);
+	circuit_reset(&c);
+	ck_assert_uint_eq(circuit_peak(&c, 0, 200 * SEC), 0);
+}
+END_TEST
+
 /* --- budget ---------------------------------------------------------------------------------------------------------------------- */
 
 START_TEST(retries_are_a_share_of_calls)
@@ -245,6 +265,7 @@ Suite *suite_circuit(void)
 	tcase_add_test(t, window_of_threads_is_exact);
 	tcase_add_test(t, a_limit_holds_over_threads);
 	tcase_add_test(t, observe_counts_and_lets_in);
+	tcase_add_test(t, a_peak_lasts_ten_seconds);
 	tcase_add_test(t, retries_are_a_share_of_calls);
 	tcase_add_test(t, few_calls_may_always_be_retried);
 	tcase_add_test(t, quantiles_within_a_bin);
