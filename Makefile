@@ -62,7 +62,7 @@ LDFLAGS_ALL += $(SANITIZE_FLAGS)
 endif
 
 # Libraries of the agent, by their pkg-config names; the list grows with the features that need it.
-AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson openssl hiredis yaml-0.1 libcurl librabbitmq libseccomp
+AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson openssl hiredis yaml-0.1 libcurl librabbitmq libseccomp zlib
 # Their flags are asked for once, after the packages are there, and kept in a file that make includes.
 LIBS_MK := $(BUILD)/libs.mk
 
