@@ -137,8 +137,38 @@ static void on_overload(void *arg, unsigned worker, enum overload_step step)
 void crew_seat(struct crew *c, uint32_t slot, struct sidecar *sc)
 {
 	c->changes++;
+	if (c->telemetry)
+		telemetry_drain(c->telemetry); /* what is recorded is of who stood there */
 	if (slot < SLOTS_SIDECARS_MAX)
 		c->sidecars[slot] = sc;
+}
+
+/* --- telemetry ------------------------------------------------------------------------------------------------------ */
+
+static void on_recorded(void *arg, unsigned worker)
+{
+	struct crew *c = arg;
+
+	telemetry_recorded(c->telemetry, worker);
+}
+
+static bool who(void *arg, uint32_t slot, struct telemetry_who *ret)
+{
+	const struct sidecar *sc = of_slot(arg, slot);
+
+	if (!sc || !sc->spec)
+		return false;
+	*ret = sc->who;
+	ret->service = sc->spec->service;
+	return true;
+}
+
+static bool start_telemetry(struct crew *c, const struct crew_config *config, struct err *err)
+{
+	const struct telemetry_config t = { .loop = c->loop, .log = c->log, .who = who, .arg = c };
+
+	c->telemetry = telemetry_new(&t, err);
+	return c->telemetry && telemetry_export(c->telemetry, config->options, err);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */
@@ -157,6 +187,8 @@ static bool start_worker(struct crew *c, const struct crew_config *config, struc
 		.met = on_met,
 		.handler_left = on_handler_left,
 		.circuit_changed = on_circuit,
+		.recorded = on_recorded,
+		.ring = (size_t)options_u64(config->options, OPT_TRACE_RING),
 		.overloaded = on_overload,
 		.memory_percent = &c->memory_percent,
 		.arg = c,
@@ -200,11 +232,14 @@ bool crew_start(struct crew *c, const struct crew_config *config, struct err *er
 	c->beats = mem_zarray(config->n_workers, sizeof(*c->beats));
 	if (!c->workers || !c->beats)
 		return err_set(err, "out of memory");
+	if (!start_telemetry(c, config, err))
+		return false;
 	for (unsigned i = 0; i < config->n_workers; i++) {
 		beat_init(&c->beats[i]);
 		if (!start_worker(c, config, err))
 			return false;
 	}
+	telemetry_start(c->telemetry, c->workers, c->n_workers);
 	timer_init(&c->beat_timer, on_beat_timer, c);
 	on_beat_timer(c);
 	return true;
@@ -219,6 +254,8 @@ void crew_halt(struct crew *c)
 	/* Mail of the workers to control: released specs, lists of connections. */
 	for (int i = 0; c->n_workers && i < 2; i++)
 		loop_turn(c->loop, false);
+	if (c->telemetry)
+		telemetry_flush(c->telemetry);
 	if (c->beat_timer.fn)
 		timer_clear(&c->beat_timer);
 }
@@ -228,6 +265,7 @@ void crew_release(struct crew *c)
 	for (unsigned w = 0; w < c->n_workers; w++)
 		worker_free(c->workers[w]);
 	c->n_workers = 0;
+	telemetry_free(c->telemetry);
 	mem_free(c->workers);
 	mem_free(c->beats);
 	memory_load_close(&c->memory);

@@ -12,6 +12,7 @@
 #include "control/beat.h"
 #include "control/memory_load.h"
 #include "control/slots.h"
+#include "control/telemetry.h"
 #include "net/timer.h"
 #include "proxy/worker.h"
 
@@ -25,6 +26,7 @@ struct crew {
 	struct beat *beats;      /* owned: one per worker */
 	unsigned n_workers;      /* that run */
 	struct timer beat_timer;
+	struct telemetry *telemetry; /* owned */
 	struct memory_load memory;
 	_Atomic uint32_t memory_percent; /* workers read it */
 	uint64_t changes;        /* of the specs in force: who has gathered them gathers them anew */
@@ -37,6 +39,7 @@ struct crew_config {
 	unsigned n_workers;
 	size_t buffers_max; /* bytes of one worker's buffers */
 	struct log *log;    /* borrowed: where overload is told of */
+	const struct options *options; /* where spans go, and memory for records; read during the call */
 };
 
 void crew_init(struct crew *c);

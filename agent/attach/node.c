@@ -326,6 +326,7 @@ static bool start(struct node *n, struct err *err)
 	const struct crew_config c = {
 		.n_workers = options_workers(n->options),
 		.log = &n->own.log,
+		.options = n->options,
 		.buffers_max = (size_t)options_u64(n->options, OPT_LIMIT_BUFFERS),
 		.loop = n->loop = loop_new(err),
 	};

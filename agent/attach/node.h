@@ -32,7 +32,7 @@ struct node_sidecar {
 	struct netspace *ns;        /* owned */
 	struct sidecar sidecar;
 	char identity[CONTAINER_ID_LENGTH + 16];
-	char service[132], stack[132], task[132]; /* as swarm names them; service also without swarm */
+	char service[132], stack[132], task[132], slot[64]; /* as swarm names them; service also without swarm */
 	struct addr own[NODE_OWN_MAX];
 	size_t n_own;
 	struct str bad[NODE_BAD_MAX]; /* keys of variables and labels that are wrong; in the container's arena */

@@ -82,6 +82,20 @@ bool node_own_options(struct node *n, struct err *err)
 
 /* --- what swarm says ------------------------------------------------------------------------------------------------- */
 
+/* "shop_quotes.2.x7k…" has slot 2; a global service's task has its node's id there. */
+static struct str slot_of(struct str task)
+{
+	size_t last = SIZE_MAX, before = SIZE_MAX;
+
+	for (size_t i = 0; i < task.n; i++) {
+		if (task.p[i] != '.')
+			continue;
+		before = last;
+		last = i;
+	}
+	return before == SIZE_MAX ? STR("") : str_make(task.p + before + 1, last - before - 1);
+}
+
 /* "shop_quotes-service" of stack "shop" is quotes-service. */
 static void name_service(struct node_sidecar *s)
 {
@@ -98,6 +112,7 @@ static void name_service(struct node_sidecar *s)
 	(void)str_copy(service, s->service, sizeof(s->service));
 	(void)str_copy(stack, s->stack, sizeof(s->stack));
 	(void)str_copy(task.n ? task : s->container.name, s->task, sizeof(s->task));
+	(void)str_copy(slot_of(task), s->slot, sizeof(s->slot));
 }
 
 uint64_t node_networks(const struct container *c)

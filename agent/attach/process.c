@@ -111,6 +111,7 @@ static bool start(struct process *p, int *status, struct err *err)
 		.loop = p->loop,
 		.n_workers = p->set.workers,
 		.log = &sc->log,
+		.options = reload_options(sc->reload),
 		.buffers_max = (size_t)options_u64(sc->options, OPT_LIMIT_BUFFERS),
 	};
 	sc->crew = &p->crew;

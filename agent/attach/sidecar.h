@@ -40,6 +40,7 @@ struct sidecar {
 	bool (*layers)(void *arg, struct options *o, struct err *err); /* as in reload_config; arg: the sidecar */
 	struct reload *reload;  /* owned */
 	struct log log;
+	struct telemetry_who who; /* for its spans and records, without the service; texts borrowed */
 
 	/* serving.c */
 	struct spec_sidecar *spec;    /* owned through refs: the newest */

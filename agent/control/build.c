@@ -246,6 +246,8 @@ static bool (*const steps[])(struct build *b) = {
 	build_put_via,
 	build_put_limits,
 	build_put_forward,
+	build_put_trace,
+	build_put_access,
 	build_put_egress,
 	build_put_own,
 	put_services,

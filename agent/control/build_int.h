@@ -23,6 +23,8 @@ bool build_put_hello(struct build *b) MUST_CHECK;
 bool build_put_via(struct build *b) MUST_CHECK;
 bool build_put_limits(struct build *b) MUST_CHECK;
 bool build_put_forward(struct build *b) MUST_CHECK;
+bool build_put_trace(struct build *b) MUST_CHECK;  /* build_telemetry.c */
+bool build_put_access(struct build *b) MUST_CHECK;
 bool build_put_egress(struct build *b) MUST_CHECK;
 bool build_put_own(struct build *b) MUST_CHECK;
 struct str build_lower(struct arena *a, struct str s) MUST_CHECK; /* p NULL: no memory */

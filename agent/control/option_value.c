@@ -1,5 +1,7 @@
 #include "control/option_value.h"
 
+#include "control/option_trace.h"
+
 #include "control/upstreams.h"
 
 #include <stdio.h>
@@ -136,6 +138,26 @@ static bool parse_statuses(const struct option_row *row, struct str s, uint64_t 
 	(void)row;
 	(void)ret;
 	return option_statuses(s, &low, &high) || err_set(why, "statuses are 100 to 599");
+}
+
+static bool parse_sampler(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
+{
+	struct sampler_policy p;
+
+	(void)row;
+	(void)ret;
+	(void)why;
+	return option_sampler(s, &p);
+}
+
+static bool parse_trace_fields(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
+{
+	uint8_t order[4];
+
+	(void)row;
+	(void)ret;
+	(void)why;
+	return option_trace_kinds(s, order);
 }
 
 static bool host_byte(char c)
@@ -386,6 +408,8 @@ static const struct {
 	[OPTION_PREFIX] = { parse_prefix, "a path such as /api", NULL, "" },
 	[OPTION_CHECK] = { parse_check, "tcp, or a path such as /health", NULL, "" },
 	[OPTION_STATUSES] = { parse_statuses, "a status such as 200, or a range such as 200-399", NULL, "" },
+	[OPTION_SAMPLER] = { parse_sampler, "always, never, a share such as 5%, or a rate such as 100/s", NULL, "" },
+	[OPTION_TRACE_FIELDS] = { parse_trace_fields, "a list of b3, b3-multi, w3c, each once", NULL, "" },
 	[OPTION_HOST] = { parse_host, "a host name such as www.example.org or *.example.org", NULL, "" },
 };
 

@@ -30,6 +30,7 @@ struct slots {
 	struct balance_cell *cells;
 	struct balance_tally *tallies;
 	struct circuit *circuits;
+	struct trace_cell *traces;
 	uint64_t serial;
 };
 
@@ -39,7 +40,8 @@ static bool make_cells(struct slots *s)
 {
 	size_t tallies = SLOTS_UPSTREAMS_MAX * sizeof(struct balance_tally);
 	size_t circuits = SLOTS_UPSTREAMS_MAX * sizeof(struct circuit);
-	s->memory = mem_zalloc(SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + circuits +
+	size_t traces = SLOTS_SIDECARS_MAX * sizeof(struct trace_cell);
+	s->memory = mem_zalloc(SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + circuits + traces +
 			       _Alignof(struct balance_cell));
 	if (!s->memory)
 		return false;
@@ -47,7 +49,8 @@ static bool make_cells(struct slots *s)
 		       ~(uintptr_t)(_Alignof(struct balance_cell) - 1);
 	s->tallies = (struct balance_tally *)at;
 	s->circuits = (struct circuit *)(at + tallies);
-	s->cells = (struct balance_cell *)(at + tallies + circuits);
+	s->traces = (struct trace_cell *)(at + tallies + circuits);
+	s->cells = (struct balance_cell *)(at + tallies + circuits + traces);
 	return true;
 }
 
@@ -59,6 +62,11 @@ struct balance_cell *slots_cell(struct slots *s, uint32_t endpoint)
 struct balance_tally *slots_tally(struct slots *s, uint32_t upstream)
 {
 	return &s->tallies[upstream];
+}
+
+struct trace_cell *slots_trace(struct slots *s, uint32_t sidecar)
+{
+	return &s->traces[sidecar];
 }
 
 struct circuit *slots_circuit(struct slots *s, uint32_t upstream)

@@ -6,7 +6,9 @@ void attempt_begin(struct exchange *x)
 	struct attempt *a = &x->a;
 
 	a->begun = true;
-	a->head_at = 0;
+	a->head_at = a->sent_at = 0;
+	a->status = a->reason = 0;
+	trace_attempt(x);
 	a->outcome = BALANCE_CANCELLED;
 	count_add(&a->ep->c.attempts, 1);
 	count_add(&a->ep->c.active, 1);
@@ -33,6 +35,7 @@ static enum balance_outcome outcome_of(const struct head *res)
 void attempt_answered(struct exchange *x)
 {
 	x->a.head_at = loop_now(x->w->loop);
+	x->a.status = x->res.status;
 	x->a.outcome = (uint8_t)outcome_of(&x->res);
 }
 
@@ -63,6 +66,7 @@ void attempt_end(struct exchange *x, enum balance_outcome how)
 	if (!a->begun)
 		return;
 	a->begun = false;
+	record_try(x, now);
 	count_sub(&a->ep->c.active, 1);
 	if (!a->balanced)
 		return;

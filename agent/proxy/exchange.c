@@ -46,11 +46,14 @@ static void reset_target(struct exchange *x)
 	x->upstream = NULL;
 	x->wup = NULL;
 	x->fixed = NULL;
+	x->route = NULL;
 	x->path = x->host = x->request_id = x->forwarded_for = (struct str){ NULL, 0 };
 	x->port = 0;
 	x->n_addrs = x->next_addr = 0;
 	x->a = (struct attempt){ 0 };
-	x->n_attempts = x->n_connects = x->n_tried = 0;
+	x->n_attempts = x->n_connects = x->n_tried = x->n_tries = 0;
+	x->trace = (struct exchange_trace){ 0 };
+	x->routed = 0;
 	x->sticky = 0;
 	x->park_until = 0;
 	x->circuit = NULL;
@@ -125,6 +128,7 @@ void exchange_finish(struct exchange *x)
 		timer_clear(&x->deadline_timer);
 	exchange_drop_attempt(x, false);
 	admit_leave(x);
+	trace_end(x);
 	if (x->admitted)
 		count_sub(&x->wup->c.active, 1);
 	if (x->counted) {
@@ -171,6 +175,7 @@ static enum step_result step_begin(struct exchange *x)
 	x->request_done = x->up.ended;
 	if (lim->body && x->req.body == BODY_LENGTH && x->req.length > lim->body)
 		return refuse(x, REASON_BODY_TOO_LARGE);
+	trace_begin(x);
 	if (forward_looped(x))
 		return refuse(x, REASON_LOOP);
 	return CONTINUE;
@@ -198,15 +203,20 @@ static bool prepare(struct exchange *x)
 	if (x->tcp || x->prepared)
 		return true;
 	retry_keep_body(x);
-	return forward_prepare(x);
+	if (!forward_prepare(x))
+		return false;
+	trace_prepared(x);
+	return true;
 }
 
 static enum step_result step_admit(struct exchange *x)
 {
 	enum reason why = REASON_NONE;
 
-	if (!x->prepared)
+	if (!x->prepared) {
 		count_add(&x->wup->c.requests, 1);
+		x->routed = loop_now(x->w->loop);
+	}
 	if (!x->admitted)
 		count_add(&x->wup->c.active, 1);
 	x->admitted = true;

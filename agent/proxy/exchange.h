@@ -20,6 +20,8 @@
 
 #include "proxy/flow.h"
 #include "proxy/parts.h"
+#include "proxy/record.h"
+#include "proxy/trace.h"
 
 struct circuit;
 struct exchange;
@@ -57,6 +59,7 @@ struct attempt { /* one try at one endpoint; its own object so that two may live
 	struct balance_ticket ticket; /* of a balanced one */
 	usec sent_at;          /* when its head was queued */
 	usec head_at;          /* when the response's head came; 0: not yet */
+	uint16_t status, reason; /* of its reply; of its failure, enum reason */
 	uint8_t outcome;       /* enum balance_outcome, once head_at is set */
 	bool balanced;         /* an endpoint of a service that the balancer picked */
 	bool begun;            /* it counts at its endpoint */
@@ -85,6 +88,7 @@ struct exchange {
 
 	const struct spec_upstream *upstream;
 	struct wupstream *wup;
+	const struct spec_route *route; /* of an edge */
 	struct str path;             /* as forwarded: normalised, rewritten */
 	struct str host;             /* of the target, without port; egress: the name to resolve */
 	uint16_t port;               /* of the target; 0 = none given */
@@ -92,6 +96,10 @@ struct exchange {
 	struct addr addrs[4];        /* egress: what the name resolved to */
 	uint8_t n_addrs, next_addr;
 	struct attempt a;
+	struct record_try tries[RECORD_TRIES_MAX]; /* attempts that are over */
+	uint8_t n_tries;
+	struct exchange_trace trace;
+	usec routed;                 /* its upstream was known */
 	uint8_t n_attempts, n_connects, n_tried;
 	const struct wendpoint *tried[TRIED_MAX];
 	uint32_t tried_index[TRIED_MAX]; /* the same by index among the upstream's endpoints */

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define ADDED_MAX (1024 + HELLO_MAX) /* bytes that fields of ours may take beside copied values */
+#define ADDED_MAX (1024 + HELLO_MAX + TRACE_WRITE_MAX) /* bytes that fields of ours may take beside copied values */
 
 /* A cursor that cannot run over: `full` is asked once at the end. */
 struct pen {
@@ -226,6 +226,8 @@ static void put_added(struct pen *w, struct exchange *x)
 		put(w, x->id, 32);
 		PUT(w, "\r\n");
 	}
+	if (w->end - w->p >= (ptrdiff_t)TRACE_WRITE_MAX)
+		w->p = trace_fields(x, w->p);
 	if (x->deadline)
 		put_number(w, "X-Outrider-Deadline-Ms: ", admit_left_ms(x));
 	if (x->n_attempts > 1 && x->upstream->kind == UPSTREAM_SERVICE)
@@ -281,6 +283,7 @@ bool forward_request_head(struct exchange *x)
 		head_delete(h, FIELD_X_OUTRIDER_DEADLINE_MS);
 		head_delete(h, FIELD_X_ENVOY_TIMEOUT);
 	}
+	trace_strip(x);
 	put_fields(&w, h);
 	put_request_framing(&w, x);
 	put_added(&w, x); /* behind what came: our Via is the last one */

@@ -44,9 +44,9 @@ static void keep(struct outq *q, struct block *b, char *p, size_t n)
 
 	if (!k || k->lost)
 		return;
-	struct span *last = k->n ? &k->s[k->n - 1] : NULL;
+	struct piece *last = k->n ? &k->s[k->n - 1] : NULL;
 	bool extends = last && last->b == b && last->p + last->n == p;
-	if (k->bytes + n > k->max || (!extends && k->n == KEPT_SPANS)) {
+	if (k->bytes + n > k->max || (!extends && k->n == KEPT_PIECES)) {
 		outq_lose(q);
 		return;
 	}
@@ -54,7 +54,7 @@ static void keep(struct outq *q, struct block *b, char *p, size_t n)
 	if (extends)
 		last->n += (uint32_t)n;
 	else
-		k->s[k->n++] = (struct span){ block_ref(b), p, (uint32_t)n };
+		k->s[k->n++] = (struct piece){ block_ref(b), p, (uint32_t)n };
 }
 
 bool outq_rewind(struct outq *q)
@@ -65,7 +65,7 @@ bool outq_rewind(struct outq *q)
 		return false;
 	outq_clear(q);
 	for (uint32_t i = 0; i < k->n; i++) {
-		q->s[i] = (struct span){ block_ref(k->s[i].b), k->s[i].p, k->s[i].n };
+		q->s[i] = (struct piece){ block_ref(k->s[i].b), k->s[i].p, k->s[i].n };
 		q->bytes += k->s[i].n;
 	}
 	q->count = (uint8_t)k->n;
@@ -82,20 +82,20 @@ void outq_clear(struct outq *q)
 	q->bytes = 0;
 }
 
-static struct span *last_span(struct outq *q)
+static struct piece *last_piece(struct outq *q)
 {
 	return q->count ? &q->s[q->first + q->count - 1] : NULL;
 }
 
 static bool push_span(struct outq *q, struct block *b, char *p, size_t n)
 {
-	if (q->count == OUTQ_SPANS)
+	if (q->count == OUTQ_PIECES)
 		return false;
-	if (q->first + q->count == OUTQ_SPANS) {
+	if (q->first + q->count == OUTQ_PIECES) {
 		memmove(q->s, q->s + q->first, q->count * sizeof(q->s[0]));
 		q->first = 0;
 	}
-	q->s[q->first + q->count++] = (struct span){ block_ref(b), p, (uint32_t)n };
+	q->s[q->first + q->count++] = (struct piece){ block_ref(b), p, (uint32_t)n };
 	return true;
 }
 
@@ -109,7 +109,7 @@ char *outq_reserve(struct outq *q, struct block_pool *pool, size_t n)
 						   : NULL;
 	if (!b)
 		return NULL;
-	if (q->count == OUTQ_SPANS) { /* no span left for another block */
+	if (q->count == OUTQ_PIECES) { /* no span left for another block */
 		block_unref(b);
 		return NULL;
 	}
@@ -122,7 +122,7 @@ void outq_commit(struct outq *q, size_t n)
 {
 	struct block *b = q->scratch;
 	char *p = b->data + b->end;
-	struct span *last = last_span(q);
+	struct piece *last = last_piece(q);
 
 	b->end += (uint32_t)n;
 	q->bytes += n;
@@ -138,16 +138,16 @@ bool outq_copy(struct outq *q, struct block_pool *pool, const char *p, size_t n)
 	while (n) {
 		size_t part = n;
 		if (q->scratch && block_room(q->scratch) && part > block_room(q->scratch) &&
-		    q->count < OUTQ_SPANS)
+		    q->count < OUTQ_PIECES)
 			part = block_room(q->scratch);
-		if (q->count == OUTQ_SPANS && !(q->scratch && block_room(q->scratch) >= part))
+		if (q->count == OUTQ_PIECES && !(q->scratch && block_room(q->scratch) >= part))
 			return false;
 		char *to = outq_reserve(q, pool, part);
 		if (!to)
 			return false;
-		struct span *last = last_span(q);
+		struct piece *last = last_piece(q);
 		bool extends = last && last->b == q->scratch && last->p + last->n == to;
-		if (!extends && q->count == OUTQ_SPANS)
+		if (!extends && q->count == OUTQ_PIECES)
 			return false;
 		memcpy(to, p, part);
 		outq_commit(q, part);
@@ -170,7 +170,7 @@ bool outq_add(struct outq *q, struct block_pool *pool, struct block *b, char *p,
 
 bool outq_prepend(struct outq *q, struct block *b, char *p, size_t n)
 {
-	if (q->count == OUTQ_SPANS) {
+	if (q->count == OUTQ_PIECES) {
 		block_unref(b);
 		return false;
 	}
@@ -178,7 +178,7 @@ bool outq_prepend(struct outq *q, struct block *b, char *p, size_t n)
 		memmove(q->s + 1, q->s, q->count * sizeof(q->s[0]));
 		q->first = 1;
 	}
-	q->s[--q->first] = (struct span){ b, p, (uint32_t)n };
+	q->s[--q->first] = (struct piece){ b, p, (uint32_t)n };
 	q->count++;
 	q->bytes += n;
 	return true;
@@ -188,7 +188,7 @@ void outq_drop_first(struct outq *q)
 {
 	if (!q->count)
 		return;
-	struct span *s = &q->s[q->first];
+	struct piece *s = &q->s[q->first];
 	q->bytes -= s->n;
 	block_unref(s->b);
 	q->first++;
@@ -201,7 +201,7 @@ static void consume(struct outq *q, size_t n)
 	q->bytes -= n;
 	q->sent += n;
 	while (n) {
-		struct span *s = &q->s[q->first];
+		struct piece *s = &q->s[q->first];
 		if (n < s->n) {
 			s->p += n;
 			s->n -= (uint32_t)n;
@@ -228,10 +228,10 @@ static void consume(struct outq *q, size_t n)
 enum outq_result outq_write(struct outq *q, struct stream *s)
 {
 	while (q->count) {
-		struct iovec iov[OUTQ_SPANS];
+		struct iovec iov[OUTQ_PIECES];
 		size_t want = 0;
 		for (unsigned i = 0; i < q->count; i++) {
-			struct span *sp = &q->s[q->first + i];
+			struct piece *sp = &q->s[q->first + i];
 			iov[i] = (struct iovec){ sp->p, sp->n };
 			want += sp->n;
 		}

@@ -1,4 +1,4 @@
-/* Bytes on their way out: a bounded queue of spans over shared blocks, written with one writev.
+/* Bytes on their way out: a bounded queue of pieces over shared blocks, written with one writev.
  *
  * Large pieces are referenced, small ones copied into a scratch block so that a head and a short body leave
  * in one send (HOTPATH.md, "Bytes"). An outq lives in an exchange or a tunnel, so an idle connection owns none.
@@ -9,33 +9,33 @@
 #include "base/block.h"
 #include "net/stream.h"
 
-#define OUTQ_SPANS 32
-#define OUTQ_REFS 24               /* beyond that many spans even large pieces are copied */
+#define OUTQ_PIECES 32
+#define OUTQ_REFS 24               /* beyond that many pieces even large pieces are copied */
 #define OUTQ_COPY 2048u            /* pieces up to that many bytes are copied */
 #define OUTQ_HIGH (128u * 1024u)   /* bytes: stop the source */
 #define OUTQ_LOW (48u * 1024u)     /* bytes: let it go on */
 #define OUTQ_HIGH_SHORT (12u * 1024u) /* the same when more than half of the pool's memory is out: */
 #define OUTQ_LOW_SHORT (4u * 1024u)   /* many slow readers get little each, so that nobody gets nothing */
 
-struct span {
+struct piece {
 	struct block *b; /* one reference */
 	char *p;
 	uint32_t n;
 };
 
-#define KEPT_SPANS 16u
+#define KEPT_PIECES 16u
 
 struct kept { /* a copy of the references to all that was added behind the head, for another attempt */
-	struct span s[KEPT_SPANS];
+	struct piece s[KEPT_PIECES];
 	uint32_t n, bytes, max;
 	bool lost; /* it was more than max, or part of it was never queued */
 };
 
 struct outq {
 	struct kept *kept; /* the owner's memory; NULL: nothing is kept */
-	struct span s[OUTQ_SPANS];
+	struct piece s[OUTQ_PIECES];
 	struct block *scratch; /* where copies go; one reference of its own */
-	uint8_t first, count;  /* spans s[first] .. s[first + count - 1] */
+	uint8_t first, count;  /* pieces s[first] .. s[first + count - 1] */
 	size_t bytes;
 	uint64_t sent;         /* bytes written since init */
 };

@@ -12,6 +12,7 @@
 
 #include "base/block.h"
 #include "base/list.h"
+#include "base/ring.h"
 #include "base/rng.h"
 #include "net/listen.h"
 #include "net/resolve.h"
@@ -134,6 +135,9 @@ struct worker {
 	uint32_t n_free_exchanges;
 	_Atomic uint64_t busy, busy_inbound;
 	struct overload over;
+	struct ring ring;         /* of records, control reads it */
+	struct mail ring_mail;
+	_Atomic bool ring_told;   /* the mail is on its way, or not answered yet */
 	uint32_t n_clients, n_seated; /* connections of all sidecars; sidecars that have a spec */
 	uint32_t changes;         /* specs that it was given */
 	uint8_t drain;            /* enum drain_step + 1; 0 = not draining */

@@ -1,5 +1,8 @@
-/* Record: what a finished exchange adds to the counters. Spans and log records will be written here, too. */
+/* Record: what a finished exchange adds to the counters, and its record (proxy/record.h). */
+#include "proxy/client.h"
 #include "proxy/steps.h"
+
+static void record_write(struct exchange *x);
 
 static void count_status(struct exchange *x)
 {
@@ -16,6 +19,7 @@ void record_exchange(struct exchange *x)
 {
 	count_down(x->sc, COUNTER_REQUESTS_ACTIVE);
 	count_status(x);
+	record_write(x);
 	if (x->reason) {
 		count_add(&x->sc->counters.reasons[x->reason], 1);
 		if (x->reason == REASON_CLIENT_GONE)
@@ -42,7 +46,157 @@ void record_attempt_failed(struct exchange *x, enum reason why, int err)
 {
 	usec at = clock_wall();
 
+	x->a.reason = (uint16_t)why;
 	count_add(&x->a.ep->c.failures, 1);
 	set_last(&x->a.ep->c.last, why, err, at);
 	set_last(&x->wup->c.last, why, err, at);
+}
+
+/* --- the record ------------------------------------------------------------------------------------------------------------------ */
+
+static void set_peer(struct record_peer *p, const struct addr *a)
+{
+	*p = (struct record_peer){ .port = addr_port(a) };
+	if (a->sa.sa_family == AF_INET) {
+		p->family = 4;
+		memcpy(p->ip, &a->in.sin_addr, 4);
+	} else if (a->sa.sa_family == AF_INET6) {
+		p->family = 6;
+		memcpy(p->ip, &a->in6.sin6_addr, 16);
+	}
+}
+
+static uint32_t since(usec from, usec to)
+{
+	return to <= from ? 0 : to - from > UINT32_MAX ? UINT32_MAX : (uint32_t)(to - from);
+}
+
+void record_try(struct exchange *x, usec now)
+{
+	const struct attempt *a = &x->a;
+
+	if (x->n_tries == RECORD_TRIES_MAX)
+		return;
+	struct record_try *t = &x->tries[x->n_tries++];
+	t->span = x->trace.attempt;
+	t->started = since(x->started, a->started);
+	t->sent = since(x->started, a->sent_at);
+	t->head = since(x->started, a->head_at);
+	t->ended = since(x->started, now);
+	set_peer(&t->peer, &a->ep->addr);
+	t->status = a->status;
+	t->reason = a->reason;
+	t->reused = a->reused;
+}
+
+static uint8_t who_wants(struct exchange *x, usec duration)
+{
+	const struct spec_access *a = &exchange_spec(x)->access;
+	uint8_t why = x->trace.sampled ? RECORD_TRACED : 0;
+
+	if (x->reason || x->status >= 500)
+		why |= RECORD_FAILED;
+	if (a->slow && duration >= a->slow && !x->upgraded && !x->connect)
+		why |= RECORD_SLOW;
+	if (a->on && (why & (RECORD_FAILED | RECORD_SLOW) || (a->share && rng_below(&x->w->rng, 10000) < a->share)))
+		why |= RECORD_LOGGED;
+	return why;
+}
+
+static uint8_t flags_of(const struct exchange *x)
+{
+	return (uint8_t)(x->trace.flags | (x->cut ? RECORD_CUT : 0) | (x->upgraded || x->connect ? RECORD_TUNNEL : 0) |
+			 (x->fallen ? RECORD_FALLBACK : 0) | (x->was_parked ? RECORD_PARKED : 0));
+}
+
+static void find_texts(struct exchange *x, struct str at[RECORD_TEXTS])
+{
+	const struct field *agent = x->req.first[FIELD_USER_AGENT] ? head_get(&x->req, FIELD_USER_AGENT) : NULL;
+	struct str path = x->req.path.n ? x->req.path : x->req.target;
+	size_t query = str_find(path, '?');
+
+	at[RECORD_METHOD] = x->req.method_text;
+	at[RECORD_PATH] = query == SIZE_MAX ? path : str_make(path.p, query);
+	at[RECORD_HOST] = x->req.authority;
+	at[RECORD_REQUEST_ID] = x->request_id;
+	at[RECORD_UPSTREAM] = x->upstream ? x->upstream->name : STR("");
+	at[RECORD_ROUTE] = x->route ? x->route->name : STR("");
+	at[RECORD_USER_AGENT] = agent ? field_value(agent) : STR("");
+}
+
+static void fill(struct exchange *x, struct record *r, uint8_t why, usec duration)
+{
+	const struct exchange_trace *t = &x->trace;
+	bool server = wlistener_is_inbound(x->l);
+
+	*r = (struct record){
+		.started = clock_wall() - duration,
+		.duration = duration ? (uint32_t)(duration > UINT32_MAX ? UINT32_MAX : duration) : 1,
+		.routed = since(x->started, x->routed),
+		.slot = x->sc->slot,
+		.trace_hi = t->sampled ? t->ctx.hi : 0,
+		.trace_lo = t->sampled ? t->ctx.lo : 0,
+		.span = t->sampled && server ? t->ctx.span : 0,
+		.parent = t->sampled ? (server ? t->ctx.parent : t->ctx.span) : 0,
+		.retry = t->retry,
+		.bytes_in = x->up.bytes,
+		.bytes_out = x->down_flow.bytes,
+		.limit = exchange_spec(x)->access.slow,
+		.status = x->status,
+		.reason = x->reason,
+		.kind = x->l->kind,
+		.why = why,
+		.flags = flags_of(x),
+		.n_tries = x->n_tries,
+		.worker = (uint8_t)x->w->cfg.index,
+	};
+	if (x->c)
+		set_peer(&r->peer, &x->c->peer);
+	memcpy(r + 1, x->tries, x->n_tries * sizeof(x->tries[0]));
+}
+
+/* Control is told once, and again when it has read: a dropped record wakes it, too. */
+static void on_recorded(struct mail *m)
+{
+	struct worker *w = LIST_OWNER(m, struct worker, ring_mail);
+
+	w->cfg.recorded(w->cfg.arg, w->cfg.index);
+}
+
+static void tell(struct worker *w)
+{
+	if (atomic_load_explicit(&w->ring_told, memory_order_relaxed) || atomic_exchange_explicit(&w->ring_told, true, memory_order_seq_cst))
+		return;
+	w->ring_mail.fn = on_recorded;
+	loop_post(w->cfg.control, &w->ring_mail);
+}
+
+static void record_write(struct exchange *x)
+{
+	struct worker *w = x->w;
+	usec duration = loop_now(w->loop) - x->started;
+	uint8_t why = w->cfg.recorded ? who_wants(x, duration) : 0;
+	struct str texts[RECORD_TEXTS];
+	size_t n = sizeof(struct record) + x->n_tries * sizeof(struct record_try);
+
+	if (!why)
+		return;
+	find_texts(x, texts);
+	for (unsigned i = 0; i < RECORD_TEXTS; i++) {
+		texts[i].n = texts[i].n > RECORD_TEXT_MAX ? RECORD_TEXT_MAX : texts[i].n;
+		n += texts[i].n;
+	}
+	struct record *r = ring_reserve(&w->ring, (uint32_t)n);
+	if (r) {
+		fill(x, r, why, duration);
+		char *p = (char *)(r + 1) + x->n_tries * sizeof(struct record_try);
+		for (unsigned i = 0; i < RECORD_TEXTS; i++) {
+			r->text_n[i] = (uint16_t)texts[i].n;
+			if (texts[i].n)
+				memcpy(p, texts[i].p, texts[i].n);
+			p += texts[i].n;
+		}
+		ring_commit(&w->ring);
+	}
+	tell(w);
 }

@@ -38,7 +38,7 @@ void retry_keep_body(struct exchange *x)
 	struct kept *k = arena_zalloc(&x->arena, sizeof(*k));
 	if (!k)
 		return;
-	k->max = max + 64 * KEPT_SPANS; /* with the sizes of chunks */
+	k->max = max + 64 * KEPT_PIECES; /* with the sizes of chunks */
 	outq_keep(&x->up.q, k);
 }
 

@@ -216,6 +216,7 @@ static enum reason route_edge(struct exchange *x)
 			continue;
 		if (!rewrite_path(x, r))
 			return REASON_NO_MEMORY;
+		x->route = r;
 		return go(x, r->upstream);
 	}
 	return REASON_NO_ROUTE;

@@ -18,6 +18,7 @@
 #include "plugin.h"
 #include "proxy/balance_build.h"
 #include "proxy/circuit.h"
+#include "proxy/trace.h"
 
 enum mode { MODE_ON, MODE_OBSERVE, MODE_OFF };
 
@@ -176,6 +177,12 @@ struct spec_forward {
 	struct str via; /* what Via says of us: unique per sidecar, "outrider-<16 hex>"; the loop mark */
 };
 
+struct spec_access { /* which exchanges the access log has */
+	bool on;       /* failures and slow ones, and of the others so many */
+	uint16_t share; /* of 10,000 */
+	usec slow;     /* 0: none is slow */
+};
+
 struct spec_sidecar {
 	uint32_t slot;
 	uint32_t refs;    /* control thread only: one per holder */
@@ -188,6 +195,8 @@ struct spec_sidecar {
 	struct spec_limits limits;
 	struct spec_times times;
 	struct spec_forward forward;
+	struct spec_trace trace;
+	struct spec_access access;
 	struct str hello; /* what we say of ourselves to other agents; at most HELLO_MAX */
 	bool discovers; /* names that no upstream has may be services all the same: ask control before egress */
 	uint8_t egress; /* enum egress */

@@ -65,8 +65,10 @@ bool answer_write(struct exchange *x, enum reason why);
 /* Queues "200" for a granted CONNECT. */
 bool answer_connected(struct exchange *x);
 
-/* record.c: counts a finished exchange. */
+/* record.c: counts a finished exchange, and writes its record where somebody will look at it. */
 void record_exchange(struct exchange *x);
+/* The present attempt is over. */
+void record_try(struct exchange *x, usec now);
 void record_attempt_failed(struct exchange *x, enum reason why, int err);
 
 /* tunnel.c: the exchange ends as a tunnel between its two connections. Finishes x. */

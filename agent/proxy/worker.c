@@ -93,7 +93,7 @@ struct worker *worker_new(const struct worker_config *cfg, struct err *err)
 	list_init(&w->ready);
 	list_init(&w->tunnels);
 	overload_init(w);
-	if (!make_tables(w)) {
+	if (!make_tables(w) || (cfg->recorded && !ring_init(&w->ring, cfg->ring))) {
 		err_set(err, "no memory for a worker's tables");
 		worker_free(w);
 		return NULL;
@@ -218,6 +218,7 @@ void worker_free(struct worker *w)
 	mem_free(w->upstreams);
 	mem_free(w->endpoints);
 	mem_free(w->stats);
+	ring_release(&w->ring);
 	mem_free(w);
 }
 
@@ -231,6 +232,16 @@ usec worker_cpu(const struct worker *w)
 	if (!w->started || pthread_getcpuclockid(w->thread, &clock) != 0 || clock_gettime(clock, &t) != 0)
 		return 0;
 	return (usec)t.tv_sec * USEC_SEC + (usec)t.tv_nsec / 1000;
+}
+
+struct ring *worker_ring(struct worker *w)
+{
+	return &w->ring;
+}
+
+void worker_ring_read(struct worker *w)
+{
+	atomic_store_explicit(&w->ring_told, false, memory_order_seq_cst);
 }
 
 struct overload_view worker_overload(const struct worker *w)

@@ -70,6 +70,10 @@ struct worker_config {
 	void (*handler_left)(void *arg, uint32_t sidecar);
 	/* Posted to the same loop: the worker stands on another step of the overload ladder; may be NULL. */
 	void (*overloaded)(void *arg, unsigned worker, enum overload_step step);
+	/* Posted to the same loop: there are records in its ring (worker_ring()), after it was empty or as it is half full; may be NULL: nothing is
+	 * recorded. */
+	void (*recorded)(void *arg, unsigned worker);
+	size_t ring;         /* bytes of the ring */
 	const _Atomic uint32_t *memory_percent; /* of what is left to the process, set by control; NULL: not known */
 	void *arg;
 };
@@ -114,6 +118,8 @@ void worker_stop(struct worker *w); /* any thread */
 void worker_join(struct worker *w); /* waits for the thread; closes every connection */
 void worker_free(struct worker *w); /* after join, or never started */
 
+struct ring *worker_ring(struct worker *w); /* for its one reader; tell worker_ring_read() before it is emptied */
+void worker_ring_read(struct worker *w);    /* control reads it now: the next record is told of again */
 struct overload_view { enum overload_step step; unsigned buffers, descriptors; /* percent */ };
 struct overload_view worker_overload(const struct worker *w);
 usec worker_cpu(const struct worker *w); /* that its thread has run on a CPU; 0: unknown */

@@ -76,7 +76,7 @@ START_TEST(large_pieces_are_referenced)
 }
 END_TEST
 
-START_TEST(many_tiny_chunks_never_run_out_of_spans)
+START_TEST(many_tiny_chunks_never_run_out_of_pieces)
 {
 	struct outq q;
 	struct block *b = block_get(&pool, BLOCK_LARGE);
@@ -90,7 +90,7 @@ START_TEST(many_tiny_chunks_never_run_out_of_spans)
 		total += 4096 + 8;
 	}
 	ck_assert_uint_eq(q.bytes, total);
-	ck_assert_uint_le(q.count, OUTQ_SPANS);
+	ck_assert_uint_le(q.count, OUTQ_PIECES);
 	block_unref(b);
 	outq_clear(&q);
 }
@@ -283,7 +283,7 @@ Suite *suite_proxy_outq(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, small_pieces_become_one_span);
 	tcase_add_test(t, large_pieces_are_referenced);
-	tcase_add_test(t, many_tiny_chunks_never_run_out_of_spans);
+	tcase_add_test(t, many_tiny_chunks_never_run_out_of_pieces);
 	tcase_add_test(t, a_head_can_be_replaced_before_the_body);
 	tcase_add_test(t, a_full_socket_takes_a_part);
 	tcase_add_loop_test(t, bodies_are_framed_for_their_sink, 0, sizeof(flow_rows) / sizeof(flow_rows[0]));

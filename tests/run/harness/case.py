@@ -17,7 +17,8 @@ REASONS = table.reasons()
 
 # Every agent of a test starts from these: one worker, so that pools and round robin are determined, and no
 # lame duck, so that a test ends at once. A test that is about them sets them itself.
-QUIET = {"OUTRIDER_WORKERS": "1", "OUTRIDER_LAME_DUCK": "0s", "OUTRIDER_STOP_TIMEOUT": "5s"}
+# Tests of traces and of the access log turn them on.
+QUIET = {"OUTRIDER_WORKERS": "1", "OUTRIDER_LAME_DUCK": "0s", "OUTRIDER_STOP_TIMEOUT": "5s", "OUTRIDER_TRACE": "off", "OUTRIDER_ACCESS_LOG": "off"}
 
 
 class Skip(Exception):

@@ -1,0 +1,30 @@
+#include "proxy/sampler.h"
+
+/* Above the rate nothing is written any more, so that workers do not fight for the word. */
+static bool below_rate(uint32_t rate, _Atomic uint64_t *word, usec now)
+{
+	uint64_t second = (uint32_t)(now / USEC_SEC) + 1u, had = atomic_load_explicit(word, memory_order_relaxed), want;
+
+	do {
+		uint64_t count = had >> 32 == second ? (uint32_t)had : 0;
+		if (count >= rate)
+			return false;
+		want = second << 32 | (count + 1);
+	} while (!atomic_compare_exchange_weak_explicit(word, &had, want, memory_order_relaxed, memory_order_relaxed));
+	return true;
+}
+
+bool sampler_decide(const struct sampler_policy *p, _Atomic uint64_t *word, uint64_t id, usec now)
+{
+	switch ((enum sampler_kind)p->kind) {
+	case SAMPLER_ALWAYS:
+		return true;
+	case SAMPLER_SHARE:
+		return id < p->boundary;
+	case SAMPLER_RATE:
+		return below_rate(p->rate, word, now);
+	case SAMPLER_NEVER:
+		break;
+	}
+	return false;
+}
