@@ -151,9 +151,11 @@ static void on_timer(void *arg)
 {
 	struct exporter *e = arg;
 
-	if (e->writing || (!e->queue.batch && !span_queue_take(&e->queue)))
+	if (e->writing)
 		return;
-	if (!start(e)) {
+	if (!e->queue.batch && !span_queue_take(&e->queue)) { /* no memory, or nothing there */
+		schedule(e);
+	} else if (!start(e)) {
 		span_queue_settle(&e->queue, 0, UINT64_MAX);
 		tell(e, "spans cannot be written to the log: memory or threads are short");
 		schedule(e);

@@ -28,6 +28,8 @@ static bool read_servers(struct span_peers *p, struct str list, struct err *err)
 	struct str one;
 
 	while (str_next(&list, '|', &one)) {
+		if (one.n == 0)
+			continue;
 		if (p->n == SPAN_SERVERS_MAX)
 			return err_set(err, "more than %u addresses", SPAN_SERVERS_MAX);
 		if (!http_url_parse(one, &p->servers[p->n], err) || !add_path(&p->servers[p->n], p->kind->path, err))
