@@ -242,9 +242,10 @@ swarm-demo: | $(DEPS)/build $(DEPS)/static $(DEPS)/swarm ## a real swarm on this
 
 .PHONY: bench
 bench: | $(DEPS)/build $(DEPS)/bench ## CPU, latency and memory beside nginx, HAProxy and a bare relay (BENCH_QUICK=1)
-	@$(MAKE) --no-print-directory all $(BUILD)/bench/balance $(BUILD)/bench/circuit
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/balance $(BUILD)/bench/circuit $(BUILD)/bench/spans
 	@$(BUILD)/bench/balance
 	@$(BUILD)/bench/circuit
+	@$(BUILD)/bench/spans
 	@OUTRIDER_BIN=$(BIN) tests/bench/run
 
 .PHONY: simulate
@@ -254,12 +255,14 @@ simulate: | $(DEPS)/build ## 1,000 clients and 1,000 servers in virtual time: wr
 
 # What measures the balancer links it and base alone.
 BALANCE_OBJECTS := $(filter $(addprefix $(BUILD)/obj/agent/,base/% proxy/balance% proxy/outlier% proxy/breaker% proxy/circuit% proxy/limiter%),$(OBJECTS))
+SPAN_OBJECTS := $(filter $(addprefix $(BUILD)/obj/plugins/,span_text% span_queue% zipkin_json% otlp_json%),$(OBJECTS))
+$(BUILD)/bench/spans: $(SPAN_OBJECTS)
 $(BUILD)/bench/simulate: tests/bench/simulate_plot.c tests/bench/simulate.h tests/bench/hist.h
 $(BUILD)/bench/%: tests/bench/%.c $(BALANCE_OBJECTS) $(BUILD)/flags | $(DEPS)/build
 	@mkdir -p $(@D)
 	@echo "  LD  $@"
 	@$(CC) $(CPPFLAGS_ALL) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) $(CFLAGS) $(LDFLAGS_ALL) $(filter %.c,$^) \
-		$(BALANCE_OBJECTS) -lm -o $@
+		$(filter $(BUILD)/obj/plugins/%,$^) $(BALANCE_OBJECTS) -lm -o $@
 
 .PHONY: docs
 docs: $(BIN) ## writes docs/options.md, reasons.md and metrics.md from the tables in the program
