@@ -277,7 +277,7 @@ START_TEST(memory_short)
 		scene_open(&s.net, (struct script){ .says = OK });
 		memcpy(s.settings, ((const char *[]){ "gzip", "on", "password", "x", "username", "y" }), 6 * sizeof(char *));
 		char address[64];
-		sprintf(address, "http://127.0.0.1:%u", s.net.port);
+		snprintf(address, sizeof(address), "http://127.0.0.1:%u", s.net.port);
 		mem_fail_at(k);
 		bool opened = exporter_try(&s, ops[_i], _i == 2 ? "stdout" : address, &err);
 		if (opened) {

@@ -69,7 +69,7 @@ static void replace_server_id(const char *from, char *to, uint64_t id)
 	char digits[16];
 
 	span_put_hex(digits, otlp_server_id(id));
-	sprintf(to, "%.*s%.*s%s", at ? (int)(at - from) : 0, from, at ? 16 : 0, digits, at ? at + 8 : from);
+	snprintf(to, 4096, "%.*s%.*s%s", at ? (int)(at - from) : 0, from, at ? 16 : 0, digits, at ? at + 8 : from);
 }
 
 START_TEST(what_is_written)
@@ -213,10 +213,10 @@ START_TEST(numbers)
 
 	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
 		*span_put_u64(out, some[i]) = '\0';
-		sprintf(want, "%llu", (unsigned long long)some[i]);
+		snprintf(want, sizeof(want), "%llu", (unsigned long long)some[i]);
 		ck_assert_str_eq(out, want);
 		*span_put_hex(out, some[i]) = '\0';
-		sprintf(want, "%016llx", (unsigned long long)some[i]);
+		snprintf(want, sizeof(want), "%016llx", (unsigned long long)some[i]);
 		ck_assert_str_eq(out, want);
 	}
 	*span_put_hex(out, 0x0123456789abcdef) = '\0';

@@ -161,7 +161,7 @@ START_TEST(by_service)
 	span_queue_settle(&queue, 0, 0);
 	for (unsigned i = 0; i < SPAN_GROUPS_MAX + 1; i++) {
 		char name[16];
-		add(i + 1, 3, str_make(name, (size_t)sprintf(name, "s%u", i)));
+		add(i + 1, 3, str_make(name, (size_t)snprintf(name, sizeof(name), "s%u", i)));
 	}
 	for (unsigned n = SPAN_GROUPS_MAX; n; n = n == 1 ? 0 : 1) {
 		root = batch();
