@@ -92,20 +92,24 @@ static void put_latency(struct json *j, const struct circuit *c, usec now)
 	json_end(j);
 }
 
-static void put_circuit(struct json *j, const struct spec_sidecar *s, const struct spec_upstream *u)
+static void put_circuit(struct json *j, const struct spec_sidecar *s, const struct spec_upstream *u, const struct circuit *c)
 {
 	const struct breaker_policy *p = &u->policy.breaker;
-	const struct bulkhead *b = &u->circuit->bulkhead;
+	const struct bulkhead *b = &c->bulkhead;
 	usec now = clock_now();
 	struct breaker_view v;
 	struct text t;
 
-	breaker_look(&u->circuit->breaker, p, now, &v);
+	breaker_look(&c->breaker, p, now, &v);
 	text_init(&t, 256);
 	why(&t, &v, p);
 	json_object(j);
 	put_str(j, "sidecar", s->service);
 	put_str(j, "upstream", u->name);
+	if (u->route.n)
+		put_str(j, "route", u->route);
+	if (circuit_label(c))
+		put_text(j, "key", circuit_label(c));
 	put_text(j, "state", p->on || v.open ? breaker_state_word(v.state) : "off");
 	put_text(j, "forced", breaker_force_word(v.force != BREAKER_AUTO ? v.force : (enum breaker_force)p->force));
 	json_key(j, "open");
@@ -114,12 +118,21 @@ static void put_circuit(struct json *j, const struct spec_sidecar *s, const stru
 	put_instant(j, "since", v.since);
 	put_instant(j, "until", v.until);
 	put_window(j, &v);
-	put_latency(j, u->circuit, now);
+	put_latency(j, c, now);
 	put_u64(j, "active", atomic_load_explicit(&b->active, memory_order_relaxed));
 	put_u64(j, "queued", atomic_load_explicit(&b->queued, memory_order_relaxed));
-	put_u64(j, "limit", circuit_limit(u->circuit, &u->policy.bulkhead));
+	put_u64(j, "limit", circuit_limit(c, &u->policy.bulkhead));
 	json_end(j);
 	text_release(&t);
+}
+
+/* The upstream's, then those of single SOAP actions that were called. */
+static void put_all(struct json *j, const struct spec_sidecar *s, const struct spec_upstream *u)
+{
+	put_circuit(j, s, u, u->circuit);
+	for (unsigned i = 0; u->keyed && i < CIRCUIT_KEYS; i++)
+		if (circuit_label(u->keyed[i]))
+			put_circuit(j, s, u, u->keyed[i]);
 }
 
 void admin_page_circuits(struct admin *a, struct httpd_request *r)
@@ -135,10 +148,11 @@ void admin_page_circuits(struct admin *a, struct httpd_request *r)
 	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
 		const struct spec_sidecar *s = a->agent->sidecars[i].spec;
 		if (s->handler && s->handler->circuit && !only.n)
-			put_circuit(&j, s, s->handler);
-		for (uint32_t k = 0; k < s->n_upstreams; k++)
-			if (s->upstreams[k]->circuit && (!only.n || str_eq(only, s->upstreams[k]->name)))
-				put_circuit(&j, s, s->upstreams[k]);
+			put_circuit(&j, s, s->handler, s->handler->circuit);
+		const struct spec_upstream *u;
+		for (uint32_t k = 0; (u = spec_policy_at(s, k)) != NULL; k++)
+			if (u->circuit && (!only.n || str_eq(only, u->name)))
+				put_all(&j, s, u);
 	}
 	json_end(&j);
 	json_end(&j);
@@ -166,16 +180,29 @@ static bool force_named(struct str word, enum breaker_force *ret)
 	return false;
 }
 
-static unsigned force_all(const struct admin *a, struct str service, enum breaker_force f)
+/* "quotes", or "quotes@api" of route api. */
+static bool is_called(const struct spec_upstream *u, struct str name)
 {
+	size_t mark = str_find(name, '@');
+	struct str route = mark == SIZE_MAX ? STR("") : str_make(name.p + mark + 1, name.n - mark - 1);
+
+	return str_ieq(u->name, str_make(name.p, mark == SIZE_MAX ? name.n : mark)) && str_eq(u->route, route);
+}
+
+static unsigned force_all(const struct admin *a, struct str name, enum breaker_force f)
+{
+	const struct spec_upstream *u;
 	unsigned n = 0;
 
 	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
-		const struct spec_upstream *u = spec_find_upstream(a->agent->sidecars[i].spec, service);
-		if (!u || !u->circuit)
-			continue;
-		breaker_set_force(&u->circuit->breaker, f, clock_now());
-		n++;
+		for (uint32_t k = 0; (u = spec_policy_at(a->agent->sidecars[i].spec, k)) != NULL; k++) {
+			if (!u->circuit || !is_called(u, name))
+				continue;
+			breaker_set_force(&u->circuit->breaker, f, clock_now());
+			for (unsigned key = 0; u->keyed && key < CIRCUIT_KEYS; key++)
+				breaker_set_force(&u->keyed[key]->breaker, f, clock_now());
+			n++;
+		}
 	}
 	return n;
 }

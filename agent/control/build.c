@@ -182,60 +182,6 @@ static bool put_agent_ports(struct build *b)
 	return true;
 }
 
-/* --- routes ---------------------------------------------------------------------------------------------------------------- */
-
-static int host_rank(struct str host)
-{
-	return host.n == 0 ? 2 : host.p[0] == '*';
-}
-
-/* Exact hosts, then *.suffixes, the longest first, then any host; the longest prefix first; then the name. */
-static int by_precedence(const void *x, const void *y)
-{
-	const struct spec_route *a = x, *b = y;
-
-	if (host_rank(a->host) != host_rank(b->host))
-		return host_rank(a->host) - host_rank(b->host);
-	if (host_rank(a->host) == 1 && a->host.n != b->host.n)
-		return a->host.n > b->host.n ? -1 : 1;
-	if (a->prefix.n != b->prefix.n)
-		return a->prefix.n > b->prefix.n ? -1 : 1;
-	size_t n = a->name.n < b->name.n ? a->name.n : b->name.n;
-	int c = memcmp(a->name.p, b->name.p, n);
-	return c ? c : (a->name.n > b->name.n) - (a->name.n < b->name.n);
-}
-
-static bool fill_route(struct build *b, struct spec_route *r, struct str name)
-{
-	struct arena *a = &b->s->arena;
-	struct str prefix = options_of_text(b->o, name, OPT_ROUTE_PREFIX);
-
-	while (prefix.n > 1 && prefix.p[prefix.n - 1] == '/') /* whole segments match, so "/api/" is "/api" */
-		prefix.n--;
-	r->name = arena_str(a, name);
-	r->host = build_lower(a, options_of_text(b->o, name, OPT_ROUTE_HOST));
-	r->prefix = arena_str(a, prefix);
-	r->strip = options_of_bool(b->o, name, OPT_ROUTE_STRIP);
-	r->rewrite = arena_str(a, options_of_text(b->o, name, OPT_ROUTE_REWRITE));
-	r->upstream = spec_find_upstream(b->s, options_of_text(b->o, name, OPT_ROUTE_UPSTREAM));
-	return r->name.p && r->host.p && r->prefix.p && r->rewrite.p && r->upstream;
-}
-
-static bool put_routes(struct build *b)
-{
-	struct spec_sidecar *s = b->s;
-	size_t n = s->is_edge ? options_route_count(b->o) : 0;
-
-	s->routes = arena_zalloc(&s->arena, (n + 1) * sizeof(*s->routes));
-	if (!s->routes)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!fill_route(b, &s->routes[s->n_routes++], options_route(b->o, i)))
-			return false;
-	qsort(s->routes, s->n_routes, sizeof(*s->routes), by_precedence);
-	return true;
-}
-
 /* --- all of it --------------------------------------------------------------------------------------------------------------- */
 
 /* In the order in which one needs the other. */
@@ -243,6 +189,7 @@ static bool (*const steps[])(struct build *b) = {
 	/* false: no memory or slots */
 	build_put_identity,
 	build_put_hello,
+	build_put_agent,
 	build_put_via,
 	build_put_limits,
 	build_put_forward,
@@ -252,7 +199,7 @@ static bool (*const steps[])(struct build *b) = {
 	build_put_own,
 	put_services,
 	put_fixed,
-	put_routes,
+	build_put_routes,
 	put_listeners,
 	put_agent_ports,
 };
@@ -359,6 +306,7 @@ void build_unref(struct spec_sidecar *s)
 	build_upstream_unref(s->handler);
 	build_upstream_unref(s->local);
 	build_upstream_unref(s->external);
+	build_drop_routes(s);
 	arena_release(&s->arena);
 	mem_free(s);
 }

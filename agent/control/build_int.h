@@ -20,6 +20,7 @@ struct build { /* a spec in the making */
 /* build_rules.c: parts of the spec that hold for all upstreams. false: no memory or slots. */
 bool build_put_identity(struct build *b) MUST_CHECK;
 bool build_put_hello(struct build *b) MUST_CHECK;
+bool build_put_agent(struct build *b) MUST_CHECK;
 bool build_put_via(struct build *b) MUST_CHECK;
 bool build_put_limits(struct build *b) MUST_CHECK;
 bool build_put_forward(struct build *b) MUST_CHECK;
@@ -28,6 +29,10 @@ bool build_put_access(struct build *b) MUST_CHECK;
 bool build_put_egress(struct build *b) MUST_CHECK;
 bool build_put_own(struct build *b) MUST_CHECK;
 struct str build_lower(struct arena *a, struct str s) MUST_CHECK; /* p NULL: no memory */
+
+/* build_routes.c */
+bool build_put_routes(struct build *b) MUST_CHECK;
+void build_drop_routes(struct spec_sidecar *s); /* what its routes have of their own */
 
 /* build_upstream.c */
 /* One of the upstreams that are always there, or a service. `port`: 0 = what the options say. The part of `previous` that says

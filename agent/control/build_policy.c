@@ -68,6 +68,8 @@ static bool fill_fault(struct spec_upstream *u, const struct options *o, struct 
 	f->delay_percent = (uint8_t)options_of_u64(o, name, OPT_FAULT_DELAY_PERCENT);
 	f->abort = (uint16_t)options_of_u64(o, name, OPT_FAULT_ABORT);
 	f->abort_percent = (uint8_t)options_of_u64(o, name, OPT_FAULT_ABORT_PERCENT);
+	f->throttle = options_of_u64(o, name, OPT_FAULT_THROTTLE);
+	f->throttle_percent = (uint8_t)options_of_u64(o, name, OPT_FAULT_THROTTLE_PERCENT);
 	f->reset_percent = (uint8_t)options_of_u64(o, name, OPT_FAULT_RESET_PERCENT);
 	if (equals != SIZE_MAX) {
 		value = str_make(header.p + equals + 1, header.n - equals - 1);
@@ -119,7 +121,13 @@ static bool same_texts(const struct spec_upstream *a, const struct spec_upstream
 	       str_eq(a->fault_value, b->fault_value);
 }
 
+/* They were made in zeroed memory, so that padding is equal, too. */
+static bool same_bytes(const void *a, const void *b, size_t n)
+{
+	return memcmp(a, b, n) == 0;
+}
+
 bool build_policy_same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
-	return memcmp(&a->policy, &b->policy, sizeof(a->policy)) == 0 && same_texts(a, b);
+	return same_bytes(&a->policy, &b->policy, sizeof(a->policy)) && same_texts(a, b);
 }

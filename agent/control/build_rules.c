@@ -46,20 +46,44 @@ static void add_word(struct text *t, const char *key, struct str value)
 	}
 }
 
+static struct str node_name(const struct build *b, char host[256])
+{
+	struct str node = options_text(b->o, OPT_NODE);
+
+	host[255] = '\0';
+	return node.n || gethostname(host, 255) != 0 ? node : str_of(host);
+}
+
+/* What replies say of the agent: a header's value, so odd bytes become '_'. */
+bool build_put_agent(struct build *b)
+{
+	char host[256] = "";
+	uint64_t mode = options_u64(b->o, OPT_FORWARD_AGENT);
+	struct str node = node_name(b, host);
+	bool says = mode == 1 || (mode == 0 && !b->s->is_edge);
+	const char *text = !says ? "" : arena_fmt(&b->s->arena, "%.*s/%.*s%s%.*s", STR_ARG(node), STR_ARG(b->s->service), b->q.slot.n ? "." : "", STR_ARG(b->q.slot));
+
+	if (!text)
+		return false;
+	b->s->agent = str_of(text);
+	for (size_t i = 0; i < b->s->agent.n; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			((char *)(uintptr_t)text)[i] = '_';
+	return true;
+}
+
 /* What other agents are told (proxy/hello.h): the own metadata as they are written, then what we know. */
 bool build_put_hello(struct build *b)
 {
 	struct str meta = options_text(b->o, OPT_META), item;
 	char host[256] = "";
-	struct str node = options_text(b->o, OPT_NODE);
+	struct str node = node_name(b, host);
 	struct text t;
 
 	if (b->s->is_edge)
 		b->s->hello = STR("service=edge;v=1");
 	if (b->s->is_edge)
 		return true;
-	if (node.n == 0 && gethostname(host, sizeof(host) - 1) == 0)
-		node = str_of(host);
 	text_init(&t, 8192); /* more than the options can say, so only memory can be short */
 	add_word(&t, "service", b->s->service);
 	add_word(&t, "node", node);
@@ -108,6 +132,8 @@ bool build_put_limits(struct build *b)
 	l->connections = (uint32_t)((connections + workers - 1) /
 				    workers); /* each worker counts for itself */
 	l->requests = (uint32_t)options_u64(b->o, OPT_LIMIT_REQUESTS);
+	l->client = (uint32_t)options_u64(b->o, OPT_LIMIT_CLIENT_CONCURRENT);
+	b->s->crowd = slots_crowd(b->q.slots, b->s->slot);
 	t->head = options_duration(b->o, OPT_TIMEOUT_HEAD);
 	t->idle = options_duration(b->o, OPT_TIMEOUT_IDLE);
 	t->stall = options_duration(b->o, OPT_TIMEOUT_STALL);

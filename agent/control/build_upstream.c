@@ -143,6 +143,8 @@ static void upstream_free(struct spec_upstream *u)
 	endpoint_set_unref(u->told);
 	for (uint32_t i = 0; i < u->n_endpoints; i++)
 		slots_endpoint_unuse(m->slots, u->endpoints[i].slot);
+	for (unsigned i = 0; u->keyed_slots && i < CIRCUIT_KEYS; i++)
+		slots_upstream_unuse(m->slots, u->keyed_slots[i]);
 	slots_upstream_unuse(m->slots, u->slot);
 	arena_release(&u->arena);
 	mem_free(m);
@@ -166,7 +168,7 @@ static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
 	if (a->slot != b->slot || a->generation != b->generation || !str_eq(a->name, b->name) ||
 		a->kind != b->kind || a->mode != b->mode || a->port != b->port ||
-		!addr_eq(&a->handler, &b->handler) || !build_policy_same(a, b) || a->circuit != b->circuit ||
+		!addr_eq(&a->handler, &b->handler) || !build_policy_same(a, b) || a->circuit != b->circuit || !a->keyed != !b->keyed ||
 		a->n_endpoints != b->n_endpoints || a->told != b->told || !same_balancing(a, b))
 		return false;
 	for (uint32_t i = 0; i < a->n_endpoints; i++)
@@ -244,6 +246,27 @@ static void know(struct spec_upstream *u, const struct build_request *q, bool li
 	m->listed = listed;
 }
 
+/* A circuit for each SOAP action: which action has which is settled by its hash, so it stays over reloads. */
+static bool fill_keyed(struct spec_upstream *u, const struct build_request *q, uint32_t sidecar_slot)
+{
+	struct circuit **at = arena_zalloc(&u->arena, CIRCUIT_KEYS * sizeof(*at));
+	uint32_t *slots = arena_alloc(&u->arena, CIRCUIT_KEYS * sizeof(*slots));
+	char key[300];
+	bool ok = at && slots;
+
+	for (unsigned i = 0; ok && i < CIRCUIT_KEYS; i++)
+		slots[i] = SLOT_NONE;
+	u->keyed_slots = slots;
+	for (unsigned i = 0; ok && i < CIRCUIT_KEYS; i++) {
+		int n = snprintf(key, sizeof(key), "#%u/%.*s", i, STR_ARG(u->name));
+		slots[i] = slots_upstream(q->slots, sidecar_slot, str_make(key, (size_t)n)).number;
+		ok = slots[i] != SLOT_NONE;
+		at[i] = ok ? slots_circuit(q->slots, slots[i]) : NULL;
+	}
+	u->keyed = at;
+	return ok;
+}
+
 /* Options and slot; endpoints and balance are still missing. */
 static bool fill_rules(struct spec_upstream *u, const struct build_request *q, uint32_t sidecar_slot)
 {
@@ -264,7 +287,7 @@ static bool fill_rules(struct spec_upstream *u, const struct build_request *q, u
 		return false;
 	if (service || (u->kind == UPSTREAM_HANDLER && bulkhead_on(&u->policy.bulkhead)))
 		u->circuit = slots_circuit(q->slots, u->slot);
-	return true;
+	return !service || options_of_u64(q->options, u->name, OPT_BREAKER_BY) == 0 || fill_keyed(u, q, sidecar_slot);
 }
 
 /* With its endpoints, but without what is balanced by. */

@@ -64,14 +64,24 @@ static bool sort_names(struct options *o, struct names *set)
 	return true;
 }
 
+/* What the cell is about: a route, though the option may be an upstream's. */
+static bool of_route(const struct option_cell *c, struct str *name)
+{
+	bool marked = c->subject.n && c->subject.p[0] == OPTIONS_ROUTE_MARK;
+
+	*name = marked ? str_make(c->subject.p + 1, c->subject.n - 1) : c->subject;
+	return marked || option_row(c->id)->scope == SCOPE_ROUTE;
+}
+
 /* Names that stand exactly somewhere: in keys of properties and flags, in outrider.upstreams, in routes. */
 static bool exact_names(struct options *o, struct names *services, struct names *routes)
 {
 	for (const struct option_cell *c = o->first; c; c = c->next) {
-		bool route = option_row(c->id)->scope == SCOPE_ROUTE;
+		struct str name;
+		bool route = of_route(c, &name);
 		if (c->subject.n == 0 || c->folded || (!route && str_eq(c->subject, STR(OPTIONS_DEFAULT_SUBJECT))))
 			continue;
-		if (!add_name(o, route ? routes : services, c->subject))
+		if (!add_name(o, route ? routes : services, name))
 			return false;
 	}
 	for (const struct option_cell *c = o->first; c; c = c->next)
@@ -87,8 +97,10 @@ static bool exact_names(struct options *o, struct names *services, struct names 
 
 static bool any_folded(const struct options *o, bool routes)
 {
+	struct str name;
+
 	for (const struct option_cell *c = o->first; c; c = c->next)
-		if (c->folded && (option_row(c->id)->scope == SCOPE_ROUTE) == routes)
+		if (c->folded && of_route(c, &name) == routes)
 			return true;
 	return false;
 }
@@ -114,11 +126,12 @@ static bool resolve_env(struct options *o, struct names *set, bool routes)
 		ok = table_put(&folded, f, mark) != NULL;
 	}
 	for (const struct option_cell *c = o->first; ok && c; c = c->next) {
-		if (!c->folded || (option_row(c->id)->scope == SCOPE_ROUTE) != routes)
+		struct str subject;
+		if (of_route(c, &subject) != routes || !c->folded)
 			continue;
-		const void *mark = table_get(&folded, c->subject);
+		const void *mark = table_get(&folded, subject);
 		if (!mark)
-			ok = add_name(o, set, c->subject);
+			ok = add_name(o, set, subject);
 		else if (mark == &two)
 			ok = options_note_entry(o, c->id, c->subject, c->top,
 						"two names differ only in '-', '_' and '.', and this may mean either; "

@@ -76,6 +76,7 @@ static void put_facts(struct text *t, const struct option_row *row)
 	option_value_accepts(row, t);
 	text_fmt(t, "; unit: %s; set by %s; %s%s", row->unit, who_words[row->who],
 		 row->change == CHANGE_LIVE ? "reloadable" : "needs a restart",
+		 row->flags & OPTION_BY_ROUTE ? "; also of a route" :
 		 row->flags & OPTION_SECURITY ? "; security: fails closed" : "");
 }
 

@@ -74,7 +74,7 @@ void row_index_init(struct row_index *x)
 			index_add(x, GROUP_UPSTREAM, i);
 		if (rows[i].scope == SCOPE_UPSTREAM && !(rows[i].flags & OPTION_NODEFAULT))
 			index_add(x, GROUP_TOP, i);
-		if (rows[i].scope == SCOPE_ROUTE)
+		if (rows[i].scope == SCOPE_ROUTE || (rows[i].flags & OPTION_BY_ROUTE))
 			index_add(x, GROUP_ROUTE, i);
 	}
 }
@@ -132,6 +132,7 @@ static bool parse_subject(const struct row_index *x, struct str name, enum key_f
 		if (!find_row(x, g, tail, form, &ret->id))
 			continue;
 		ret->subject = str_make(name.p + from, i - from);
+		ret->by_route = g == GROUP_ROUTE && rows[ret->id].scope == SCOPE_UPSTREAM;
 		return true;
 	}
 	return false;
@@ -152,7 +153,7 @@ static bool parse_plain(const struct row_index *x, struct str name, enum key_for
 		if (!parse_subject(x, name, form, groups[g].group, word.n + 1, ret))
 			return false;
 		/* `default` is nobody's name, so it means the same in all forms. */
-		if (str_ieq(ret->subject, STR(OPTIONS_DEFAULT_SUBJECT)))
+		if (!ret->by_route && str_ieq(ret->subject, STR(OPTIONS_DEFAULT_SUBJECT)))
 			ret->subject = STR(OPTIONS_DEFAULT_SUBJECT);
 		else
 			ret->folded = form == KEY_ENV;
@@ -186,7 +187,9 @@ void key_print(const struct row_index *x, struct text *t, enum option_id id, str
 	text_addz(t, "outrider.");
 	if (row->scope == SCOPE_UPSTREAM && str_eq(subject, STR(OPTIONS_DEFAULT_SUBJECT)) && key_has_short(x, id))
 		subject = STR("");
-	if (subject.n) {
+	if (subject.n && subject.p[0] == OPTIONS_ROUTE_MARK) {
+		text_fmt(t, "route.%.*s.", STR_ARG(str_make(subject.p + 1, subject.n - 1)));
+	} else if (subject.n) {
 		text_addz(t, row->scope == SCOPE_ROUTE ? "route." : "upstream.");
 		text_add(t, subject);
 		text_char(t, '.');
@@ -255,7 +258,7 @@ static void offer_subjects(struct nearest *best, struct str name, size_t from, s
 			continue;
 		struct str tail = str_make(name.p + i + 1, name.n - i - 1);
 		for (unsigned id = 0; id < OPT_COUNT; id++)
-			if (rows[id].scope == scope)
+			if (rows[id].scope == scope || (scope == SCOPE_ROUTE && (rows[id].flags & OPTION_BY_ROUTE)))
 				offer(best, base, groups[g].word, str_make(name.p + from, i - from), tail, id, form);
 	}
 }

@@ -33,6 +33,7 @@ struct option_key {
 	enum option_id id;
 	struct str subject; /* inside the key, as it was written; of short upstream forms "default"; else empty */
 	bool folded;        /* the subject came by env: it means every name that differs only in `-`, `_`, `.`, case */
+	bool by_route;      /* an upstream option that was said of a route */
 	bool file;          /* …_FILE, …-file: the value is the path of a file that holds the secret */
 };
 

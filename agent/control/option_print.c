@@ -14,6 +14,24 @@ struct shown { /* one effective option */
 
 typedef void (*shown_fn)(void *arg, const struct options *o, const struct shown *s);
 
+/* Options of an upstream that were said of a route. */
+static void each_by_route(const struct options *o, struct str route, shown_fn fn, void *arg)
+{
+	char buf[OPTIONS_KEY_MAX + 1];
+	struct shown s = { .subject = str_make(buf, route.n + 1) };
+
+	if (route.n >= OPTIONS_KEY_MAX)
+		return;
+	buf[0] = OPTIONS_ROUTE_MARK;
+	memcpy(buf + 1, route.p, route.n);
+	for (unsigned i = 0; i < OPT_COUNT; i++) {
+		s.id = (enum option_id)i;
+		s.entry = option_row(s.id)->flags & OPTION_BY_ROUTE ? options_entry(o, s.id, s.subject) : NULL;
+		if (s.entry)
+			fn(arg, o, &s);
+	}
+}
+
 /* Rows of the table in its order, then what is said of single services and routes. */
 static void each_shown(const struct options *o, shown_fn fn, void *arg)
 {
@@ -40,6 +58,8 @@ static void each_shown(const struct options *o, shown_fn fn, void *arg)
 			if (s.entry)
 				fn(arg, o, &s);
 		}
+		if (route)
+			each_by_route(o, s.subject, fn, arg);
 	}
 }
 

@@ -33,13 +33,17 @@ static struct option_cell *cell_make(struct options *o, enum option_id id, bool 
 /* The subject as it is kept: lower case, of env names folded. `buf`: OPTIONS_KEY_MAX bytes. */
 static struct str subject_kept(const struct option_key *k, char *buf)
 {
+	size_t mark = k->by_route;
+
+	if (mark)
+		buf[0] = OPTIONS_ROUTE_MARK;
 	if (k->folded)
-		return key_fold(k->subject, buf);
+		return str_make(buf, key_fold(k->subject, buf + mark).n + mark);
 	for (size_t i = 0; i < k->subject.n; i++) {
 		char c = k->subject.p[i];
-		buf[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+		buf[mark + i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 	}
-	return str_make(buf, k->subject.n);
+	return str_make(buf, k->subject.n + mark);
 }
 
 /* An agent on a node serves containers of others: their env and labels name no path (DESIGN section 4). */
@@ -74,7 +78,7 @@ static bool subject_fits(const struct option_row *row, const struct option_key *
 {
 	if (k->subject.n == 0 || str_eq(k->subject, STR(OPTIONS_DEFAULT_SUBJECT)))
 		return true;
-	const char *what = row->scope == SCOPE_ROUTE ? "route" : "service";
+	const char *what = row->scope == SCOPE_ROUTE || k->by_route ? "route" : "service";
 	return service_name_check(k->subject, why) ||
 	       err_prefix(why, "\"%.*s\" can be no %s", (int)(k->subject.n < 80 ? k->subject.n : 80), k->subject.p, what);
 }

@@ -154,9 +154,41 @@ const struct option_entry *options_entry(const struct options *o, enum option_id
 	return a->layer >= b->layer ? a : b;
 }
 
+/* "@route@upstream" in its two halves, the first with its mark. */
+static bool split_route(struct str subject, struct str *route, struct str *upstream)
+{
+	if (subject.n < 2 || subject.p[0] != OPTIONS_ROUTE_MARK)
+		return false;
+	size_t second = str_find(str_make(subject.p + 1, subject.n - 1), OPTIONS_ROUTE_MARK);
+	if (second == SIZE_MAX)
+		return false;
+	*route = str_make(subject.p, second + 1);
+	*upstream = str_make(subject.p + second + 2, subject.n - second - 2);
+	return true;
+}
+
+bool options_route_differs(const struct options *o, struct str route)
+{
+	char buf[OPTIONS_KEY_MAX];
+
+	if (route.n >= sizeof(buf))
+		return false;
+	buf[0] = OPTIONS_ROUTE_MARK;
+	memcpy(buf + 1, route.p, route.n);
+	for (unsigned i = 0; i < OPT_COUNT; i++)
+		if ((option_row((enum option_id)i)->flags & OPTION_BY_ROUTE) && options_entry(o, (enum option_id)i, str_make(buf, route.n + 1)))
+			return true;
+	return false;
+}
+
 const struct option_entry *options_effective(const struct options *o, enum option_id id, struct str subject)
 {
-	const struct option_entry *e = options_entry(o, id, subject);
+	struct str route, upstream;
+	bool by_route = split_route(subject, &route, &upstream);
+	const struct option_entry *e = options_entry(o, id, by_route ? route : subject);
+
+	if (!e && by_route)
+		e = options_entry(o, id, upstream);
 
 	if (!e && option_row(id)->scope == SCOPE_UPSTREAM)
 		e = options_entry(o, id, STR(OPTIONS_DEFAULT_SUBJECT));

@@ -49,7 +49,7 @@ enum option_type {
 enum option_scope { SCOPE_PROCESS, SCOPE_SIDECAR, SCOPE_UPSTREAM, SCOPE_ROUTE };
 enum option_who { WHO_PROCESS, WHO_OPERATOR, WHO_CONTAINER };
 enum option_change { CHANGE_LIVE, CHANGE_RESTART };
-enum option_flag { OPTION_OFF = 1, OPTION_AUTO = 2, OPTION_SECURITY = 4, OPTION_NODEFAULT = 8 };
+enum option_flag { OPTION_OFF = 1, OPTION_AUTO = 2, OPTION_SECURITY = 4, OPTION_NODEFAULT = 8, OPTION_BY_ROUTE = 16 /* of an upstream, and may be said of one route */ };
 
 struct option_row {
 	const char *name; /* "timeout.connect", without outrider. and subject */
@@ -74,6 +74,9 @@ enum option_layer {
 	LAYER_FLAG = 60
 };
 #define LAYER_SOURCE(i) ((enum option_layer)(LAYER_SOURCE_FIRST - (i)))
+
+/* Upstream options that were said of a route are kept under the subject "@route"; asked for as "@route@upstream" they fall back to the upstream's. */
+#define OPTIONS_ROUTE_MARK '@'
 
 struct options;
 
@@ -149,6 +152,8 @@ size_t options_route_count(const struct options *o);
 struct str options_route(const struct options *o, size_t i);
 
 uint64_t options_of_u64(const struct options *o, struct str subject, enum option_id id);
+/* Is any option of an upstream said of this route? */
+bool options_route_differs(const struct options *o, struct str route);
 usec options_of_duration(const struct options *o, struct str subject, enum option_id id);
 bool options_of_bool(const struct options *o, struct str subject, enum option_id id);
 struct str options_of_text(const struct options *o, struct str subject, enum option_id id);

@@ -31,6 +31,7 @@ struct slots {
 	struct balance_tally *tallies;
 	struct circuit *circuits;
 	struct trace_cell *traces;
+	struct crowd *crowds;
 	uint64_t serial;
 };
 
@@ -40,8 +41,8 @@ static bool make_cells(struct slots *s)
 {
 	size_t tallies = SLOTS_UPSTREAMS_MAX * sizeof(struct balance_tally);
 	size_t circuits = SLOTS_UPSTREAMS_MAX * sizeof(struct circuit);
-	size_t traces = SLOTS_SIDECARS_MAX * sizeof(struct trace_cell);
-	s->memory = mem_zalloc(SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + circuits + traces +
+	size_t traces = SLOTS_SIDECARS_MAX * sizeof(struct trace_cell), crowds = SLOTS_SIDECARS_MAX * sizeof(struct crowd);
+	s->memory = mem_zalloc(SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + circuits + traces + crowds +
 			       _Alignof(struct balance_cell));
 	if (!s->memory)
 		return false;
@@ -50,7 +51,8 @@ static bool make_cells(struct slots *s)
 	s->tallies = (struct balance_tally *)at;
 	s->circuits = (struct circuit *)(at + tallies);
 	s->traces = (struct trace_cell *)(at + tallies + circuits);
-	s->cells = (struct balance_cell *)(at + tallies + circuits + traces);
+	s->crowds = (struct crowd *)(at + tallies + circuits + traces);
+	s->cells = (struct balance_cell *)(at + tallies + circuits + traces + crowds);
 	return true;
 }
 
@@ -62,6 +64,11 @@ struct balance_cell *slots_cell(struct slots *s, uint32_t endpoint)
 struct balance_tally *slots_tally(struct slots *s, uint32_t upstream)
 {
 	return &s->tallies[upstream];
+}
+
+struct crowd *slots_crowd(struct slots *s, uint32_t sidecar)
+{
+	return &s->crowds[sidecar];
 }
 
 struct trace_cell *slots_trace(struct slots *s, uint32_t sidecar)

@@ -1,6 +1,7 @@
 #include "proxy/admit.h"
 
 #include "base/mem.h"
+#include "proxy/client.h"
 #include "proxy/park.h"
 #include "proxy/queue.h"
 #include "proxy/steps.h"
@@ -101,10 +102,29 @@ static void changed(struct exchange *x, enum breaker_change c)
 	loop_post(w->cfg.control, &q->m);
 }
 
+/* Whose breaker judges the call. */
+static struct circuit *judge_of(const struct exchange *x)
+{
+	return x->keyed ? x->keyed : x->circuit;
+}
+
+/* A circuit of its own for what the call wants of the upstream, where the options say so. */
+static void find_key(struct exchange *x)
+{
+	const struct spec_upstream *u = x->upstream;
+	const struct field *f = u->keyed && x->req.first[FIELD_SOAPACTION] ? head_get(&x->req, FIELD_SOAPACTION) : NULL;
+
+	x->keyed = NULL;
+	if (!f || !field_value(f).n)
+		return;
+	x->keyed = u->keyed[str_hash(field_value(f), 0) % CIRCUIT_KEYS];
+	circuit_name(x->keyed, field_value(f));
+}
+
 static enum admit_result enter_breaker(struct exchange *x, enum reason *why)
 {
 	const struct spec_policy *p = &x->upstream->policy;
-	struct breaker *b = &x->upstream->circuit->breaker;
+	struct breaker *b = &judge_of(x)->breaker;
 	usec now = loop_now(x->w->loop);
 
 	if (x->upstream->kind != UPSTREAM_SERVICE)
@@ -194,8 +214,12 @@ static enum admit_result inject(struct exchange *x, enum reason *why)
 	const struct spec_fault *f = &x->upstream->policy.fault;
 
 	x->faulted = true;
-	if (!(f->delay || f->abort || f->reset_percent) || !has_fault_header(x))
+	if (!(f->delay || f->abort || f->reset_percent || f->throttle) || !has_fault_header(x))
 		return ADMIT_GO;
+	if (f->throttle && chance(x, f->throttle_percent)) {
+		count(x->sc, COUNTER_FAULTS);
+		x->throttle = f->throttle;
+	}
 	*why = REASON_FAULT_INJECTED;
 	if (chance(x, f->reset_percent)) {
 		count(x->sc, COUNTER_FAULTS);
@@ -224,7 +248,24 @@ static void abandon(struct exchange *x)
 		queue_wake(x->circuit, x->w);
 	}
 	x->entered = x->placed = false;
-	x->circuit = NULL;
+	x->circuit = x->keyed = NULL;
+}
+
+/* --- the client ------------------------------------------------------------------------------------------------------------------- */
+
+static bool enter_crowd(struct exchange *x, enum reason *why)
+{
+	const struct spec_sidecar *s = exchange_spec(x);
+	bool would;
+
+	if (x->crowded || !s->crowd || !wlistener_is_inbound(x->l))
+		return true;
+	x->client = crowd_place(&x->c->peer);
+	x->crowded = crowd_enter(s->crowd, x->client, s->limits.client, x->upstream->mode != MODE_ON, &would);
+	if (would)
+		count(x->sc, COUNTER_REJECTED);
+	*why = REASON_CLIENT_BULKHEAD_FULL;
+	return x->crowded;
 }
 
 /* --- all of it ------------------------------------------------------------------------------------------------------------------- */
@@ -240,6 +281,8 @@ enum admit_result admit(struct exchange *x, enum reason *why)
 	}
 	if (exchange_off(x) || x->connect)
 		return ADMIT_GO;
+	if (exchange_spec(x)->limits.client && !enter_crowd(x, why))
+		return ADMIT_REFUSED;
 	set_deadline(x);
 	if (x->req.first[FIELD_X_OUTRIDER_RETRIES])
 		retry_told(x);
@@ -247,7 +290,10 @@ enum admit_result admit(struct exchange *x, enum reason *why)
 		abandon(x);
 	if (!u->circuit)
 		return ADMIT_GO;
-	x->circuit = u->circuit;
+	if (!x->circuit) {
+		x->circuit = u->circuit;
+		find_key(x);
+	}
 	if (!x->entered)
 		r = enter_breaker(x, why);
 	if (r == ADMIT_GO && !x->placed && bulkhead_on(&u->policy.bulkhead))
@@ -294,7 +340,7 @@ static void report(struct exchange *x, enum circuit_event how)
 	usec now = loop_now(x->w->loop), latency = now - x->started;
 
 	if (x->entered)
-		changed(x, breaker_leave(&c->breaker, &p->breaker, &x->ticket, how, now));
+		changed(x, breaker_leave(&judge_of(x)->breaker, &p->breaker, &x->ticket, how, now));
 	if (how == CIRCUIT_ABORTED || !x->n_attempts)
 		return;
 	latencies_add(&c->latencies, latency, now);
@@ -312,9 +358,9 @@ void admit_leave(struct exchange *x)
 	struct circuit *c = x->circuit;
 
 	queue_leave(x);
-	if (x->is_delayed)
+	if (x->is_delayed || x->is_throttled)
 		timer_clear(&x->wait_timer);
-	x->is_delayed = false;
+	x->is_delayed = x->is_throttled = false;
 	if (!c || (!x->entered && !x->placed))
 		return;
 	if (!x->upstream || x->upstream->circuit != c) {

@@ -97,6 +97,8 @@ bool answer_write(struct exchange *x, enum reason why)
 		text_addz(&all, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
 	if (x->greet)
 		text_fmt(&all, "X-Outrider-Hello: %.*s\r\n", STR_ARG(exchange_spec(x)->hello));
+	if (exchange_spec(x)->agent.n)
+		text_fmt(&all, "x-outrider-agent: %.*s\r\n", STR_ARG(exchange_spec(x)->agent));
 	if (is_unsent(x, why))
 		text_addz(&all, "x-outrider-mark: unsent\r\n");
 	else if (retry_is_exhausted(x, x->status >= 500))

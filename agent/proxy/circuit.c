@@ -112,8 +112,27 @@ bool circuit_may_retry(struct circuit *c, const struct budget_policy *p, usec no
 	return true;
 }
 
+void circuit_name(struct circuit *c, struct str label)
+{
+	uint32_t none = 0;
+
+	if (atomic_load_explicit(&c->labelled, memory_order_relaxed) ||
+	    !atomic_compare_exchange_strong_explicit(&c->labelled, &none, 1, memory_order_relaxed, memory_order_relaxed))
+		return;
+	size_t n = label.n < CIRCUIT_LABEL ? label.n : CIRCUIT_LABEL - 1;
+	memcpy(c->label, label.p, n);
+	c->label[n] = '\0';
+	atomic_store_explicit(&c->labelled, 2, memory_order_release);
+}
+
+const char *circuit_label(const struct circuit *c)
+{
+	return atomic_load_explicit(&c->labelled, memory_order_acquire) == 2 ? c->label : NULL;
+}
+
 void circuit_reset(struct circuit *c)
 {
+	atomic_store_explicit(&c->labelled, 0, memory_order_relaxed);
 	breaker_reset(&c->breaker);
 	limiter_reset(&c->limiter);
 	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)

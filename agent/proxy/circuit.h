@@ -8,6 +8,7 @@
 #ifndef OUTRIDER_PROXY_CIRCUIT_H
 #define OUTRIDER_PROXY_CIRCUIT_H
 
+#include "base/str.h"
 #include "proxy/breaker.h"
 #include "proxy/limiter.h"
 
@@ -53,7 +54,12 @@ static inline bool bulkhead_on(const struct bulkhead_policy *p)
 	return p->max || p->adaptive;
 }
 
+#define CIRCUIT_KEYS 32u
+#define CIRCUIT_LABEL 96u
+
 struct circuit {
+	_Atomic uint32_t labelled; /* 0: no, 1: being written, 2: label may be read */
+	char label[CIRCUIT_LABEL];
 	struct breaker breaker;
 	struct bulkhead bulkhead;
 	struct limiter limiter;
@@ -75,6 +81,11 @@ struct budget_policy {
 
 /* Counts a retry when the budget allows one more; else counts CIRCUIT_RETRY_REFUSED. */
 bool circuit_may_retry(struct circuit *c, const struct budget_policy *p, usec now);
+
+/* Says once what this one of several circuits is for; any thread. */
+void circuit_name(struct circuit *c, struct str label);
+/* NULL: nobody said. */
+const char *circuit_label(const struct circuit *c);
 
 void circuit_reset(struct circuit *c); /* another upstream's from now on; wakers stay */
 

@@ -56,7 +56,9 @@ static void reset_target(struct exchange *x)
 	x->routed = 0;
 	x->sticky = 0;
 	x->park_until = 0;
-	x->circuit = NULL;
+	x->circuit = x->keyed = NULL;
+	x->crowded = x->is_throttled = false;
+	x->throttle = x->throttled = 0;
 	x->deadline = 0;
 	x->own_status = 0;
 	x->verdict = 0;
@@ -128,6 +130,8 @@ void exchange_finish(struct exchange *x)
 		timer_clear(&x->deadline_timer);
 	exchange_drop_attempt(x, false);
 	admit_leave(x);
+	if (x->crowded)
+		crowd_leave(exchange_spec(x)->crowd, x->client);
 	trace_end(x);
 	if (x->admitted)
 		count_sub(&x->wup->c.active, 1);
@@ -392,7 +396,7 @@ void exchange_client_flushed(struct exchange *x)
 			exchange_finish(x);
 		return;
 	}
-	if (f->paused && f->q.bytes <= outq_low(&x->w->blocks) && x->a.o) {
+	if (f->paused && !x->is_throttled && f->q.bytes <= outq_low(&x->w->blocks) && x->a.o) {
 		f->paused = false;
 		x->up_ops->pull(x);
 	}

@@ -107,8 +107,11 @@ struct exchange {
 	struct list parked;          /* park.c: it waits for a name; queue.c: for a place */
 	struct timer wait_timer;     /* of the one thing that it waits for: name, place, back-off, injected delay */
 	struct timer deadline_timer; /* armed once while deadline is set */
+	uint64_t throttle, throttled; /* an injected fault: bytes per second of the reply's body, 0: none; bytes that were let through */
 	usec deadline;               /* of the call; 0: none */
-	struct circuit *circuit;     /* where it is entered or placed */
+	struct circuit *circuit;     /* where it is placed, and entered unless `keyed` is */
+	struct circuit *keyed;       /* whose breaker judges it, where the upstream has one for its SOAP action */
+	struct crowd_place client;   /* valid while crowded */
 	struct breaker_ticket ticket;
 	usec park_until;             /* 0: it never waited */
 
@@ -128,8 +131,10 @@ struct exchange {
 	bool close_down;             /* the client is told Connection: close */
 	bool cut;                    /* the response could not be completed */
 	bool entered, placed;        /* counts in its circuit's breaker, holds a place of its bulkhead */
+	bool is_throttled;           /* the origin is read again when wait_timer fires */
 	bool is_queued, is_delayed, is_backing_off; /* waits for a place, by an injected fault, before a retry */
 	bool faulted, fault_reset;   /* faults were thrown for it; its client's connection is to be closed */
+	bool crowded;                /* counts among its client's requests */
 	bool deadline_over;
 	bool fallen;                 /* a fallback answers */
 	bool exhausted;              /* the reply passed on is one that an agent marked so */

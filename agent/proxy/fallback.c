@@ -43,7 +43,7 @@ static bool call_other(struct exchange *x)
 	x->upstream = u;
 	x->wup = wup;
 	x->fixed = NULL;
-	x->circuit = NULL;
+	x->circuit = x->keyed = NULL;
 	x->n_attempts = x->n_connects = x->n_tried = 0;
 	x->reason = x->own_status = 0;
 	x->step = STEP_ADMIT;

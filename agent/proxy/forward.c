@@ -357,6 +357,21 @@ static void put_sticky(struct pen *w, const struct exchange *x)
 	PUT(w, "; Path=/; HttpOnly; SameSite=Lax\r\n");
 }
 
+/* The instance's agent says who it is, and not what its handler copied from a reply to itself. The outer world learns none of it, nor why an
+ * inner agent answered. */
+static struct str settle_agent(struct exchange *x)
+{
+	struct str agent = exchange_spec(x)->agent;
+
+	if (x->l->kind == LISTEN_INBOUND && agent.n)
+		head_delete(&x->res, FIELD_X_OUTRIDER_AGENT);
+	if (x->l->kind == LISTEN_EDGE && !agent.n) {
+		head_delete(&x->res, FIELD_X_OUTRIDER_AGENT);
+		head_delete(&x->res, FIELD_X_OUTRIDER_REASON);
+	}
+	return x->l->kind == LISTEN_INBOUND ? agent : STR("");
+}
+
 bool forward_response_head(struct exchange *x)
 {
 	struct head *h = &x->res;
@@ -364,6 +379,7 @@ bool forward_response_head(struct exchange *x)
 	head_delete_hop_by_hop(h);
 	head_delete(h, FIELD_X_OUTRIDER_HELLO);
 	head_delete(h, FIELD_X_OUTRIDER_MARK);
+	struct str agent = settle_agent(x);
 	size_t size = h->phrase.n + head_fields_size(h) + ADDED_MAX;
 	char *to = outq_reserve(&x->down_flow.q, &x->w->blocks, size);
 	if (!to)
@@ -376,6 +392,11 @@ bool forward_response_head(struct exchange *x)
 		PUT(&w, "X-Outrider-Mark: exhausted\r\n");
 	if (x->fallen && h->status >= 200)
 		PUT(&w, "X-Outrider-Fallback: upstream\r\n");
+	if (agent.n && h->status >= 200) {
+		PUT(&w, "X-Outrider-Agent: ");
+		put_str(&w, agent);
+		PUT(&w, "\r\n");
+	}
 	if (x->greet && h->status >= 200) {
 		PUT(&w, "X-Outrider-Hello: ");
 		put_str(&w, exchange_spec(x)->hello);

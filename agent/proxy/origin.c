@@ -154,6 +154,8 @@ static bool feed_body(struct origin *o, struct exchange *x)
 	if (f->paused && !o->read_off)
 		stop_reading(o);
 	exchange_response_moved(x);
+	if (o->x == x && x->is_throttled && !o->read_off)
+		stop_reading(o);
 	return o->x == x;
 }
 
@@ -190,7 +192,7 @@ static bool room_to_read(struct origin *o, const struct exchange *x)
 	if (o->in && o->in->start < o->in->end)
 		return false;
 	drop_input(o);
-	bool large = o->head_done && (f->left > BLOCK_SMALL_BYTES || f->bytes > BLOCK_SMALL_BYTES) &&
+	bool large = o->head_done && !x->throttle && (f->left > BLOCK_SMALL_BYTES || f->bytes > BLOCK_SMALL_BYTES) &&
 		     !outq_is_short(&o->w->blocks);
 	o->in = block_get(&o->w->blocks, large ? BLOCK_LARGE : BLOCK_SMALL);
 	return o->in != NULL;

@@ -76,9 +76,37 @@ bool exchange_response_head(struct exchange *x)
 	return true;
 }
 
+/* --- an injected fault: a slow body ----------------------------------------------------------------------------------------- */
+
+static void on_throttled(void *arg)
+{
+	struct exchange *x = arg;
+
+	x->is_throttled = false;
+	if (!x->down_flow.paused || !x->a.o)
+		return;
+	x->down_flow.paused = false;
+	x->up_ops->pull(x);
+}
+
+/* What came takes its time at the rate: until then the origin is not read. */
+static void throttle(struct exchange *x)
+{
+	uint64_t n = x->down_flow.bytes - x->throttled;
+
+	if (!n || x->is_throttled)
+		return;
+	x->throttled = x->down_flow.bytes;
+	x->is_throttled = x->down_flow.paused = true;
+	timer_init(&x->wait_timer, on_throttled, x);
+	timer_set(x->w->loop, &x->wait_timer, loop_now(x->w->loop) + n * USEC_SEC / x->throttle);
+}
+
 void exchange_response_moved(struct exchange *x)
 {
 	x->moved = loop_now(x->w->loop);
+	if (x->throttle && !x->down_flow.ended)
+		throttle(x);
 	if (x->down_flow.ended && !x->response_done) {
 		x->response_done = true;
 		bool sent = x->request_done && x->up.q.bytes == 0 && !x->up.discard;

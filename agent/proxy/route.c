@@ -217,7 +217,7 @@ static enum reason route_edge(struct exchange *x)
 		if (!rewrite_path(x, r))
 			return REASON_NO_MEMORY;
 		x->route = r;
-		return go(x, r->upstream);
+		return go(x, r->own ? r->own : r->upstream);
 	}
 	return REASON_NO_ROUTE;
 }

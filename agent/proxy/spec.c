@@ -60,3 +60,14 @@ bool spec_route_matches(const struct spec_route *r, struct str host, struct str 
 {
 	return host_matches(r, host) && prefix_matches(r->prefix, path);
 }
+
+struct spec_upstream *spec_policy_at(const struct spec_sidecar *s, uint32_t i)
+{
+	if (i < s->n_upstreams)
+		return s->upstreams[i];
+	i -= s->n_upstreams;
+	for (uint32_t k = 0; k < s->n_routes; k++)
+		if (s->routes[k].own && i-- == 0)
+			return s->routes[k].own;
+	return NULL;
+}

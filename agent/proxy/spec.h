@@ -18,6 +18,7 @@
 #include "plugin.h"
 #include "proxy/balance_build.h"
 #include "proxy/circuit.h"
+#include "proxy/crowd.h"
 #include "proxy/trace.h"
 
 enum mode { MODE_ON, MODE_OBSERVE, MODE_OFF };
@@ -71,7 +72,8 @@ enum retry_methods { RETRY_NONE, RETRY_SAFE, RETRY_IDEMPOTENT, RETRY_ALL };
 
 struct spec_fault { /* all zero: none */
 	usec delay;
-	uint8_t delay_percent, abort_percent, reset_percent;
+	uint64_t throttle; /* bytes per second */
+	uint8_t delay_percent, abort_percent, reset_percent, throttle_percent;
 	uint16_t abort; /* status */
 };
 
@@ -106,6 +108,8 @@ struct spec_upstream {
 	uint32_t refs; /* control thread only */
 	struct arena arena;
 	struct str name; /* lower case */
+	struct str route; /* of a copy with a policy of its own for one route: its name; else empty */
+	uint32_t own_slot; /* of such a copy: where its circuit stands; control's */
 	uint8_t kind;    /* enum upstream_kind */
 	uint8_t mode;    /* enum mode */
 	uint16_t port;   /* HANDLER: its port; SERVICE: default port; 0 = none */
@@ -123,6 +127,8 @@ struct spec_upstream {
 	struct str cookie;    /* sticky sessions: the cookie's name; empty: none */
 	struct str subset;    /* outrider.upstream.<s>.subset as it was written */
 	bool locality;
+	struct circuit *const *keyed; /* CIRCUIT_KEYS of them, for the breakers of single SOAP actions; NULL: none */
+	const uint32_t *keyed_slots;  /* control's: where they stand */
 	struct circuit *circuit; /* shared by all workers, keyed by slot, outlives the spec; NULL: neither breaker nor bulkhead */
 	struct str fallback_body, fallback_type, fallback_upstream; /* the last: lower case; empty: none */
 	struct str fault_name, fault_value; /* header that a faulty call has; name empty: any call; value empty: any value */
@@ -136,6 +142,8 @@ struct spec_route {
 	bool strip;         /* remove the prefix before forwarding */
 	struct str rewrite; /* replaces the prefix when not empty */
 	struct spec_upstream *upstream;
+	struct spec_upstream *own; /* the same with a policy and a circuit for this route alone: slot, endpoints and pools are the upstream's.
+				    * NULL: none of its options was said of this route */
 };
 
 struct spec_listener {
@@ -151,6 +159,7 @@ struct spec_limits {
 	uint64_t body;        /* bytes; 0 = off */
 	uint32_t connections; /* per listener and worker; 0 = off */
 	uint32_t requests;    /* per client connection; 0 = off */
+	uint32_t client;      /* requests under way per client address; 0 = off */
 };
 
 struct spec_times {
@@ -197,6 +206,7 @@ struct spec_sidecar {
 	struct spec_forward forward;
 	struct spec_trace trace;
 	struct spec_access access;
+	struct str agent; /* "node/service.slot", as replies say it; empty: they do not */
 	struct str hello; /* what we say of ourselves to other agents; at most HELLO_MAX */
 	bool discovers; /* names that no upstream has may be services all the same: ask control before egress */
 	uint8_t egress; /* enum egress */
@@ -212,6 +222,8 @@ struct spec_sidecar {
 	struct spec_upstream **upstreams; /* sorted by name; services only */
 	struct spec_upstream *handler, *local,
 		*external; /* local, external are always there; handler when a port is set */
+	struct crowd *crowd; /* shared by workers, outlives the spec */
+	struct slots *slots; /* control's */
 	uint32_t n_routes;
 	struct spec_route
 		*routes; /* exact hosts, then *.suffixes, then any host; of each the longest prefix first */
@@ -219,6 +231,9 @@ struct spec_sidecar {
 
 /* Service with that name (any case; a final dot is ignored), or NULL. Binary search. */
 struct spec_upstream *spec_find_upstream(const struct spec_sidecar *s, struct str name);
+
+/* The upstreams, then the copies for routes: all that have a circuit but the handler. NULL: there are no more than i. */
+struct spec_upstream *spec_policy_at(const struct spec_sidecar *s, uint32_t i);
 
 /* Does the route take that host and normalised path (its query may follow)? */
 bool spec_route_matches(const struct spec_route *r, struct str host, struct str path);

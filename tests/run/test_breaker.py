@@ -219,3 +219,14 @@ def test_properties_of_hystrix(t):
     assert said["outrider.upstream.quotes.breaker.error-threshold"] == "50%"
     assert said["outrider.upstream.quotes.breaker.volume"] == "7"
     assert said["outrider.timeout.request"] in ("1234ms", "1.234s"), said["outrider.timeout.request"]
+
+
+def test_a_circuit_for_each_soap_action(t):
+    """breaker.by=soapaction: an action that fails opens its own circuit; the others, and calls without one, go on."""
+    agent, c, s = scene(t, lambda m, _n: 503 if m.get("soapaction") == '"urn:Sick"' else 200, OUTRIDER_BREAKER_BY="soapaction")
+    deadline = time.monotonic() + 10
+    while ask(c, fields=('SOAPAction: "urn:Sick"',)).get("x-outrider-reason") != "circuit-open":
+        assert time.monotonic() < deadline
+    assert ask(c, fields=('SOAPAction: "urn:Well"',)).status == 200 and ask(c).status == 200
+    states = {one.get("key"): one["state"] for one in agent.get("/circuits?service=quotes")["circuits"]}
+    assert states == {None: "closed", '"urn:Sick"': "open", '"urn:Well"': "closed"}, states

@@ -106,3 +106,16 @@ def test_observe(t):
     agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_MAX="1", OUTRIDER_MODE="observe"))
     assert [r.status for r in crowd(t, agent.outbound, 5)] == [200] * 5
     agent.counted("outrider_requests_rejected_total", 4)
+
+
+def test_one_client_does_not_take_all(t):
+    """limit.client-concurrent: a client address has its share under way, and no more; others are served."""
+    s = t.service(slow(0.5))
+    agent = t.sidecar(handler=s, env=dict(PLAIN, OUTRIDER_LIMIT_CLIENT_CONCURRENT="3"))
+    replies = crowd(t, agent.inbound, 8)
+    refused = [r for r in replies if r.status == 503]
+    assert len(refused) == 5, replies
+    t.own_answer(refused[0], "client-bulkhead-full")
+    for c in (t.client(agent.inbound), t.client(agent.inbound, source="127.0.0.9")):
+        c.ask("GET", "/", "quotes")
+        assert c.read_response().status == 200

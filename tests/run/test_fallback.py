@@ -1,4 +1,6 @@
 """Fallbacks and injected faults."""
+import time
+
 from harness.case import rows
 from harness.service import Service
 from harness.wire import Ended
@@ -119,3 +121,17 @@ def test_faults_must_be_allowed(t):
     """Without outrider.faults=on no fault is injected."""
     agent = t.sidecar(endpoints={"quotes": [t.service(200)]}, env=dict(PLAIN, OUTRIDER_FAULT_ABORT="500"))
     assert ask(t.client(agent.outbound)).status == 200
+
+
+def test_a_throttled_body(t):
+    """fault.throttle lets a reply's body through at that rate; one whose caller leaves meanwhile leaves nothing behind."""
+    s = t.service((200, b"x" * 60000))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_FAULT_THROTTLE="100KiB", **FAULTS))
+    began = time.monotonic()
+    assert len(ask(t.client(agent.outbound)).body) == 60000
+    assert time.monotonic() - began > 0.3
+    impatient = t.client(agent.outbound)
+    impatient.ask("GET", "/", "quotes")
+    agent.until("it has begun", lambda: len(s.hits) == 2)
+    impatient.close()
+    agent.until("none is under way", lambda: agent.get("/stats")["counters"]["outrider_requests_active"] == 0)

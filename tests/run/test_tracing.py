@@ -145,3 +145,20 @@ def test_which_fields_go_out(t):
     agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(ALWAYS, OUTRIDER_TRACE_WRITE="w3c"))
     call(t, agent.outbound, ["b3: %s-%s-1" % (TRACE, SPAN)])
     assert s.hits[0].get("b3") is None and s.hits[0].get("x-b3-traceid") is None and TRACE in s.hits[0].get("traceparent")
+
+
+def test_which_agent(t):
+    """x-outrider-agent of a reply names the agent beside the service that answered; an edge removes it, and the reason of inner agents, from what
+    it relays."""
+    s = t.service((503, b"", "X-Outrider-Agent: forged/handler"))
+    inner = t.sidecar(handler=s, env={"OUTRIDER_FORWARD_AGENT": "auto", "OUTRIDER_NODE": "node one"})
+    assert call(t, inner.inbound, host="accountservice").get("x-outrider-agent") == "node_one/accountservice"
+    gone = t.port()
+    idle = t.sidecar(handler=gone, env={"OUTRIDER_FORWARD_AGENT": "auto", "OUTRIDER_NODE": "n"})
+    own = call(t, idle.inbound, host="accountservice")
+    assert own.get("x-outrider-agent") == "n/accountservice" and own.get("x-outrider-reason") == "handler-down", own
+    for mode, there in (("auto", False), ("on", True)):
+        edge = t.edge({"all": {"prefix": "/", "upstream": "quotes"}}, endpoints={"quotes": ["%s:%d" % idle.inbound]},
+                      env={"OUTRIDER_FORWARD_AGENT": mode, "OUTRIDER_RETRY_TRIES": "1", "OUTRIDER_NODE": "e"})
+        reply = call(t, edge.edge)
+        assert bool(reply.get("x-outrider-agent")) == there and bool(reply.get("x-request-id")) == (reply.get("x-request-id") is not None), reply

@@ -1,7 +1,6 @@
 """What a test gets as `t`: a workshop for peers and agents that cleans up after itself."""
 import json
 import os
-import select
 import shutil
 import socket
 import tempfile
@@ -12,13 +11,15 @@ from .agent import Agent
 from .origin import Origin, Port
 from .service import Service
 from .wire import DEADLINE, Transcript, Wire
+from . import ready
 
 REASONS = table.reasons()
 
 # Every agent of a test starts from these: one worker, so that pools and round robin are determined, and no
 # lame duck, so that a test ends at once. A test that is about them sets them itself.
-# Tests of traces and of the access log turn them on.
-QUIET = {"OUTRIDER_WORKERS": "1", "OUTRIDER_LAME_DUCK": "0s", "OUTRIDER_STOP_TIMEOUT": "5s", "OUTRIDER_TRACE": "off", "OUTRIDER_ACCESS_LOG": "off"}
+# Tests of traces, of the access log and of x-outrider-agent turn them on.
+QUIET = {"OUTRIDER_WORKERS": "1", "OUTRIDER_LAME_DUCK": "0s", "OUTRIDER_STOP_TIMEOUT": "5s", "OUTRIDER_TRACE": "off", "OUTRIDER_ACCESS_LOG": "off",
+         "OUTRIDER_FORWARD_AGENT": "off"}
 
 
 class Skip(Exception):
@@ -174,8 +175,8 @@ class Case:
 
     def answered_once(self, client, origin, seconds=DEADLINE):
         """The client's reply comes, and meanwhile nobody asks the origin once more."""
-        ready = select.select([client.sock, origin.sock], [], [], seconds)[0]
-        assert origin.sock not in ready, "the request was sent once more"
+        able = ready.select([client.sock, origin.sock], [], [], seconds)[0]
+        assert origin.sock not in able, "the request was sent once more"
         reply = client.read_response()
         assert origin.untouched(), "the request was sent once more"
         return reply

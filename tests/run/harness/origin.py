@@ -1,9 +1,9 @@
 """Peers that listen: well-behaved ones and those that refuse, stall or never accept."""
 import os
-import select
 import socket
 
 from .wire import DEADLINE, Late, Wire
+from . import ready
 
 
 class Port:
@@ -60,7 +60,7 @@ class Origin:
         return ("[%s]:%d" if ":" in host else "%s:%d") % (host, port)
 
     def accept(self, seconds=DEADLINE):
-        if not select.select([self.sock], [], [], seconds)[0]:
+        if not ready.select([self.sock], [], [], seconds)[0]:
             raise Late("%s: nobody connected" % self.name)
         sock, _ = self.sock.accept()
         self.count += 1
@@ -76,7 +76,7 @@ class Origin:
 
     def untouched(self):
         """Nobody has connected since the last accept."""
-        return not select.select([self.sock], [], [], 0)[0]
+        return not ready.select([self.sock], [], [], 0)[0]
 
     def never_accept(self):
         """From now on a connect gets no answer: the accept queue is full and stays so."""
@@ -86,7 +86,7 @@ class Origin:
             filler.setblocking(False)
             filler.connect_ex(self.sock.getsockname())
             self.fillers.append(filler)
-            if not select.select([], [filler], [], 0.2)[1]:
+            if not ready.select([], [filler], [], 0.2)[1]:
                 return self
         return self
 

@@ -1,12 +1,12 @@
 """One end of a connection, scripted byte by byte. Every verb has a deadline and writes to the transcript."""
 import fcntl
-import select
 import socket
 import struct
 import termios
 import time
 
 from . import diag, message
+from . import ready
 
 DEADLINE = 8.0  # seconds for one verb: generous, since sanitizer builds on a loaded machine are slow
 SHOWN = 600     # bytes of one transcript entry
@@ -90,7 +90,7 @@ class Wire:
         self.sock.setblocking(False)
         try:
             while sent < limit:
-                if not select.select([], [self.sock], [], quiet)[1]:
+                if not ready.select([], [self.sock], [], quiet)[1]:
                     break
                 sent += self.sock.send(piece[:limit - sent])
         except OSError as why:  # full, or the peer ended it
@@ -131,7 +131,7 @@ class Wire:
                 return True
             if time.monotonic() > limit:
                 return False
-            select.select([], [], [], 0.0005)
+            ready.select([], [], [], 0.0005)
 
     # --- in --------------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ class Wire:
         if self.ended:
             return False
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([self.sock], [], [], left)[0]:
+        if left <= 0 or not ready.select([self.sock], [], [], left)[0]:
             raise Late("%s: nothing more came; have %r" % (self.name, bytes(self.buf[-SHOWN:])))
         try:
             data = self.sock.recv(262144)
@@ -212,7 +212,7 @@ class Wire:
 
     def is_open(self):
         """Nothing to read and no end seen at this moment."""
-        return not self.ended and not select.select([self.sock], [], [], 0)[0]
+        return not self.ended and not ready.select([self.sock], [], [], 0)[0]
 
     # --- HTTP ------------------------------------------------------------------------------------
 
