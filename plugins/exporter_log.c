@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <unistd.h>
 
 #define EVERY (100 * USEC_MS) /* somebody looks on */
@@ -51,6 +52,14 @@ static size_t piece(struct str s)
 	return (n == SIZE_MAX ? str_find(s, '\n') : n) + 1;
 }
 
+/* Whoever shares stderr with us may have made it non-blocking. 0: once more. */
+static int wait_for(int fd, int error)
+{
+	if (error == EAGAIN)
+		(void)poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
+	return error == EINTR || error == EAGAIN ? 0 : error;
+}
+
 static void run(struct task *t)
 {
 	struct writing *w = LIST_OWNER(t, struct writing, task);
@@ -59,12 +68,12 @@ static void run(struct task *t)
 		size_t left = piece(str_make(w->lines + w->written, w->n - w->written));
 		while (left && !w->error) {
 			ssize_t n = write(w->fd, w->lines + w->written, left);
-			if (n < 0)
-				w->error = errno == EINTR ? 0 : errno;
-			else {
-				w->written += (size_t)n;
-				left -= (size_t)n;
+			if (n < 0) {
+				w->error = wait_for(w->fd, errno);
+				continue;
 			}
+			w->written += (size_t)n;
+			left -= (size_t)n;
 		}
 	}
 }

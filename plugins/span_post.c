@@ -87,7 +87,6 @@ static void on_patience(void *arg)
 /* After a post: on with the next one, or the end of a flush. */
 static void go_on(struct exporter *e)
 {
-	e->due = loop_now(e->loop) + SPAN_EVERY;
 	schedule(e);
 	if (e->done && !e->fetch && !e->queue.batch && e->queue.waiting == 0)
 		timer_set(e->loop, &e->patience, loop_now(e->loop));
@@ -101,8 +100,8 @@ static void settle(struct exporter *e, uint64_t refused, uint64_t failed)
 	e->tries = 0;
 }
 
-/* The collector failed, so the next address is the one to try. again: this batch may be posted once more. */
-static void failed(struct exporter *e, bool again, usec retry_after)
+/* The collector failed, so the next address is the one to try. again: this batch may be posted once more; trouble is only when it is lost. */
+static void failed(struct exporter *e, bool again, usec retry_after, const char *why)
 {
 	unsigned servers = e->peers.n;
 	usec now = loop_now(e->loop), pause;
@@ -110,8 +109,10 @@ static void failed(struct exporter *e, bool again, usec retry_after)
 	e->failures++;
 	e->tries++;
 	e->peers.current = (e->peers.current + 1) % servers;
-	if (!again || e->tries > servers)
+	if (!again || e->tries > servers) {
 		settle(e, 0, UINT64_MAX);
+		tell(e, why);
+	}
 	pause = e->failures % servers == 0 ? span_post_pause(e->failures / servers, rng_unit(&e->rng)) : 0;
 	pause = retry_after > pause ? retry_after : pause;
 	if (e->done && pause > FLUSH_PAUSE)
@@ -145,11 +146,12 @@ static void on_reply(void *arg, const struct fetch_reply *r)
 		taken(e, rejected, &words);
 	} else {
 		span_peers_why(&e->peers, r, e->packed, &why);
-		tell(e, why.text);
-		if (v == SPAN_REFUSED)
+		if (v == SPAN_REFUSED) {
 			settle(e, UINT64_MAX, 0);
-		else
-			failed(e, r->status != 0 || r->unsent, span_post_retry_after(fetch_header(r, "Retry-After")));
+			tell(e, why.text);
+		} else {
+			failed(e, r->status != 0 || r->unsent, span_post_retry_after(fetch_header(r, "Retry-After")), why.text);
+		}
 	}
 	go_on(e);
 }
@@ -222,10 +224,8 @@ static void post(void *arg)
 		pack(e);
 	if (q->batch) {
 		e->fetch = span_peers_post(&e->peers, str_make(q->batch, q->batch_n), e->packed, time_left(e), on_reply, e, &err);
-		if (!e->fetch) {
-			tell(e, err.text);
-			failed(e, true, 0);
-		}
+		if (!e->fetch)
+			failed(e, true, 0, err.text);
 	} else if (q->waiting) {
 		tell(e, "no memory for a batch of spans");
 		e->not_before = loop_now(e->loop) + SPAN_EVERY;

@@ -1,5 +1,6 @@
 /* Exporters zipkin, otlp and log: what becomes of spans whatever the collector answers, each of them counted; what is asked and how often;
  * what a person is told; the end. */
+#include "../../plugins/span_post.h"
 #include "base/mem.h"
 #include "exporter_scene.h"
 
@@ -157,6 +158,35 @@ START_TEST(away_and_back)
 }
 END_TEST
 
+/* What the second try brings costs nothing, so nobody is told. */
+START_TEST(a_short_trouble)
+{
+	begin(&exporter_otlp, ZIPKIN, (struct script){ .says = ANSWER("429 T\r\nRetry-After: 1", 0, "") });
+	exporter_put(&s, 2);
+	loop_skip(s.net.loop, USEC_SEC);
+	for (usec end = clock_now() + 10 * USEC_SEC; !s.net.requests && clock_now() < end;)
+		loop_turn(s.net.loop, false);
+	s.net.script.says = OK;
+	ck_assert_uint_eq(exporter_drain(&s).sent, 2);
+	ck_assert(s.net.requests == 2 && s.troubles == 0);
+	exporter_shut(&s);
+}
+END_TEST
+
+static const struct {
+	const char *field;
+	usec is;
+} afters[] = { { "0", 0 }, { "7", 7 * USEC_SEC }, { "100000", SPAN_RETRY_AFTER_MAX }, { "-1", 0 }, { "Wed, 21 Oct 2026 07:28:00 GMT", 0 }, { "", 0 } };
+
+START_TEST(pauses)
+{
+	for (size_t i = 0; i < sizeof(afters) / sizeof(afters[0]); i++)
+		ck_assert_uint_eq(span_post_retry_after(str_of(afters[i].field)), afters[i].is);
+	ck_assert(span_post_pause(1, 0) == SPAN_PAUSE_FIRST / 2 && span_post_pause(1, 1) == SPAN_PAUSE_FIRST);
+	ck_assert(span_post_pause(3, 0) == 2 * SPAN_PAUSE_FIRST && span_post_pause(UINT32_MAX, 1) == SPAN_PAUSE_MAX);
+}
+END_TEST
+
 START_TEST(nobody_listens)
 {
 	begin(&exporter_zipkin, "http://127.0.0.1:1", (struct script){ .says = OK });
@@ -310,6 +340,7 @@ START_TEST(log_lines)
 	char got[8192];
 	int from = pipe_for(STDOUT_FILENO);
 
+	ck_assert(fcntl(STDOUT_FILENO, F_SETFL, _i ? O_NONBLOCK : 0) == 0);
 	begin(&exporter_log, "stdout", (struct script){ .says = OK });
 	exporter_put(&s, 50);
 	ck_assert_uint_eq(exporter_drain(&s).sent, 50);
@@ -370,13 +401,15 @@ Suite *suite_exporters(void)
 	tcase_add_loop_test(c, every_request, 0, COUNT(requests));
 	tcase_add_test(c, gzip);
 	tcase_add_test(c, away_and_back);
+	tcase_add_test(c, a_short_trouble);
+	tcase_add_test(c, pauses);
 	tcase_add_test(c, nobody_listens);
 	tcase_add_test(c, full_batches_do_not_wait);
 	tcase_add_loop_test(c, every_end, 0, COUNT(ends));
 	tcase_add_test(c, closed_in_the_middle);
 	tcase_add_loop_test(c, what_makes_no_sense, 0, COUNT(bad));
 	tcase_add_loop_test(c, memory_short, 0, 3);
-	tcase_add_test(c, log_lines);
+	tcase_add_loop_test(c, log_lines, 0, 2);
 	tcase_add_test(c, log_is_stuck);
 	tcase_add_test(c, log_reader_left);
 	suite_add_tcase(suite, c);
