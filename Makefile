@@ -289,7 +289,7 @@ static: | $(DEPS)/build ## the same program as one static file, build/static/out
 	@build/static/outrider version
 
 # Its libraries are other builds than Debian's shared ones: what talks to peers with them is tested again.
-STATIC_TESTS := cli.,config_spring.,config_consul.,config_redis.,config_bus.,registry_consul.,registry_eureka.,registry_redis.
+STATIC_TESTS := cli.,config_spring.,config_consul.,config_redis.,config_bus.,registry_consul.,registry_eureka.,registry_redis.,exporters.
 .PHONY: static-check
 static-check: static | $(DEPS)/check ## the run tests of that static file that use its libraries
 	@$(TIERS) $(call run_tier,build/static,-k $(STATIC_TESTS))

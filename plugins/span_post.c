@@ -40,7 +40,7 @@ usec span_post_pause(unsigned n, double chance)
 	for (; n > 1 && p < SPAN_PAUSE_MAX; n--)
 		p *= 2;
 	p = p < SPAN_PAUSE_MAX ? p : SPAN_PAUSE_MAX;
-	return p / 2 + (usec)((double)(p / 2) * chance);
+	return p / 2 + (usec)((double)p * chance / 2);
 }
 
 usec span_post_retry_after(struct str field)
