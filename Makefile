@@ -62,7 +62,7 @@ LDFLAGS_ALL += $(SANITIZE_FLAGS)
 endif
 
 # Libraries of the agent, by their pkg-config names; the list grows with the features that need it.
-AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson openssl hiredis yaml-0.1 libcurl librabbitmq libseccomp
+AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson openssl hiredis yaml-0.1 libcurl librabbitmq libseccomp zlib
 # Their flags are asked for once, after the packages are there, and kept in a file that make includes.
 LIBS_MK := $(BUILD)/libs.mk
 
@@ -247,9 +247,10 @@ swarm-demo: | $(DEPS)/build $(DEPS)/static $(DEPS)/swarm ## a real swarm on this
 
 .PHONY: bench
 bench: | $(DEPS)/build $(DEPS)/bench ## CPU, latency and memory beside nginx, HAProxy and a bare relay (BENCH_QUICK=1)
-	@$(MAKE) --no-print-directory all $(BUILD)/bench/balance $(BUILD)/bench/circuit
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/balance $(BUILD)/bench/circuit $(BUILD)/bench/spans
 	@$(BUILD)/bench/balance
 	@$(BUILD)/bench/circuit
+	@$(BUILD)/bench/spans
 	@OUTRIDER_BIN=$(BIN) tests/bench/run
 
 .PHONY: simulate
@@ -259,12 +260,14 @@ simulate: | $(DEPS)/build ## 1,000 clients and 1,000 servers in virtual time: wr
 
 # What measures the balancer links it and base alone.
 BALANCE_OBJECTS := $(filter $(addprefix $(BUILD)/obj/agent/,base/% proxy/balance% proxy/outlier% proxy/breaker% proxy/circuit% proxy/limiter%),$(OBJECTS))
+SPAN_OBJECTS := $(filter $(addprefix $(BUILD)/obj/plugins/,span_text% span_queue% zipkin_json% otlp_json%),$(OBJECTS))
+$(BUILD)/bench/spans: $(SPAN_OBJECTS)
 $(BUILD)/bench/simulate: tests/bench/simulate_plot.c tests/bench/simulate.h tests/bench/hist.h
 $(BUILD)/bench/%: tests/bench/%.c $(BALANCE_OBJECTS) $(BUILD)/flags | $(DEPS)/build
 	@mkdir -p $(@D)
 	@echo "  LD  $@"
 	@$(CC) $(CPPFLAGS_ALL) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) $(CFLAGS) $(LDFLAGS_ALL) $(filter %.c,$^) \
-		$(BALANCE_OBJECTS) -lm -o $@
+		$(filter $(BUILD)/obj/plugins/%,$^) $(BALANCE_OBJECTS) -lm -o $@
 
 .PHONY: docs
 docs: $(BIN) ## writes docs/options.md, reasons.md and metrics.md from the tables in the program
@@ -291,7 +294,7 @@ static: | $(DEPS)/build ## the same program as one static file, build/static/out
 	@build/static/outrider version
 
 # Its libraries are other builds than Debian's shared ones: what talks to peers with them is tested again.
-STATIC_TESTS := cli.,config_spring.,config_consul.,config_redis.,config_bus.,registry_consul.,registry_eureka.,registry_redis.
+STATIC_TESTS := cli.,config_spring.,config_consul.,config_redis.,config_bus.,registry_consul.,registry_eureka.,registry_redis.,exporters.
 .PHONY: static-check
 static-check: static | $(DEPS)/check ## the run tests of that static file that use its libraries
 	@$(TIERS) $(call run_tier,build/static,-k $(STATIC_TESTS))

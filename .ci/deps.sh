@@ -9,7 +9,7 @@ set -euo pipefail
 packages() {
 	case "$1" in
 	build) echo gcc libc6-dev make pkg-config libevent-dev libc-ares-dev libcjson-dev libssl-dev libhiredis-dev libyaml-dev \
-		libcurl4-openssl-dev librabbitmq-dev libseccomp-dev ;;
+		libcurl4-openssl-dev librabbitmq-dev libseccomp-dev zlib1g-dev ;;
 	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server ;;
 	bench) echo gcc libc6-dev python3 nginx-light haproxy ;;
 	demo) echo python3 ;;

@@ -16,6 +16,10 @@ extern const struct registry_ops registry_file;
 extern const struct registry_ops registry_redis;
 extern const struct registry_ops registry_rediss;
 
+extern const struct exporter_ops exporter_zipkin;
+extern const struct exporter_ops exporter_otlp;
+extern const struct exporter_ops exporter_log;
+
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
 	&source_bus,
@@ -38,5 +42,8 @@ const struct registry_ops *const plugin_registries[] = {
 };
 
 const struct exporter_ops *const plugin_exporters[] = {
+	&exporter_zipkin,
+	&exporter_otlp,
+	&exporter_log,
 	NULL,
 };

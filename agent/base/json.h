@@ -39,4 +39,7 @@ void json_null(struct json *j);
 /* The escaped content of a JSON string without its quotes. */
 void json_escape(struct text *t, struct str s);
 
+/* The length of the valid UTF-8 character at p, of which n >= 1 bytes are there; 0: what stands there is none. */
+size_t json_utf8(const unsigned char *p, size_t n);
+
 #endif

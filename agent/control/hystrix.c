@@ -176,6 +176,8 @@ static void put_circuit_name(struct text *t, const struct agent *a, uint32_t i, 
 		text_addz(t, ".");
 	}
 	text_add(t, u->name);
+	if (u->route.n)
+		text_fmt(t, "@%.*s", STR_ARG(u->route));
 }
 
 /* Calls under way: places where they are counted, else those of the workers. */
@@ -217,11 +219,11 @@ static void put_circuits(struct text *t, struct hystrix *h)
 	uint32_t seen = 0;
 
 	for (uint32_t i = 0; i < a->n_sidecars; i++) {
-		const struct spec_sidecar *s = a->sidecars[i].spec;
-		for (uint32_t k = 0; k < s->n_upstreams; k++) {
-			if (!s->upstreams[k]->circuit || seen++ < h->next)
+		const struct spec_upstream *u;
+		for (uint32_t k = 0; (u = spec_policy_at(a->sidecars[i].spec, k)) != NULL; k++) {
+			if (!u->circuit || seen++ < h->next)
 				continue;
-			hystrix_lines(t, a, i, s->upstreams[k], now, wall);
+			hystrix_lines(t, a, i, u, now, wall);
 			if (t->n < LINES_MAX)
 				continue;
 			h->next = seen;

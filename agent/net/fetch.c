@@ -38,6 +38,14 @@ static void fetch_free(struct fetch *f)
 	mem_free(f);
 }
 
+/* libcurl notes the moment before it sends; a transfer that never reached it has none. */
+static bool nothing_left(struct fetch *f)
+{
+	curl_off_t sent = 0;
+
+	return curl_easy_getinfo(f->easy, CURLINFO_PRETRANSFER_TIME_T, &sent) == CURLE_OK && sent == 0;
+}
+
 /* status 0: f->err says why. */
 static void fetch_finish(struct fetch *f, int status)
 {
@@ -48,6 +56,7 @@ static void fetch_finish(struct fetch *f, int status)
 		.local = local ? local : "",
 		.body = text_str(&f->body),
 		.head = text_str(&f->head),
+		.unsent = status == 0 && nothing_left(f),
 		.why = status ? "" : f->err.text };
 
 	timer_clear(&f->timer);

@@ -40,6 +40,7 @@ struct fetch_reply {     /* valid during the callback */
 	struct str body; /* whole; also of errors */
 	struct str head; /* lines of the last response */
 	const char *why; /* a sentence when status is 0, else "" */
+	bool unsent; /* with status 0: surely nothing of the request has left, so it may be sent again whatever it does */
 	const char *local; /* the own IP address of the connection; "" when there was none */
 };
 

@@ -12,11 +12,12 @@ from harness.serial import Missing
 from maven import Maven
 from rabbit import Rabbit
 from spring import ConfigGit, ConfigNative, Eureka, EurekaClient, SpringClient
+from zipkin import Zipkin
 
 # name -> class. The name is also the service's own: spring.application.name.
 PEERS = {"git": GitRepository, "rabbitmq": Rabbit, "config-git": ConfigGit, "config-native": ConfigNative,
          "spring-client": SpringClient, "eureka": Eureka, "eureka-client": EurekaClient,
-         "hystrix-dashboard": HystrixDashboard, "browser": Browser}
+         "hystrix-dashboard": HystrixDashboard, "browser": Browser, "zipkin": Zipkin}
 JVMS = 3
 
 

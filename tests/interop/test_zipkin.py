@@ -1,0 +1,97 @@
+"""Zipkin's own server takes what agents send, and shows one trace of it with the right parents."""
+import time
+
+from harness.case import rows
+from needs import needs
+
+TRACE, SPAN = "463ac35c9f6413ad48485a3953bb61%02x", "a2fb4a1d1a96d3%02x"
+
+
+def _env(zipkin, **more):
+    return dict({"OUTRIDER_TRACE": "zipkin:" + zipkin.url, "OUTRIDER_TRACE_SAMPLE": "always"}, **more)
+
+
+def _call(t, address, host, fields=(), path="/", status=200):
+    c = t.client(address)
+    c.ask("GET", path, host, fields)
+    assert c.read_response().status == status
+
+
+def _chain(spans):
+    """From the root on, each the only child of the one before."""
+    known = {(span["id"], span.get("shared", False)): span for span in spans}
+    assert len(known) == len(spans), spans
+    (root,) = [span for span in spans if span.get("parentId") not in {s["id"] for s in spans}]
+    chain = [root]
+    while len(chain) < len(spans):
+        (child,) = [span for span in spans if span.get("parentId") == chain[-1]["id"] and span not in chain]
+        chain.append(child)
+    return chain
+
+
+@needs("zipkin")
+@rows({"plain": ({},), "gzip": ({"OUTRIDER_ZIPKIN_GZIP": "on"},)})
+def test_one_trace(t, estate, more):
+    """A call through the edge, an account service and its quotes is ONE trace in Zipkin: five spans with the right kinds, parents, services and
+    peers; Zipkin derives from it who calls whom."""
+    zipkin = estate.get("zipkin")
+    stack = "-zip" if more else ""
+    quotes = t.sidecar(handler=t.service(200), env=_env(zipkin, OUTRIDER_SERVICE="quotes" + stack, **more))
+    account = None
+
+    def handler(message, _n):
+        _call(t, account.outbound, "quotes" + stack, ["b3: " + message.get("b3")], "/api/quote")
+        return 200
+    account = t.sidecar(handler=t.service(handler), env=_env(zipkin, OUTRIDER_SERVICE="account" + stack, **more),
+                        endpoints={"quotes" + stack: ["%s:%d" % quotes.inbound]})
+    edge = t.edge({"all": {"prefix": "/", "upstream": "account" + stack}}, {"account" + stack: ["%s:%d" % account.inbound]},
+                  _env(zipkin, OUTRIDER_TRUSTED_PEERS="private", **more))
+    number = 1 if more else 0
+    trace = TRACE % number
+    _call(t, edge.edge, "shop.example", ["b3: %s-%s-1" % (trace, SPAN % number)], "/account")
+    chain = _chain(zipkin.trace(trace, 5))
+    assert [span["kind"] for span in chain] == ["SERVER", "CLIENT", "SERVER", "CLIENT", "SERVER"], chain
+    assert [span["localEndpoint"]["serviceName"] for span in chain[2:]] == ["account" + stack] * 2 + ["quotes" + stack], chain
+    assert chain[0]["parentId"] == SPAN % number and chain[3]["remoteEndpoint"]["serviceName"] == "quotes" + stack, chain
+    assert chain[3]["remoteEndpoint"]["port"] == quotes.inbound[1] and chain[4]["tags"]["http.path"] == "/api/quote", chain
+    assert all(span["timestamp"] and span["duration"] >= 1 for span in chain), chain
+    links = zipkin.json("/api/v2/dependencies?endTs=%d&lookback=3600000" % (time.time() * 1000 + 5000))
+    pairs = {(one["parent"], one["child"]): one["callCount"] for one in links}
+    assert pairs.get(("account" + stack, "quotes" + stack)) == 1, links
+    assert {"account" + stack, "quotes" + stack} <= set(zipkin.json("/api/v2/services"))
+
+
+@needs("zipkin")
+def test_a_joined_span(t, estate):
+    """With trace.join the two halves of a call, CLIENT and shared SERVER, have one id, and Zipkin takes them for one call."""
+    zipkin, trace = estate.get("zipkin"), TRACE % 2
+    far = t.sidecar(handler=t.service(200), env=_env(zipkin, OUTRIDER_SERVICE="far", OUTRIDER_TRACE_JOIN="on"))
+    near = t.sidecar(env=_env(zipkin, OUTRIDER_SERVICE="near"), endpoints={"far": ["%s:%d" % far.inbound]})
+    _call(t, near.outbound, "far", ["b3: %s-%s-d" % (trace, SPAN % 2)])
+    client, server = sorted(zipkin.trace(trace, 2), key=lambda span: span["kind"])
+    assert client["id"] == server["id"] and client["parentId"] == server["parentId"] == SPAN % 2, (client, server)
+    assert server["shared"] and "shared" not in client and client["debug"] and server["debug"], (client, server)
+
+
+@needs("zipkin")
+def test_failures_and_retries(t, estate):
+    """A failed attempt is red, the local span `retry` holds the next one, hostile bytes of a request do not spoil the batch."""
+    zipkin, trace = estate.get("zipkin"), TRACE % 3
+    agent = t.sidecar(env=_env(zipkin, OUTRIDER_SERVICE="caller"), endpoints={"bad": [t.service(503), t.service(503)]})
+    c = t.client(agent.outbound)
+    c.send(('GET /\\"<x> HTTP/1.1\r\nHost: bad\r\nX-Request-Id: "]}\\\xff\xc3\xa9\r\nb3: %s-%s-1\r\n\r\n' % (trace, SPAN % 3)).encode("latin-1"))
+    assert c.read_response().status == 503
+    spans = zipkin.trace(trace, 3)
+    (retry,) = [span for span in spans if span["name"] == "retry"]
+    tries = [span for span in spans if span.get("kind") == "CLIENT"]
+    assert all(span["tags"]["error"] for span in tries) and len(tries) == len(spans) - 1, spans
+    assert retry["id"] in {span["parentId"] for span in tries} and "kind" not in retry, spans
+
+
+@needs("zipkin")
+def test_the_old_path(t, estate):
+    """v2 JSON posted to /api/v1/spans is refused by Zipkin, and the agent's log says so in Zipkin's words."""
+    zipkin = estate.get("zipkin")
+    agent = t.sidecar(env=dict(_env(zipkin), OUTRIDER_TRACE="zipkin:%s/api/v1/spans" % zipkin.url), endpoints={"q": [t.service(200)]})
+    _call(t, agent.outbound, "q")
+    agent.until("trouble", lambda: "JSON_V1" in agent.stderr(), 15)
