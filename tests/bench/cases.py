@@ -16,6 +16,7 @@ import sick
 import machine
 import proxies
 import tools
+import watched
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -330,6 +331,6 @@ def update(bench):
 
 
 CASES = {f.__name__: f for f in (keepalive, newconn, latency, large, stream, idle, memory, start, scale, steady, reload, fifty,
-                                 fleet.reach, update, fleet.known, fleet.questions, fleet.skewed, sick.hung, sick.dead, sick.storm,
+                                 fleet.reach, update, fleet.known, fleet.questions, fleet.skewed, sick.hung, sick.dead, sick.storm, watched.telemetry,
                                  sick.overload)}
-OF_AGENT_ONLY = ("steady", "reload", "fifty", "reach", "update", "known", "questions", "skewed", "hung", "dead", "storm", "overload")
+OF_AGENT_ONLY = ("steady", "reload", "fifty", "reach", "update", "known", "questions", "skewed", "hung", "dead", "storm", "overload", "telemetry")

@@ -163,6 +163,8 @@ class Outrider(Proxy):
             "OUTRIDER_OUTBOUND": f"127.0.0.1:{free_port()}",
             "OUTRIDER_ADMIN": f"127.0.0.1:{free_port()}",
             "OUTRIDER_WORKERS": str(workers),
+            "OUTRIDER_TRACE": "off",  # what is told of requests is measured by itself: watched.py
+            "OUTRIDER_ACCESS_LOG": "off",
         }
         return [self.path, "sidecar"], env
 

@@ -145,9 +145,32 @@ def cells_dead(_bench, _name, rows):
             f"{median(rows, 'grown'):.0f}", f"{median(rows, 'closed_after'):.2f}"]
 
 
+def cells_telemetry(bench, name, rows):
+    base = bench.results["telemetry"].get("outrider")
+    more = f"{median(rows, 'cpu_us') - median(base, 'cpu_us'):+.2f}" if base else ""
+    return [f"{median(rows, 'cpu_us'):.2f}", spread(rows, "cpu_us", ".2f"), more,
+            times(ratio(bench.results, "telemetry", "cpu_us", name, "nginx-log")), f"{median(rows, 'rps'):.0f}",
+            f"{median(rows, 'p50_us'):.0f}", f"{median(rows, 'p99_us'):.0f}"]
+
+
+def bar_told(bench):
+    rows = bench.results.get("telemetry", {})
+    if not rows.get("outrider") or not rows.get("traced and logged"):
+        return None
+    pairs = [a["cpu_us"] - b["cpu_us"] for a, b in zip(rows["traced and logged"], rows["outrider"])]
+    more = statistics.median(pairs)
+    return more <= 1.5, f"{more:+.2f} µs"
+
+
+def bar_logged(bench):
+    value = ratio(bench.results, "telemetry", "cpu_us", "traced and logged", "nginx-log")
+    return None if value is None else (value <= 0.85, times(value))
+
+
 TABLES = {
     "keepalive": (COST, cells_cost("keepalive")),
     "newconn": (COST, cells_cost("newconn")),
+    "telemetry": (["CPU µs/request", "range", "more than untold", "× nginx-log", "requests/s", "p50 µs", "p99 µs"], cells_telemetry),
     "latency": (["p50 µs", "p99 µs", "p99.9 µs", "max µs", "requests/s", "CPU µs/request"], cells_latency),
     "large": (["CPU ns/KiB", "× nginx", "MiB/s"], cells_large),
     "stream": (["private max MiB", "growth KiB", "CPU ns/KiB", "MiB/s"], cells_stream),
@@ -282,6 +305,8 @@ BARS = [
     ("back again: closed within a sleep window (1 s)", "dead", bar_value("dead", "closed_after", 1.25, lambda v: f"{v:.2f} s")),
     ("retry storm: upstream sees ≤ 1.25 × what is offered", "storm", bar_value("storm", "amplified", 1.25, times)),
     ("2 × overload: goodput ≥ 0.9 of the capacity", "overload", bar_least("overload", "with", 0.9, lambda v: f"{v:.2f}")),
+    ("every request traced and logged: ≤ 1.5 µs more", "telemetry", bar_told),
+    ("every request traced and logged ≤ 0.85 × nginx with its log", "telemetry", bar_logged),
     ("one of four 10 × slower: p99 of peak-ewma ≤ 0.5 × round-robin", "skewed", bar_skewed),
 ]
 
