@@ -1,5 +1,6 @@
 #include "control/option_value.h"
 
+#include "control/access_format.h"
 #include "control/option_trace.h"
 
 #include "control/upstreams.h"
@@ -158,6 +159,15 @@ static bool parse_trace_fields(const struct option_row *row, struct str s, uint6
 	(void)ret;
 	(void)why;
 	return option_trace_kinds(s, order);
+}
+
+static bool parse_access_format(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
+{
+	struct access_format f;
+
+	(void)row;
+	(void)ret;
+	return access_format_parse(s, &f, why);
 }
 
 static bool host_byte(char c)
@@ -410,6 +420,7 @@ static const struct {
 	[OPTION_STATUSES] = { parse_statuses, "a status such as 200, or a range such as 200-399", NULL, "" },
 	[OPTION_SAMPLER] = { parse_sampler, "always, never, a share such as 5%, or a rate such as 100/s", NULL, "" },
 	[OPTION_TRACE_FIELDS] = { parse_trace_fields, "a list of b3, b3-multi, w3c, each once", NULL, "" },
+	[OPTION_ACCESS_FORMAT] = { parse_access_format, "json, text, or a template such as %{time} %{method} %{path} %{status}", NULL, "" },
 	[OPTION_HOST] = { parse_host, "a host name such as www.example.org or *.example.org", NULL, "" },
 };
 
