@@ -20,10 +20,12 @@ def overload(agent):
     return agent.get("/stats")["workers"][0]
 
 
-def fill(t, agent, percent, crowd):
+def fill(t, agent, percent, crowd, one=None, address=None):
     """Holds connections open until so much of the limit is used: each has asked for something lately, so none rests."""
     while overload(agent)["descriptors_percent"] < percent:
-        crowd.extend(hold(t, agent.inbound) for _ in range(2))
+        before = agent.get("/stats")["counters"]["outrider_connections_total"]
+        crowd.append((one or hold)(t, address or agent.inbound))
+        agent.until("it is accepted", lambda: agent.get("/stats")["counters"]["outrider_connections_total"] > before)
 
 
 def hold(t, address):
@@ -84,12 +86,13 @@ def test_more_connections_than_descriptors(t):
 def test_resting_connections_go_first(t):
     """Connections that rest make room: nobody who asks for something is refused for their sake."""
     agent, _ = scene(t)
-    resting = [t.client(agent.inbound) for _ in range(FILES * 17 // 20)]
-    for c in resting:
-        c.ask("GET", "/", "accountservice")
-        reply = c.read_response()
-        assert reply.status == 200
-    agent.until("it is over", lambda: overload(agent)["overload"] in ("none", "shrink"))
+
+    def rest(_t, address):
+        c = t.client(address)
+        assert ask(c, host="accountservice").status == 200
+        return c
+    fill(t, agent, 80, [], rest)
+    agent.until("there is room", lambda: overload(agent)["descriptors_percent"] < 70)
     assert ask(t.client(agent.inbound), host="accountservice").status == 200
     agent.counted("outrider_requests_shed_total", 0)
 
@@ -112,8 +115,8 @@ def test_strangers_have_no_priority(t):
     assert ask(t.client(agent.edge), ("X-Outrider-Priority: high",)).status == 200
     assert s.hits[0].get("x-outrider-priority") is None
     crowd = []
-    while overload(agent)["overload"] != "shed":
-        crowd.append(hold(t, agent.edge))
+    fill(t, agent, 90, crowd, address=agent.edge)
+    agent.until("shed", lambda: overload(agent)["overload"] == "shed")
     try:
         assert ask(t.client(agent.edge), ("X-Outrider-Priority: high",)).get("x-outrider-reason") == "overload"
     except Ended:
