@@ -118,20 +118,6 @@ static bool parse_check(const struct option_row *row, struct str s, uint64_t *re
 	return str_ieq(s, STR("tcp")) || parse_prefix(row, s, ret, why);
 }
 
-bool option_statuses(struct str s, int *low, int *high)
-{
-	size_t dash = str_find(s, '-');
-	struct str first = dash == SIZE_MAX ? s : str_make(s.p, dash),
-		   last = dash == SIZE_MAX ? s : str_make(s.p + dash + 1, s.n - dash - 1);
-	uint64_t from, to;
-
-	if (!str_u64(first, &from) || !str_u64(last, &to) || from < 100 || to > 599 || from > to)
-		return false;
-	*low = (int)from;
-	*high = (int)to;
-	return true;
-}
-
 static bool parse_statuses(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
 {
 	int low, high;
