@@ -186,6 +186,17 @@ static const struct command_row commands[] = {
 		"Example:\n"
 		"  docker exec $(docker ps -qf name=outrider_agent) /outrider doctor\n\n"
 		"Exit status: 0, or 1 when a line says fail, or no agent answers.\n" },
+	{ "why", command_why, "say what became of a request, whose fault it was, and which knob to turn",
+		"outrider why ID [--swarm] [--json] [--agent=ADDRESS]",
+		"ID is a request's (X-Request-Id of request or reply) or a trace's. Shows of each exchange with that id the route, the\n"
+		"upstream and its instances, every attempt with endpoint and outcome, what the time went on, whose fault it is, and\n"
+		"what to do about it. Kept are failures, slow ones, sampled traces, and what the access log has drawn.\n\n"
+		"Options: --swarm          ask every agent of outrider.agents, through the one here\n"
+		"         --json           for programs\n"
+		"         --agent=ADDRESS  the agent's admin port, as --admin; default 127.0.0.1:4191\n\n"
+		"Example:\n"
+		"  outrider why 463ac35c9f6413ad48485a3953bb6124 --swarm\n\n"
+		"Exit status: 0 found, 1 not found (with how far back the recorder reaches) or no agent answers, 2 usage.\n" },
 	{ "version", run_version, "print the version", "outrider version",
 		"Prints one line, \"outrider VERSION\".\n\nExample:\n  outrider version\n\nExit status: "
 		"0.\n" },

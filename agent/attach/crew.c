@@ -4,6 +4,10 @@
 #include "base/mem.h"
 #include "control/build.h"
 
+#include <unistd.h>
+
+#define LAST_LINES (200 * USEC_MS) /* for stderr to take them */
+
 /* --- references that workers hold ------------------------------------------------------------------------------ */
 
 struct spec_hold {
@@ -139,6 +143,8 @@ void crew_seat(struct crew *c, uint32_t slot, struct sidecar *sc)
 	c->changes++;
 	if (c->telemetry)
 		telemetry_drain(c->telemetry); /* what is recorded is of who stood there */
+	if (sc && !sc->agent.seat)
+		sc->agent.seat = ++c->seats;
 	if (slot < SLOTS_SIDECARS_MAX)
 		c->sidecars[slot] = sc;
 }
@@ -160,6 +166,32 @@ static bool who(void *arg, uint32_t slot, struct telemetry_who *ret)
 		return false;
 	*ret = sc->who;
 	ret->service = sc->spec->service;
+	ret->seat = sc->agent.seat;
+	ret->spec = sc->spec;
+	return true;
+}
+
+static void keep_record(void *arg, const struct telemetry_who *w, const struct record *r, uint32_t n)
+{
+	struct crew *c = arg;
+
+	flight_put(c->flight, w, r, n, loop_now(c->loop));
+}
+
+static bool start_consumers(struct crew *c, const struct crew_config *config, struct err *err)
+{
+	size_t size = (size_t)options_u64(config->options, OPT_FLIGHT_SIZE);
+
+	c->flight = size ? flight_new(size, clock_now(), err) : NULL;
+	c->lines = line_writer_new(c->loop, STDERR_FILENO);
+	c->access = c->lines ? access_log_new(line_writer_put, c->lines, err) : NULL;
+	c->tap = tap_new(c->loop, &c->tapped, err);
+	if ((size && !c->flight) || !c->access || !c->tap)
+		return err->text[0] ? false : err_set(err, "out of memory");
+	const struct telemetry_consumer all[] = { { access_log_record, c->access }, { tap_record, c->tap }, { keep_record, c } };
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if ((all[i].record != keep_record || c->flight) && !telemetry_consume(c->telemetry, &all[i]))
+			return err_set(err, "too many consumers of records");
 	return true;
 }
 
@@ -168,7 +200,7 @@ static bool start_telemetry(struct crew *c, const struct crew_config *config, st
 	const struct telemetry_config t = { .loop = c->loop, .log = c->log, .who = who, .arg = c };
 
 	c->telemetry = telemetry_new(&t, err);
-	return c->telemetry && telemetry_export(c->telemetry, config->options, err);
+	return c->telemetry && start_consumers(c, config, err) && telemetry_export(c->telemetry, config->options, err);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */
@@ -189,6 +221,7 @@ static bool start_worker(struct crew *c, const struct crew_config *config, struc
 		.circuit_changed = on_circuit,
 		.recorded = on_recorded,
 		.ring = (size_t)options_u64(config->options, OPT_TRACE_RING),
+		.tapped = &c->tapped,
 		.overloaded = on_overload,
 		.memory_percent = &c->memory_percent,
 		.arg = c,
@@ -256,6 +289,9 @@ void crew_halt(struct crew *c)
 		loop_turn(c->loop, false);
 	if (c->telemetry)
 		telemetry_flush(c->telemetry);
+	line_writer_stop(c->lines, LAST_LINES);
+	if (c->loop)
+		loop_turn(c->loop, false); /* what its thread left behind */
 	if (c->beat_timer.fn)
 		timer_clear(&c->beat_timer);
 }
@@ -266,6 +302,10 @@ void crew_release(struct crew *c)
 		worker_free(c->workers[w]);
 	c->n_workers = 0;
 	telemetry_free(c->telemetry);
+	flight_free(c->flight);
+	access_log_free(c->access);
+	line_writer_free(c->lines);
+	tap_free(c->tap);
 	mem_free(c->workers);
 	mem_free(c->beats);
 	memory_load_close(&c->memory);

@@ -9,9 +9,13 @@
 #define OUTRIDER_ATTACH_CREW_H
 
 #include "base/list.h"
+#include "control/access_log.h"
 #include "control/beat.h"
+#include "control/flight.h"
+#include "control/line_writer.h"
 #include "control/memory_load.h"
 #include "control/slots.h"
+#include "control/tap.h"
 #include "control/telemetry.h"
 #include "net/timer.h"
 #include "proxy/worker.h"
@@ -26,7 +30,13 @@ struct crew {
 	struct beat *beats;      /* owned: one per worker */
 	unsigned n_workers;      /* that run */
 	struct timer beat_timer;
-	struct telemetry *telemetry; /* owned */
+	struct telemetry *telemetry; /* owned, as what follows: it tells them of every record */
+	struct flight *flight;       /* NULL: outrider.flight.size is off */
+	struct access_log *access;
+	struct line_writer *lines;   /* where the access log goes: stderr */
+	struct tap *tap;
+	_Atomic bool tapped;         /* workers read it */
+	uint64_t seats;              /* ever given */
 	struct memory_load memory;
 	_Atomic uint32_t memory_percent; /* workers read it */
 	uint64_t changes;        /* of the specs in force: who has gathered them gathers them anew */

@@ -92,6 +92,10 @@ static void fill_agent(struct sidecar *sc)
 	a->workers = sc->crew->workers;
 	a->beats = sc->crew->beats;
 	a->n_workers = sc->crew->n_workers;
+	a->flight = sc->crew->flight;
+	a->tap = sc->crew->tap;
+	a->access = sc->crew->access;
+	a->lines = sc->crew->lines;
 }
 
 bool serving_start(struct sidecar *sc, struct err *err)

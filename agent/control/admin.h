@@ -11,6 +11,7 @@
 #include "control/agent.h"
 #include "control/guard.h"
 #include "control/hystrix.h"
+#include "control/tap.h"
 #include "net/httpd.h"
 
 #define ADMIN_PAGE_MAX (HTTPD_OUTPUT_MAX - 4096u)
@@ -55,6 +56,16 @@ void admin_refuse(
 /* Does it show what may be secret? Then it is guarded like a page that changes state. */
 bool admin_reveals(const struct admin_route *route);
 
+/* Is there a flight recorder? false: it was answered that there is none. */
+bool admin_has_flight(struct admin *a, struct httpd_request *r);
+void admin_put_reach(struct json *j, const struct agent *g); /* "reaches_back": {…} */
+void admin_peer_text(const struct record_peer *p, char dst[ADDR_TEXT_MAX]); /* "" for none */
+
+void admin_page_why(struct admin *a, struct httpd_request *r);
+void admin_page_failures(struct admin *a, struct httpd_request *r);
+void admin_page_traces(struct admin *a, struct httpd_request *r);
+void admin_page_trace(struct admin *a, struct httpd_request *r);
+void admin_page_tap(struct admin *a, struct httpd_request *r);
 void admin_page_swarm(struct admin *a, struct httpd_request *r);
 void admin_swarm_stop(struct admin *a);
 void admin_page_upstreams(struct admin *a, struct httpd_request *r);

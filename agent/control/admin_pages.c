@@ -1,6 +1,8 @@
 /* The table of admin pages, and those about the agent itself. */
+#include "control/access_log.h"
 #include "control/admin.h"
 #include "control/doctor.h"
+#include "control/line_writer.h"
 
 #include <stdio.h>
 
@@ -159,6 +161,15 @@ static void page_log_level(struct admin *a, struct httpd_request *r)
 	admin_reply(r, 200, &t);
 }
 
+static void put_access(struct json *j, const struct agent *g)
+{
+	struct access_log_counts c = access_log_counts(g->access);
+	struct line_writer_counts w = line_writer_counts(g->lines);
+
+	put_u64(j, "access_lines", w.lines);
+	put_u64(j, "access_lost", w.lost + c.cut);
+}
+
 static void page_log(struct admin *a, struct httpd_request *r)
 {
 	const struct log *log = a->agent->log;
@@ -167,6 +178,8 @@ static void page_log(struct admin *a, struct httpd_request *r)
 	put_text(&j, "level", log_level_word(log->level));
 	put_u64(&j, "lines", log->lines);
 	put_u64(&j, "lost", log->lost);
+	if (a->agent->access && a->agent->lines)
+		put_access(&j, a->agent);
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }
@@ -217,6 +230,13 @@ const struct admin_route *admin_routes(size_t *n)
 		{ "GET", "/swarm/*", admin_page_swarm, false, "the same page of every agent of outrider.agents: /swarm/circuits, /swarm/sidecars …" },
 		{ "GET", "/explain", admin_page_explain, false,
 			"where a request would go: ?service=quotes, at an edge ?path=/api&host=…; candidates, scores, exclusions" },
+		{ "GET", "/why/*", admin_page_why, false,
+			"/why/ID, a request's or a trace's: its way, attempts, phases, whose fault it is, what to do" },
+		{ "GET", "/failures", admin_page_failures, false,
+			"the last failures, newest first; ?service= &upstream= &route= &status=5xx &reason= &path= &method= &slow= &limit= &before=" },
+		{ "GET", "/traces", admin_page_traces, false, "the last traces that are known here; ?service= &slow=500ms &failed=true &limit=" },
+		{ "GET", "/traces/*", admin_page_trace, false, "the spans of one trace that are known here, as Zipkin's JSON" },
+		{ "GET", "/tap", admin_page_tap, false, "finished exchanges as they come, as events; filters as of /failures" },
 		{ "GET", "/connections", admin_page_connections, false,
 			"open client connections, at most 1,000" },
 		{ "GET", "/stats", admin_page_stats, false, "all counters and reasons, summed over workers" },

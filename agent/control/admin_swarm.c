@@ -261,7 +261,7 @@ void admin_swarm_stop(struct admin *a)
 /* What may be asked of others: pages that end, and show nothing that needs a guard. */
 static bool may_ask(struct str page)
 {
-	static const char *const streams[] = { "/hystrix.stream", "/swarm/*", "/" };
+	static const char *const streams[] = { "/hystrix.stream", "/tap", "/swarm/*", "/" };
 	const struct admin_route *row;
 
 	if (page.n == 0 || page.p[0] != '/' || admin_match("GET", page, &row) != ADMIN_FOUND || row->changes_state || admin_reveals(row))
@@ -281,14 +281,33 @@ static bool is_plain(struct str s)
 	return true;
 }
 
+/* A request id may be any visible text: what is not plain is written as percent codes, so that it stands in a URL and in JSON. */
+static bool add_coded(struct text *t, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (is_plain(str_make(s.p + i, 1)))
+			text_char(t, (char)c);
+		else if (c > 0x20 && c < 0x7f)
+			text_fmt(t, "%%%02X", c);
+		else
+			return false;
+	}
+	return !t->failed;
+}
+
 static bool name_page(struct swarm_ask *q, struct httpd_request *r, struct str page)
 {
 	struct str service = httpd_query(r, "service");
+	struct text t;
 
-	if (!is_plain(page) || !is_plain(service))
-		return false;
-	int n = snprintf(q->page, sizeof(q->page), "%.*s%s%.*s", STR_ARG(str_make(page.p + 1, page.n - 1)), service.n ? "?service=" : "", STR_ARG(service));
-	return n > 0 && (size_t)n < sizeof(q->page);
+	text_init(&t, sizeof(q->page) - 1);
+	bool good = is_plain(service) && add_coded(&t, str_make(page.p + 1, page.n - 1));
+	if (service.n)
+		text_fmt(&t, "?service=%.*s", STR_ARG(service));
+	good = good && !t.failed && str_copy(text_str(&t), q->page, sizeof(q->page));
+	text_release(&t);
+	return good;
 }
 
 static void begin(struct admin *a, struct swarm_ask *q, struct httpd_request *r)

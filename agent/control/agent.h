@@ -6,6 +6,7 @@
 
 #include "control/beat.h"
 #include "control/discovery.h"
+#include "control/flight.h"
 #include "control/handler.h"
 #include "control/health.h"
 #include "control/log.h"
@@ -22,6 +23,9 @@ struct agent_sidecar {
 
 struct doctor;
 struct admin;
+struct tap;
+struct access_log;
+struct line_writer;
 
 struct agent {
 	struct loop *loop;
@@ -30,6 +34,11 @@ struct agent {
 	const struct handler *handler; /* the service's own, as it is seen; NULL before it is looked at */
 	struct discovery *discovery; /* who knows where instances are; NULL before it is open */
 	const struct health *health; /* active checks; NULL before they begin */
+	struct flight *flight;   /* the last exchanges; NULL: none are kept */
+	struct tap *tap;         /* NULL before there are workers */
+	const struct access_log *access; /* the same */
+	const struct line_writer *lines; /* where its lines go */
+	uint64_t seat;           /* pages show records of this sidecar alone; 0: of all of this process */
 	const char *command; /* "sidecar", "exec", "edge" */
 	const char *version;
 	enum agent_phase phase;

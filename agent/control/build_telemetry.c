@@ -1,6 +1,7 @@
 /* Options to spec: traces and the access log. */
 #include "control/build_int.h"
 
+#include "control/access_format.h"
 #include "control/option_trace.h"
 
 bool build_put_trace(struct build *b)
@@ -30,5 +31,8 @@ bool build_put_access(struct build *b)
 	a->on = options_bool(b->o, OPT_ACCESS_LOG);
 	a->share = (uint16_t)(options_u64(b->o, OPT_ACCESS_SAMPLE) * 100);
 	a->slow = options_duration(b->o, OPT_ACCESS_SLOW);
-	return true;
+	struct str format = options_text(b->o, OPT_ACCESS_FORMAT);
+	if (!str_ieq(format, STR("json")))
+		a->format = access_format_keep(&b->s->arena, format);
+	return a->format || str_ieq(format, STR("json"));
 }

@@ -75,8 +75,7 @@ static bool ask_admin(const struct options *o, struct ask *q, struct text *body,
 	return false;
 }
 
-/* Through @outrider where an agent holds it, else at outrider.admin; only there when that was given as a flag. */
-static bool ask_agent(const struct options *o, struct ask *q, struct text *body, int *status, struct err *err)
+bool commands_ask(const struct options *o, struct ask *q, struct text *body, int *status, struct err *err)
 {
 	struct addr claim;
 	struct err ignored;
@@ -122,7 +121,7 @@ int command_health(int argc, char **argv)
 	text_init(&body, ASK_BODY_MAX);
 	/* Two places may be asked one after the other: half the time for each. */
 	struct ask q = { .method = "GET", .path = "/health", .limit = HEALTH_LIMIT / 2 };
-	if (!ask_agent(o, &q, &body, &status, &err)) {
+	if (!commands_ask(o, &q, &body, &status, &err)) {
 		printf("unhealthy: no agent answers: %s\n", err.text);
 		ret = STATUS_FAILED;
 	} else if (status == 200) {
@@ -180,7 +179,7 @@ static int get(const struct options *o, const char *service, const char *arg)
 	if (!ok) {
 		fprintf(stderr, "outrider get: the path has bytes that no path may have, or is too long\n");
 		ret = STATUS_USAGE;
-	} else if (!ask_agent(o, &q, &body, &status, &err)) {
+	} else if (!commands_ask(o, &q, &body, &status, &err)) {
 		fprintf(stderr, "outrider get: no agent answers: %s\n", err.text);
 	} else {
 		fwrite(text_z(&body), 1, body.n, stdout);
@@ -259,7 +258,7 @@ int command_doctor(int argc, char **argv)
 		ret = refuse_argument("doctor", argv[rest]);
 	else if (!commands_check_options(o, COMMAND_ANY))
 		ret = STATUS_USAGE;
-	else if (!ask_agent(o, &q, &body, &status, &err))
+	else if (!commands_ask(o, &q, &body, &status, &err))
 		fprintf(stderr, "outrider doctor: no agent answers: %s\n", err.text);
 	else
 		ret = status == 200 && print_doctor(text_str(&body)) ? STATUS_OK : STATUS_FAILED;

@@ -12,7 +12,12 @@
 int command_health(int argc, char **argv); /* 0 healthy; 1 not, nobody answers, or asked wrongly */
 int command_doctor(int argc, char **argv); /* a diagnosis by the running agent */
 int command_get(int argc, char **argv);    /* 0 status below 400, 1 else, or no answer; 2 usage */
+int command_why(int argc, char **argv);    /* 0 found; 1 not, or no answer; 2 usage (why.c) */
 int command_config(int argc, char **argv); /* 0; 2 options are wrong */
+
+struct ask;
+/* Asks the agent here: through @outrider, else at outrider.admin, only there when that was given as a flag. false: nobody answers, err says why. */
+bool commands_ask(const struct options *o, struct ask *q, struct text *body, int *status, struct err *err) MUST_CHECK;
 
 /* Reads environment and flags into new options, which the caller frees; *rest is the index of the first argument that
  * is no flag. NULL: memory is short, said on stderr. */

@@ -1,5 +1,6 @@
 #include "control/option_value.h"
 
+#include "control/access_format.h"
 #include "control/option_trace.h"
 
 #include "control/upstreams.h"
@@ -117,20 +118,6 @@ static bool parse_check(const struct option_row *row, struct str s, uint64_t *re
 	return str_ieq(s, STR("tcp")) || parse_prefix(row, s, ret, why);
 }
 
-bool option_statuses(struct str s, int *low, int *high)
-{
-	size_t dash = str_find(s, '-');
-	struct str first = dash == SIZE_MAX ? s : str_make(s.p, dash),
-		   last = dash == SIZE_MAX ? s : str_make(s.p + dash + 1, s.n - dash - 1);
-	uint64_t from, to;
-
-	if (!str_u64(first, &from) || !str_u64(last, &to) || from < 100 || to > 599 || from > to)
-		return false;
-	*low = (int)from;
-	*high = (int)to;
-	return true;
-}
-
 static bool parse_statuses(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
 {
 	int low, high;
@@ -158,6 +145,15 @@ static bool parse_trace_fields(const struct option_row *row, struct str s, uint6
 	(void)ret;
 	(void)why;
 	return option_trace_kinds(s, order);
+}
+
+static bool parse_access_format(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
+{
+	struct access_format f;
+
+	(void)row;
+	(void)ret;
+	return access_format_parse(s, &f, why);
 }
 
 static bool host_byte(char c)
@@ -410,6 +406,7 @@ static const struct {
 	[OPTION_STATUSES] = { parse_statuses, "a status such as 200, or a range such as 200-399", NULL, "" },
 	[OPTION_SAMPLER] = { parse_sampler, "always, never, a share such as 5%, or a rate such as 100/s", NULL, "" },
 	[OPTION_TRACE_FIELDS] = { parse_trace_fields, "a list of b3, b3-multi, w3c, each once", NULL, "" },
+	[OPTION_ACCESS_FORMAT] = { parse_access_format, "json, text, or a template such as %{time} %{method} %{path} %{status}", NULL, "" },
 	[OPTION_HOST] = { parse_host, "a host name such as www.example.org or *.example.org", NULL, "" },
 };
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #define COLUMNS_MAX 24
-#define CELL_MAX 256 /* bytes of a value as text; longer ones are cut in tables */
+#define CELL_MAX 512 /* bytes of a value as text; longer ones are cut in tables */
 #define INDENT 2
 #define DEPTH_MAX 12
 

@@ -49,7 +49,7 @@ static void export(struct telemetry *t, const struct telemetry_who *who, const s
 
 static void give(struct telemetry *t, const struct record *r, uint32_t n)
 {
-	struct telemetry_who who = { STR(""), STR(""), STR(""), STR("") };
+	struct telemetry_who who = { .seat = 0 };
 
 	if (!t->cfg.who(t->cfg.arg, r->slot, &who))
 		return;

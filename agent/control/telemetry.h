@@ -14,9 +14,17 @@
 
 #define TELEMETRY_EVERY (20 * USEC_MS)
 
+struct log;
+struct options;
+struct spec_sidecar;
+struct text;
+struct worker;
+
 /* Who the sidecar of a record is; texts live as long as the sidecar. Empty: not known. */
 struct telemetry_who {
 	struct str service, stack, slot, node;
+	uint64_t seat;                   /* which sidecar of this process's life: a slot is given to others later, a seat is not. 0: not known */
+	const struct spec_sidecar *spec; /* what it runs with now; NULL: not known */
 };
 
 /* What is told of every record, in the order of the list. r is valid during the call; n: all its bytes. */
@@ -28,10 +36,6 @@ struct telemetry_consumer {
 #define TELEMETRY_CONSUMERS_MAX 4
 #define TELEMETRY_EXPORTERS_MAX 4
 
-struct log;
-struct options;
-struct text;
-struct worker;
 
 struct telemetry_config {
 	struct loop *loop;

@@ -2,6 +2,8 @@
 #include "proxy/client.h"
 #include "proxy/steps.h"
 
+#define FORWARDED_HOPS_MAX 16u /* of X-Forwarded-For that are looked at */
+
 static void record_write(struct exchange *x);
 
 static void count_status(struct exchange *x)
@@ -66,6 +68,47 @@ static void set_peer(struct record_peer *p, const struct addr *a)
 	}
 }
 
+static struct str forwarded_for(const struct exchange *x)
+{
+	const struct head *h = &x->req;
+
+	if (x->forwarded_for.n)
+		return x->forwarded_for;
+	for (unsigned i = h->n; i-- > 0;) /* the last one: what stands before it, somebody farther away wrote */
+		if (h->f[i].id == FIELD_X_FORWARDED_FOR && !(h->f[i].flags & FIELD_DELETED))
+			return field_value(&h->f[i]);
+	return STR("");
+}
+
+static bool is_trusted(const struct spec_forward *f, const struct addr *a)
+{
+	for (uint32_t i = 0; i < f->n_trusted; i++)
+		if (cidr_has(&f->trusted[i], a))
+			return true;
+	return false;
+}
+
+/* From the nearest hop outwards, as long as hops are trusted: who is behind the first that is not, is only said by him. */
+static void set_client(const struct exchange *x, struct record_peer *p)
+{
+	const struct spec_forward *f = &exchange_spec(x)->forward;
+	bool inward = x->l->kind == LISTEN_INBOUND || x->l->kind == LISTEN_EDGE;
+	struct str list = inward && forward_trusts(x) ? forwarded_for(x) : STR("");
+	struct addr a;
+
+	set_peer(p, &x->c->peer);
+	for (unsigned hops = 0; list.n && hops < FORWARDED_HOPS_MAX; hops++) {
+		size_t comma = str_rfind(list, ',');
+		struct str hop = str_trim(comma == SIZE_MAX ? list : str_make(list.p + comma + 1, list.n - comma - 1));
+		list.n = comma == SIZE_MAX ? 0 : comma;
+		if (!addr_parse_ip(hop, 0, &a))
+			return;
+		set_peer(p, &a);
+		if (!is_trusted(f, &a))
+			return;
+	}
+}
+
 static uint32_t since(usec from, usec to)
 {
 	return to <= from ? 0 : to - from > UINT32_MAX ? UINT32_MAX : (uint32_t)(to - from);
@@ -100,6 +143,8 @@ static uint8_t who_wants(struct exchange *x, usec duration)
 		why |= RECORD_SLOW;
 	if (a->on && (why & (RECORD_FAILED | RECORD_SLOW) || (a->share && rng_below(&x->w->rng, 10000) < a->share)))
 		why |= RECORD_LOGGED;
+	if (x->w->cfg.tapped && atomic_load_explicit(x->w->cfg.tapped, memory_order_relaxed))
+		why |= RECORD_TAPPED;
 	return why;
 }
 
@@ -150,8 +195,10 @@ static void fill(struct exchange *x, struct record *r, uint8_t why, usec duratio
 		.n_tries = x->n_tries,
 		.worker = (uint8_t)x->w->cfg.index,
 	};
-	if (x->c)
+	if (x->c) {
 		set_peer(&r->peer, &x->c->peer);
+		set_client(x, &r->client);
+	}
 	memcpy(r + 1, x->tries, x->n_tries * sizeof(x->tries[0]));
 }
 

@@ -2,7 +2,8 @@
  * and an entry of the flight recorder of it (control/telemetry.h).
  *
  * One piece of memory: struct record, then n_tries struct record_try, then the texts one after another, without NUL, in the order of enum
- * record_text. Only exchanges that somebody will look at are written: those traced, failed, slow, or drawn for the log. */
+ * record_text. Only exchanges that somebody will look at are written: those traced, failed, slow, or drawn for the log;
+ * while somebody reads /tap, all. */
 #ifndef OUTRIDER_PROXY_RECORD_H
 #define OUTRIDER_PROXY_RECORD_H
 
@@ -23,7 +24,8 @@ enum { /* record.why: who wants it */
 	RECORD_TRACED = 1, /* its spans are to be reported */
 	RECORD_LOGGED = 2, /* drawn for the access log */
 	RECORD_FAILED = 4, /* the agent's own answer, cut, or a status of 500 and above */
-	RECORD_SLOW = 8
+	RECORD_SLOW = 8,
+	RECORD_TAPPED = 16 /* somebody reads /tap: every exchange is recorded meanwhile */
 };
 
 enum { /* record.flags */
@@ -62,7 +64,8 @@ struct record {
 	uint64_t retry;              /* id of the local span `retry`; 0: none */
 	uint64_t bytes_in, bytes_out; /* bodies, as relayed */
 	uint64_t limit;              /* µs: what counted as slow; 0: off */
-	struct record_peer peer;     /* the client */
+	struct record_peer peer;     /* who connected */
+	struct record_peer client;   /* the client: the last address of X-Forwarded-For that is no trusted hop's, where the peer is one; else the peer */
 	uint16_t status, reason;
 	uint8_t kind;                /* enum listener_kind */
 	uint8_t why, flags, n_tries;

@@ -148,9 +148,9 @@ void exchange_attempt_failed(struct exchange *x, enum reason why, int err)
 	bool retry = may_retry(x, connecting, why);
 	bool unsent = x->up.q.sent == x->a.sent_before;
 
+	record_attempt_failed(x, why, err);
 	attempt_end(x, why == REASON_NO_MEMORY ? BALANCE_CANCELLED : BALANCE_FAILED);
 	x->a.o = NULL;
-	record_attempt_failed(x, why, err);
 	pick_failed(x, connecting);
 	if (!retry) {
 		exchange_answer(x, connecting && x->upstream->kind == UPSTREAM_HANDLER ? REASON_HANDLER_DOWN : why);

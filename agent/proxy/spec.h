@@ -186,8 +186,11 @@ struct spec_forward {
 	struct str via; /* what Via says of us: unique per sidecar, "outrider-<16 hex>"; the loop mark */
 };
 
+struct access_format;
+
 struct spec_access { /* which exchanges the access log has */
 	bool on;       /* failures and slow ones, and of the others so many */
+	const struct access_format *format; /* control's (access_format.h); NULL: json */
 	uint16_t share; /* of 10,000 */
 	usec slow;     /* 0: none is slow */
 };

@@ -74,6 +74,7 @@ struct worker_config {
 	 * recorded. */
 	void (*recorded)(void *arg, unsigned worker);
 	size_t ring;         /* bytes of the ring */
+	const _Atomic bool *tapped; /* does control want a record of every exchange now? NULL: no */
 	const _Atomic uint32_t *memory_percent; /* of what is left to the process, set by control; NULL: not known */
 	void *arg;
 };

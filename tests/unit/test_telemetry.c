@@ -250,7 +250,7 @@ static struct {
 	char texts[64];
 } made;
 static struct span_set set;
-static const struct telemetry_who who = { { "orders", 6 }, { "shop", 4 }, { "2", 1 }, { "node1", 5 } };
+static const struct telemetry_who who = { { "orders", 6 }, { "shop", 4 }, { "2", 1 }, { "node1", 5 }, 0, NULL };
 
 static const struct record *record_of(enum listener_kind kind, unsigned tries)
 {

@@ -1,0 +1,16 @@
+/* Statuses and ranges of them (option_value.h). */
+#include "control/option_value.h"
+
+bool option_statuses(struct str s, int *low, int *high)
+{
+	size_t dash = str_find(s, '-');
+	struct str first = dash == SIZE_MAX ? s : str_make(s.p, dash),
+		   last = dash == SIZE_MAX ? s : str_make(s.p + dash + 1, s.n - dash - 1);
+	uint64_t from, to;
+
+	if (!str_u64(first, &from) || !str_u64(last, &to) || from < 100 || to > 599 || from > to)
+		return false;
+	*low = (int)from;
+	*high = (int)to;
+	return true;
+}
