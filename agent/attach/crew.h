@@ -9,6 +9,7 @@
 #define OUTRIDER_ATTACH_CREW_H
 
 #include "base/list.h"
+#include "control/agent.h"
 #include "control/beat.h"
 #include "control/memory_load.h"
 #include "control/slots.h"
@@ -24,6 +25,8 @@ struct crew {
 	struct slots *slots;     /* owned */
 	struct worker **workers; /* owned */
 	struct beat *beats;      /* owned: one per worker */
+	struct agent_process process;
+	usec beat_due;           /* of the next beat */
 	unsigned n_workers;      /* that run */
 	struct timer beat_timer;
 	struct telemetry *telemetry; /* owned */

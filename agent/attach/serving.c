@@ -92,6 +92,9 @@ static void fill_agent(struct sidecar *sc)
 	a->workers = sc->crew->workers;
 	a->beats = sc->crew->beats;
 	a->n_workers = sc->crew->n_workers;
+	a->process = &sc->crew->process;
+	sc->view.agent = a;
+	sc->view.who = &sc->who;
 }
 
 bool serving_start(struct sidecar *sc, struct err *err)

@@ -98,7 +98,7 @@ START_TEST(pages_answer)
 	for (size_t i = 0; i < n; i++) {
 		char line[128];
 		if (rows[i].changes_state || strncmp(rows[i].path, "/app/", 5) == 0 /* guarded */ ||
-			strcmp(rows[i].path, "/hystrix.stream") == 0 /* never ends */ ||
+			strcmp(rows[i].path, "/hystrix.stream") == 0 /* never ends */ || strcmp(rows[i].path, "/metrics") == 0 /* no JSON */ ||
 			strcmp(rows[i].path, "/swarm/*") == 0) /* of agents that see a swarm */
 			continue;
 		snprintf(line, sizeof(line), "GET %s", rows[i].path);
