@@ -13,7 +13,7 @@ packages() {
 	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server ;;
 	bench) echo gcc libc6-dev python3 nginx-light haproxy ;;
 	demo) echo python3 ;;
-	interop) echo python3 maven default-jdk-headless git redis-server rabbitmq-server ;;
+	interop) echo python3 maven default-jdk-headless git redis-server rabbitmq-server prometheus ;;
 	browser) echo chromium-headless-shell ;;
 	static) echo gcc libc6-dev make dpkg-dev zlib1g-dev libc-ares-dev libevent-dev libssl-dev libhiredis-dev libyaml-dev librabbitmq-dev \
 		libseccomp-dev ca-certificates ;;
@@ -94,7 +94,7 @@ for package in "${missing[@]}"; do
 done
 # Servers are wanted as programs only: while they are installed, no service may start and take a port.
 policy=/usr/sbin/policy-rc.d
-if [[ " ${names[*]} " =~ \ (nginx-light|haproxy|redis-server|rabbitmq-server)\  ]] && [ ! -e "$policy" ]; then
+if [[ " ${names[*]} " =~ \ (nginx-light|haproxy|redis-server|rabbitmq-server|prometheus)\  ]] && [ ! -e "$policy" ]; then
 	printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
 	as_root chmod 0755 "$policy"
 	trap 'as_root rm -f "$policy"' EXIT

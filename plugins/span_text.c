@@ -107,7 +107,7 @@ char *span_put_json(char *p, struct str s)
 			at++;
 			continue;
 		}
-		size_t n = c < 0x80 ? 1 : json_utf8((const unsigned char *)s.p + at, s.n - at);
+		size_t n = c < 0x80 ? 1 : utf8_length(s.p + at, s.n - at);
 		if (n == 0) {
 			p = SPAN_PUT(p, "\xef\xbf\xbd");
 			at++;

@@ -3,6 +3,7 @@
 #include "attach/sidecar.h"
 #include "base/mem.h"
 #include "control/build.h"
+#include "control/option_buckets.h"
 
 #include <unistd.h>
 
@@ -199,7 +200,7 @@ static bool start_telemetry(struct crew *c, const struct crew_config *config, st
 {
 	const struct telemetry_config t = { .loop = c->loop, .log = c->log, .who = who, .arg = c };
 
-	c->telemetry = telemetry_new(&t, err);
+	c->process.telemetry = c->telemetry = telemetry_new(&t, err);
 	return c->telemetry && start_consumers(c, config, err) && telemetry_export(c->telemetry, config->options, err);
 }
 
@@ -223,6 +224,7 @@ static bool start_worker(struct crew *c, const struct crew_config *config, struc
 		.ring = (size_t)options_u64(config->options, OPT_TRACE_RING),
 		.tapped = &c->tapped,
 		.overloaded = on_overload,
+		.bounds = c->process.bounds,
 		.memory_percent = &c->memory_percent,
 		.arg = c,
 	};
@@ -244,7 +246,9 @@ static void on_beat_timer(void *arg)
 	for (unsigned w = 0; w < c->n_workers; w++)
 		beat_send(&c->beats[w], worker_loop(c->workers[w]), now);
 	atomic_store_explicit(&c->memory_percent, memory_load_now(&c->memory), memory_order_relaxed);
-	timer_set(c->loop, &c->beat_timer, now + BEAT_EVERY);
+	c->process.lag = c->beat_due && now > c->beat_due ? now - c->beat_due : 0;
+	c->beat_due = now + BEAT_EVERY;
+	timer_set(c->loop, &c->beat_timer, c->beat_due);
 }
 
 void crew_init(struct crew *c)
@@ -265,6 +269,9 @@ bool crew_start(struct crew *c, const struct crew_config *config, struct err *er
 	c->beats = mem_zarray(config->n_workers, sizeof(*c->beats));
 	if (!c->workers || !c->beats)
 		return err_set(err, "out of memory");
+	c->process.series_max = (uint32_t)options_u64(config->options, OPT_METRICS_SERIES_MAX);
+	if (!option_buckets(options_text(config->options, OPT_METRICS_BUCKETS), &c->process.bounds))
+		return err_set(err, "metrics.buckets was never checked");
 	if (!start_telemetry(c, config, err))
 		return false;
 	for (unsigned i = 0; i < config->n_workers; i++) {

@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "control/access_log.h"
+#include "control/agent.h"
 #include "control/beat.h"
 #include "control/flight.h"
 #include "control/line_writer.h"
@@ -28,6 +29,8 @@ struct crew {
 	struct slots *slots;     /* owned */
 	struct worker **workers; /* owned */
 	struct beat *beats;      /* owned: one per worker */
+	struct agent_process process;
+	usec beat_due;           /* of the next beat */
 	unsigned n_workers;      /* that run */
 	struct timer beat_timer;
 	struct telemetry *telemetry; /* owned, as what follows: it tells them of every record */

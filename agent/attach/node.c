@@ -288,7 +288,7 @@ static bool open_own(struct node *n, struct err *err)
 	own->reload = reload_new(&c, err);
 	own->agent = (struct agent){ .loop = n->loop, .log = &n->log, .reload = own->reload, .command = "node", .version = n->version,
 		.phase = AGENT_READY, .started = clock_wall(), .sidecars = n->views, .n_workers = n->crew.n_workers,
-		.workers = n->crew.workers, .beats = n->crew.beats, .flight = n->crew.flight, .tap = n->crew.tap, .access = n->crew.access,
+		.workers = n->crew.workers, .beats = n->crew.beats, .process = &n->crew.process, .flight = n->crew.flight, .tap = n->crew.tap, .access = n->crew.access,
 		.lines = n->crew.lines, .put_sidecars = node_put_sidecars, .put_health = node_put_health, .examine = node_examine,
 		.find_sidecar = node_find_sidecar, .put_arg = n, .sees_swarm = true };
 	return own->reload && reload_now(own->reload, err) && admin_start(&own->admin, &own->agent, &guard, err) && listen_own(n, err);

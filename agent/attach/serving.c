@@ -96,6 +96,9 @@ static void fill_agent(struct sidecar *sc)
 	a->tap = sc->crew->tap;
 	a->access = sc->crew->access;
 	a->lines = sc->crew->lines;
+	a->process = &sc->crew->process;
+	sc->view.agent = a;
+	sc->view.who = &sc->who;
 }
 
 bool serving_start(struct sidecar *sc, struct err *err)

@@ -153,7 +153,7 @@ void json_null(struct json *j)
 }
 
 /* RFC 3629 section 4: the second byte's range excludes overlong forms, surrogates and what lies above U+10FFFF. */
-size_t json_utf8(const unsigned char *p, size_t n)
+size_t utf8_length(const char *z, size_t n)
 {
 	static const struct {
 		unsigned char first, last, low, high, len;
@@ -168,6 +168,7 @@ size_t json_utf8(const unsigned char *p, size_t n)
 		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
 		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
 	};
+	const unsigned char *p = (const unsigned char *)z;
 
 	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
 		if (p[0] < rows[r].first || p[0] > rows[r].last)
@@ -232,7 +233,7 @@ void json_escape(struct text *t, struct str s)
 	size_t from = 0, at = 0; /* from..at: clean bytes that are not written yet */
 
 	while (at < s.n) {
-		size_t len = json_utf8(p + at, s.n - at);
+		size_t len = utf8_length(s.p + at, s.n - at);
 		if (len && is_plain(p[at])) {
 			at += len;
 			continue;

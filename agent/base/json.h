@@ -36,10 +36,10 @@ void json_num(struct json *j, double v); /* three decimals at most; NaN and infi
 void json_bool(struct json *j, bool v);
 void json_null(struct json *j);
 
+/* Length of the valid UTF-8 character at z (n bytes are there, n >= 1), or 0. */
+size_t utf8_length(const char *z, size_t n);
+
 /* The escaped content of a JSON string without its quotes. */
 void json_escape(struct text *t, struct str s);
-
-/* The length of the valid UTF-8 character at p, of which n >= 1 bytes are there; 0: what stands there is none. */
-size_t json_utf8(const unsigned char *p, size_t n);
 
 #endif

@@ -74,6 +74,7 @@ void admin_page_circuits(struct admin *a, struct httpd_request *r);
 void admin_page_circuit_state(struct admin *a, struct httpd_request *r);
 void admin_page_explain(struct admin *a, struct httpd_request *r);
 void admin_page_stats(struct admin *a, struct httpd_request *r);
+void admin_page_metrics(struct admin *a, struct httpd_request *r); /* metrics.c */
 void admin_page_connections(struct admin *a, struct httpd_request *r);
 void admin_page_app_config(struct admin *a, struct httpd_request *r);
 void admin_app_changed(void *arg); /* struct admin */

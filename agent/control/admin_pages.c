@@ -93,7 +93,7 @@ static void page_ready(struct admin *a, struct httpd_request *r)
 {
 	const struct agent *g = a->agent;
 	enum handler_state handler = g->handler ? handler_state(g->handler) : HANDLER_NONE;
-	bool ready = g->phase == AGENT_READY && handler != HANDLER_DOWN && handler != HANDLER_STARTING;
+	bool ready = agent_is_ready(g);
 	struct text t;
 	struct json j = page_begin(&t);
 	json_key(&j, "ready");
@@ -240,6 +240,7 @@ const struct admin_route *admin_routes(size_t *n)
 		{ "GET", "/connections", admin_page_connections, false,
 			"open client connections, at most 1,000" },
 		{ "GET", "/stats", admin_page_stats, false, "all counters and reasons, summed over workers" },
+		{ "GET", "/metrics", admin_page_metrics, false, "all of it for Prometheus, as text or OpenMetrics (docs/metrics.md)" },
 		{ "GET", "/log", page_log, false, "level of the agent's log, lines written and lost" },
 		{ "PUT", "/log", page_log_level, true, "?level=error|warn|info|debug changes the level" },
 	};

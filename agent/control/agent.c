@@ -10,6 +10,13 @@ const char *agent_phase_word(enum agent_phase p)
 	return (unsigned)p < sizeof(words) / sizeof(words[0]) ? words[p] : "?";
 }
 
+bool agent_is_ready(const struct agent *a)
+{
+	enum handler_state handler = a->handler ? handler_state(a->handler) : HANDLER_NONE;
+
+	return a->phase == AGENT_READY && handler != HANDLER_DOWN && handler != HANDLER_STARTING;
+}
+
 static uint64_t load(const _Atomic uint64_t *v)
 {
 	return atomic_load_explicit(v, memory_order_relaxed);
@@ -77,4 +84,24 @@ void agent_sum_endpoint(const struct agent *a, uint32_t slot, struct endpoint_su
 	}
 	if (knowing)
 		ret->cost /= knowing;
+}
+
+void agent_sum_durations(const struct agent *a, uint32_t sidecar_slot, enum direction d, struct durations_view *ret)
+{
+	*ret = (struct durations_view){ 0 };
+	for (unsigned w = 0; w < a->n_workers; w++) {
+		const struct durations *from = worker_durations(a->workers[w], sidecar_slot, d);
+		if (from)
+			durations_look(from, ret);
+	}
+}
+
+void agent_sum_upstream_durations(const struct agent *a, uint32_t slot, struct durations_view *ret)
+{
+	*ret = (struct durations_view){ 0 };
+	for (unsigned w = 0; w < a->n_workers; w++) {
+		const struct durations *from = worker_upstream_durations(a->workers[w], slot);
+		if (from)
+			durations_look(from, ret);
+	}
 }

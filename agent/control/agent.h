@@ -11,14 +11,28 @@
 #include "control/health.h"
 #include "control/log.h"
 #include "control/reload.h"
+#include "control/telemetry.h"
 #include "proxy/worker.h"
 
 enum agent_phase { AGENT_STARTING, AGENT_READY, AGENT_DRAINING };
 
 struct json;
 
+struct agent;
+
 struct agent_sidecar {
 	struct spec_sidecar *spec; /* the newest */
+	const struct agent *agent; /* its own, where the process has many */
+	const struct telemetry_who *who;
+};
+
+struct agent_process { /* what all sidecars of a process share; the crew's */
+	const struct telemetry *telemetry;
+	usec lag;                      /* of control's loop: how late its last beat was */
+	struct duration_bounds bounds; /* of all histograms */
+	uint32_t series_max;           /* of a page of metrics */
+	uint64_t series_dropped;       /* by all pages; metrics.c writes it */
+	usec scrape;                   /* that the last page took; metrics.c writes it */
 };
 
 struct doctor;
@@ -49,6 +63,7 @@ struct agent {
 	unsigned n_workers;
 	struct worker **workers;
 	struct beat *beats; /* one per worker */
+	struct agent_process *process; /* NULL: nothing of it is known */
 	/* Objects of /sidecars into an open array; NULL: there is one sidecar, and this agent is it. */
 	void (*put_sidecars)(void *arg, struct json *j);
 	void (*put_health)(void *arg, struct json *j); /* members of /health?verbose; may be NULL */
@@ -59,6 +74,8 @@ struct agent {
 	bool sees_swarm; /* false: stands in the network of one container, and shows that alone */
 };
 
+/* May traffic come? What /ready says. */
+bool agent_is_ready(const struct agent *a);
 const char *agent_phase_word(enum agent_phase p); /* "starting", "ready", "draining" */
 
 /* Sums over all workers; slots that a worker never saw count nothing. */
@@ -82,5 +99,9 @@ struct endpoint_sum {
 	struct last_error_sum last;
 };
 void agent_sum_endpoint(const struct agent *a, uint32_t slot, struct endpoint_sum *ret);
+
+/* Of all workers; *ret is written whole. */
+void agent_sum_durations(const struct agent *a, uint32_t sidecar_slot, enum direction d, struct durations_view *ret);
+void agent_sum_upstream_durations(const struct agent *a, uint32_t slot, struct durations_view *ret);
 
 #endif

@@ -3,6 +3,8 @@
 static void on_mail(struct mail *m)
 {
 	struct beat *b = LIST_OWNER(m, struct beat, mail);
+	usec now = clock_now();
+	atomic_store_explicit(&b->lag, now > b->sent_at ? now - b->sent_at : 0, memory_order_relaxed);
 	/* Release: control may post the mail again once it sees this. */
 	atomic_store_explicit(&b->answered, true, memory_order_release);
 }
@@ -11,6 +13,7 @@ void beat_init(struct beat *b)
 {
 	*b = (struct beat){ .mail = { .fn = on_mail } };
 	atomic_init(&b->answered, false);
+	atomic_init(&b->lag, 0);
 }
 
 bool beat_waits(const struct beat *b)
@@ -21,6 +24,13 @@ bool beat_waits(const struct beat *b)
 usec beat_silence(const struct beat *b, usec now)
 {
 	return beat_waits(b) && now > b->sent_at ? now - b->sent_at : 0;
+}
+
+usec beat_lag(const struct beat *b, usec now)
+{
+	usec last = atomic_load_explicit(&b->lag, memory_order_relaxed), silent = beat_silence(b, now);
+
+	return silent > last ? silent : last;
 }
 
 bool beat_alive(const struct beat *b, usec now)

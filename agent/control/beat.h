@@ -16,6 +16,7 @@ struct beat {
 	_Atomic bool answered;
 	bool sent;
 	usec sent_at;
+	_Atomic uint64_t lag; /* µs that the last answer took */
 };
 
 void beat_init(struct beat *b);
@@ -24,6 +25,8 @@ void beat_send(struct beat *b, struct loop *worker, usec now);
 bool beat_alive(const struct beat *b, usec now);
 /* Sent and not yet answered. */
 bool beat_waits(const struct beat *b);
+/* How late the loop is: of the last answer, or as long as it has been waited for. */
+usec beat_lag(const struct beat *b, usec now);
 /* How long the answer has been waited for; 0 when nothing is out. */
 usec beat_silence(const struct beat *b, usec now);
 

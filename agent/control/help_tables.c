@@ -1,6 +1,7 @@
 #include "control/help_tables.h"
 
 #include "base/reason.h"
+#include "control/exposition.h"
 
 void help_wrap(struct text *t, struct str text, unsigned indent, unsigned width)
 {
@@ -75,30 +76,34 @@ void reasons_help_text(struct text *t, bool markdown)
 
 /* --- metrics ---------------------------------------------------------------------------------------------------------- */
 
-static const struct metric_row {
-	const char *name, *type, *unit, *help;
-} metrics[] = {
-#define METRIC(id, name, type, unit, help) { name, #type, unit, help },
-#include "metrics.def"
-#undef METRIC
-};
+static void metric_markdown(struct text *t, const struct family_row *m)
+{
+	text_fmt(t, "| `%s` | %s | %s | %s | ", m->name, family_type_word(m->type), m->unit, m->labels[0] ? m->labels : "service");
+	help_cell(t, m->help);
+	text_addz(t, " |\n");
+}
+
+static void metric_plain(struct text *t, const struct family_row *m)
+{
+	text_fmt(t, "%s  %s%s%s\n", m->name, family_type_word(m->type), m->unit[0] ? ", " : "", m->unit);
+	help_wrap(t, str_of(m->help), 4, 100);
+}
 
 void metrics_help_text(struct text *t, bool markdown)
 {
 	if (markdown)
 		text_addz(t, "# Metrics\n\n"
 			     "Made from `agent/metrics.def` by `make docs`; do not edit.\n\n"
-			     "Per sidecar, on the admin port under `/stats`.\n\n"
-			     "| metric | type | unit | meaning |\n|---|---|---|---|\n");
-	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
-		const struct metric_row *m = &metrics[i];
-		if (markdown) {
-			text_fmt(t, "| `%s` | %s | %s | ", m->name, m->type, m->unit);
-			help_cell(t, m->help);
-			text_addz(t, " |\n");
-			continue;
-		}
-		text_fmt(t, "%s  %s%s%s\n", m->name, m->type, m->unit[0] ? ", " : "", m->unit);
-		help_wrap(t, str_of(m->help), 4, 100);
-	}
+			     "On the admin port under `/metrics`, for Prometheus as text 0.0.4 or OpenMetrics 1.0; [operations.md](operations.md#prometheus-and-grafana) says\n"
+			     "how to scrape every agent of a swarm. Of these, the counters that workers keep stand under `/stats`, too.\n\n"
+			     "Where the label `service` stands, so do `stack`, `slot`, `node` and `task` as far as they are known: on a node every container's\n"
+			     "sidecar is on the page of its agent, told apart by `task`; `/sidecars/NAME/metrics` is one of them. No label ever has what a\n"
+			     "client sent: neither Host nor path. Classes of statuses and directions (`inbound`, `outbound`, `edge`) are there from the start, so that\n"
+			     "`rate()` sees the first error; reasons, local calls and egress when they first occur. What no configuration names any more is not\n"
+			     "shown any more. A page has at most `outrider.metrics.series-max` series: what is beyond is added up into one per metric, with\n"
+			     "`service=\"_overflow\"` and no other label.\n\n"
+			     "In OpenMetrics, buckets carry the id of the last sampled trace that fell into them as an exemplar.\n\n"
+			     "| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
+	for (unsigned i = 0; i < FAMILY_COUNT; i++)
+		(markdown ? metric_markdown : metric_plain)(t, family_row((enum family_id)i));
 }

@@ -57,6 +57,7 @@ static void renew_upstream(struct wupstream *u, uint32_t given)
 	zero(&u->c.failures);
 	zero(&u->c.retries);
 	forget_error(&u->c.last);
+	durations_zero(&u->durations);
 }
 
 struct wupstream *part_upstream(struct worker *w, const struct spec_upstream *s)
@@ -177,6 +178,8 @@ void part_sidecar_forget(struct wsidecar *sc)
 		zero(&sc->counters.v[i]);
 	for (size_t i = 0; i < REASON_COUNT; i++)
 		zero(&sc->counters.reasons[i]);
+	for (size_t i = 0; i < DIRECTIONS; i++)
+		durations_zero(&sc->durations[i]);
 }
 
 void parts_forget_dynamic(struct worker *w, uint32_t slot)

@@ -67,6 +67,7 @@ struct wsidecar {
 	bool leaves;          /* its instance was told to stop */
 	usec suspect_next;    /* leave.c: before then control is not asked to look at its handler again */
 	struct counters counters;
+	struct durations durations[DIRECTIONS];
 };
 
 struct wendpoint {
@@ -112,6 +113,7 @@ struct wupstream {
 	uint32_t handler_of;  /* HANDLER: slot of its sidecar + 1, when it was called */
 	bool handler_loop;    /* HANDLER: only 127.0.0.1 answered so far */
 	struct upstream_counters c;
+	struct durations durations;
 };
 
 #define WORKER_KEEP_BLOCKS 128u /* free blocks kept by a worker: one turn of the loop may need that many */

@@ -21,6 +21,7 @@ void record_exchange(struct exchange *x)
 {
 	count_down(x->sc, COUNTER_REQUESTS_ACTIVE);
 	count_status(x);
+	durations_exchange(x);
 	record_write(x);
 	if (x->reason) {
 		count_add(&x->sc->counters.reasons[x->reason], 1);

@@ -273,6 +273,18 @@ const struct upstream_counters *worker_upstream_counters(const struct worker *w,
 	return u ? &u->c : NULL;
 }
 
+const struct durations *worker_durations(const struct worker *w, uint32_t slot, enum direction d)
+{
+	const struct wsidecar *sc = PART(w->sidecars, w->cfg.max_sidecars, slot);
+	return sc ? &sc->durations[d] : NULL;
+}
+
+const struct durations *worker_upstream_durations(const struct worker *w, uint32_t slot)
+{
+	const struct wupstream *u = PART(w->upstreams, w->cfg.max_upstreams, slot);
+	return u ? &u->durations : NULL;
+}
+
 const struct endpoint_counters *worker_endpoint_counters(const struct worker *w, uint32_t slot)
 {
 	const struct wendpoint *e = PART(w->endpoints, w->cfg.max_endpoints, slot);

@@ -15,6 +15,7 @@
 #include "base/reason.h"
 #include "base/text.h"
 #include "net/loop.h"
+#include "proxy/durations.h"
 #include "proxy/overload.h"
 #include "proxy/spec.h"
 
@@ -75,6 +76,7 @@ struct worker_config {
 	void (*recorded)(void *arg, unsigned worker);
 	size_t ring;         /* bytes of the ring */
 	const _Atomic bool *tapped; /* does control want a record of every exchange now? NULL: no */
+	struct duration_bounds bounds; /* of its histograms */
 	const _Atomic uint32_t *memory_percent; /* of what is left to the process, set by control; NULL: not known */
 	void *arg;
 };
@@ -128,6 +130,8 @@ struct loop *worker_loop(const struct worker *w);
 /* Any thread, relaxed reads; NULL when the worker never saw that slot. */
 const struct counters *worker_counters(const struct worker *w, uint32_t sidecar_slot);
 const struct upstream_counters *worker_upstream_counters(const struct worker *w, uint32_t upstream_slot);
+const struct durations *worker_durations(const struct worker *w, uint32_t sidecar_slot, enum direction d);
+const struct durations *worker_upstream_durations(const struct worker *w, uint32_t upstream_slot);
 const struct endpoint_counters *worker_endpoint_counters(const struct worker *w, uint32_t endpoint_slot);
 
 /* Latency and load of an endpoint as this worker sees them; fields that are atomic may be read. NULL: slot out of range. */

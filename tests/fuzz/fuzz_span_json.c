@@ -54,7 +54,7 @@ static void check(const struct span *s, const char *out, size_t n)
 {
 	FUZZ_CHECK(n <= SPAN_BYTES_MAX);
 	for (size_t at = 0, len; at < n; at += len) {
-		len = json_utf8((const unsigned char *)out + at, n - at);
+		len = utf8_length((const char *)out + at, n - at);
 		FUZZ_CHECK(len > 0 && (unsigned char)out[at] >= 0x20);
 	}
 	cJSON *root = cJSON_ParseWithLength(out, n);
