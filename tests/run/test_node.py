@@ -57,6 +57,19 @@ def test_circuits_of_a_node(t):
     assert names(*Reader(t, agent, prefix="/sidecars/c12").tick()) == [("quotes", "images")]
 
 
+def test_metrics_of_a_node(t):
+    """/metrics of the node's agent has all its sidecars, that of /sidecars/NAME its own; the process tells of itself within its filter of system calls"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    for n, service in ((21, "accounts"), (22, "images")):
+        engine.container(t, n, ["OUTRIDER_PORT=8080", "OUTRIDER_SERVICE=" + service], "x")
+    agent.until("they serve", lambda: len(_serving(agent)) == 2)
+    status, _, page = agent.admin_call("GET", "/metrics")
+    assert status == 200 and b'service="accounts"' in page and b'service="images"' in page and b"process_open_fds " in page, page[:2000]
+    status, _, own = agent.admin_call("GET", "/sidecars/c22/metrics")
+    assert status == 200 and b'service="accounts"' not in own and b'service="images"' in own, own[:2000]
+
+
 def test_options_of_a_container(t):
     """Variables and labels set its sidecar's options; what it may not set is left out and said; a handler outside is refused"""
     engine = _engine(t)
