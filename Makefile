@@ -93,6 +93,8 @@ STATIC_LIBS := build/static-libs
 STATIC_ARCHIVES := seccomp rabbitmq yaml cares event_openssl event_pthreads event_extra event_core hiredis ssl crypto z
 LDFLAGS_ALL := $(filter-out -pie,$(LDFLAGS_ALL)) -static-pie -Wl,-z,pack-relative-relocs
 CFLAGS_ALL += -ffile-prefix-map=$(CURDIR)=.
+# What is not on the path of a request is made small: the image has a bound.
+$(BUILD)/obj/plugins/%.o $(BUILD)/obj/agent/control/%.o $(BUILD)/obj/agent/attach/%.o $(BUILD)/obj/agent/net/fetch%.o $(BUILD)/obj/agent/net/httpd%.o: CFLAGS += -Os
 $(LIBS_MK): Makefile .ci/static-libs.sh | $(DEPS)/build $(DEPS)/static
 	@mkdir -p $(@D)
 	@.ci/static-libs.sh $(STATIC_LIBS)
