@@ -39,7 +39,7 @@ def programs():
     """handler and steady, compiled."""
     os.makedirs(PROGRAMS, exist_ok=True)
     made = {}
-    for name, flags in (("handler", ["-static"]), ("steady", []), ("relay", ["-I", BENCH])):
+    for name, flags in (("handler", ["-static"]), ("steady", ["-static"]), ("relay", ["-static", "-I", BENCH])):
         source = os.path.join(BENCH if name == "relay" else os.path.join(HERE, "programs"), name + ".c")
         made[name] = os.path.join(PROGRAMS, name)
         if not os.path.exists(made[name]) or os.path.getmtime(made[name]) < os.path.getmtime(source):

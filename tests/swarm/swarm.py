@@ -68,6 +68,10 @@ class Swarm:
         assert not check or done.returncode == 0, "docker %s: %s" % (" ".join(words), done.stderr.strip())
         return done.stdout.strip() if check else done
 
+    def begin(self, node, *words):
+        """docker, running; the caller reads its standard output and waits for it."""
+        return subprocess.Popen([LAB, "docker", str(node), *words], env=self.env, stdout=subprocess.PIPE, text=True)
+
     def lab(self, *words):
         subprocess.run([LAB, *words], env=self.env, capture_output=True, timeout=120, check=True)
 

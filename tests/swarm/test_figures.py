@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import time
+from statistics import median
 
 from estate import FULL, PROGRAMS, estate, told
 from swarm import until
@@ -127,33 +128,37 @@ def test_what_a_call_costs(_t, swarm):
     assert added[len(added) // 2] <= 150, added
 
 
+def beside(swarm, name, container, *words):
+    """A program of load:1 as a container in the namespace of another one, running: the scheduler gives each container its share, and
+    what the test runs outside of any would take more than a service can. Its standard output."""
+    return swarm.begin(1, "run", "--rm", "--name", name, "--network", "container:" + container, "load:1", *words)
+
+
 def test_one_is_flooded(_t, swarm):
-    """calls of one sidecar while another one of the node is flooded: their p99 is at most 1.5 times that while a bare relay is"""
+    """calls of one sidecar while another one of the node is flooded: their p99 is at most 1.5 times that while a bare relay is;
+    flood, relay, calls and handlers are containers like the agent"""
     e = estate(swarm)
+    caller = e.container("shop_accounts")[1]
+    swarm.image("load:1", {"/" + name: os.path.join(PROGRAMS, name) for name in ("steady", "relay")})
     swarm.docker(1, "run", "-d", "--name", "flooded", "--network", "outrider", "-e", "OUTRIDER_PORT=8080", "handler:1")
-    relay = None
+    relay = beside(swarm, "relay", "flooded", "/relay", "127.0.0.1:9999", "127.0.0.1:8080")
+    p99 = {"relay": [], "agent": []}
     try:
-        pid = swarm.docker(1, "inspect", "-f", "{{.State.Pid}}", "flooded")
-        relay = subprocess.Popen(["nsenter", "-t", pid, "-n", os.path.join(PROGRAMS, "relay"), "127.0.0.1:9999", "127.0.0.1:8080"])
-        ratios = []
-        for _ in range(5 if FULL else 3):
-            p99 = {}
+        for _ in range(9 if FULL else 5):
             for word, port in (("relay", 9999), ("agent", 4143)):
-                flood = subprocess.Popen(["nsenter", "-t", pid, "-n", os.path.join(PROGRAMS, "steady"), "127.0.0.1:%d" % port, "5", "20000",
-                                          "--threads", "32"], stdout=subprocess.PIPE, text=True)
+                flood = beside(swarm, "flood", "flooded", "/steady", "127.0.0.1:%d" % port, "5", "20000", "--threads", "32")
                 time.sleep(0.5)
-                calm = e.load(4, 500, "--threads", "16").result()
-                p99[word] = calm["p99_ms"]
+                calls = beside(swarm, "calls", caller, "/steady", "127.0.4.1:8081", "4", "500", "--threads", "16")
+                calm = json.loads(calls.communicate()[0])
+                p99[word].append(calm["p99_ms"])
                 swarm.say("  %s: %s\n    flood %s" % (word, told(calm), told(json.loads(flood.communicate()[0]))))
-            ratios.append(round(p99["agent"] / p99["relay"], 2))
     finally:
-        if relay:
-            relay.kill()
-            relay.wait()
-        swarm.docker(1, "rm", "-f", "flooded")
-    swarm.say("  p99 of the other, flooded agent against flooded relay: %s" % sorted(ratios))
-    assert sorted(ratios)[len(ratios) // 2] <= 1.5, ratios
+        swarm.docker(1, "rm", "-f", "flooded", "relay", "flood", "calls", check=False)
+        relay.wait()
+    ratio = median(p99["agent"]) / median(p99["relay"])
+    swarm.say("  p99 of the other, ms: flooded agent %s, flooded relay %s; ratio of the medians %.2f" % (p99["agent"], p99["relay"], ratio))
+    assert ratio <= 1.5, p99
 
 
-test_one_is_flooded.limit = 120
+test_one_is_flooded.limit = 240 if FULL else 120
 test_what_a_call_costs.limit = 120
