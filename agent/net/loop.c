@@ -19,6 +19,10 @@ static struct event_base *base_new(void)
 	    event_config_set_flag(cfg, EVENT_BASE_FLAG_IGNORE_ENV) == 0)
 		base = event_base_new_with_config(cfg);
 	event_config_free(cfg);
+	if (base && event_base_priority_init(base, TURN_CLASSES) != 0) {
+		event_base_free(base);
+		base = NULL;
+	}
 	return base;
 }
 
@@ -96,6 +100,7 @@ void loop_free(struct loop *l)
 void loop_turn(struct loop *l, bool block)
 {
 	l->now_is_fresh = false;
+	l->n_in_turn = l->n_later = 0;
 	event_base_loop(l->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
 	if (l->on_turn)
 		l->on_turn(l->on_turn_arg);
@@ -169,12 +174,69 @@ void loop_post(struct loop *l, struct mail *m)
 		wake(l);
 }
 
+/* --- whose turn it is ---------------------------------------------------------------------------------------- */
+
+#define PARTY_WINDOW 256  /* events: some 5 ms of a worker that has no time left */
+#define PARTY_SHARE 64    /* of them, and whoever had more comes later */
+#define LATER_WINDOWS 8   /* for so long; two who flood would else take a window each by turns */
+#define TURN_MAX 64       /* events of a turn while several have some */
+#define SHARED_WINDOWS 64 /* that long after the last event of another party a loop counts as shared */
+
+void party_init(struct party *p, struct loop *l)
+{
+	*p = (struct party){ .loop = l };
+}
+
+static void next_window(struct loop *l)
+{
+	l->window++;
+	l->n_in_window = 0;
+}
+
+/* An event of p. Is anybody else there? */
+static bool party_counts(struct party *p)
+{
+	struct loop *l = p->loop;
+
+	if (l->latest != p) {
+		l->shared_until = l->latest ? l->window + SHARED_WINDOWS : 0;
+		l->latest = p;
+	}
+	if (p->window != l->window) {
+		if (p->n > PARTY_SHARE)
+			p->later_until = p->window + 1 + LATER_WINDOWS;
+		p->window = l->window;
+		p->n = 0;
+	}
+	p->n++;
+	if (++l->n_in_window == PARTY_WINDOW)
+		next_window(l);
+	return l->window < l->shared_until;
+}
+
+/* The turn of a busy party ends early: the next one asks the kernel first who else is ready. And no turn lasts for as long as
+ * the first have events: time and the end of a turn must come. */
+static void take_turn(struct watch *w)
+{
+	struct party *p = w->party;
+	struct loop *l = p->loop;
+	bool shared = party_counts(p), later = shared && l->window < p->later_until;
+	int class = later ? TURN_LATER : TURN_FIRST;
+
+	if (event_get_priority(&w->ev) != class)
+		event_priority_set(&w->ev, class);
+	if (shared && (++l->n_in_turn == TURN_MAX || (later && ++l->n_later == PARTY_BATCH)))
+		event_base_loopbreak(l->base);
+}
+
 /* --- readiness --------------------------------------------------------------------------------------------- */
 
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	struct watch *w = arg;
+	if (w->party)
+		take_turn(w);
 	w->fn(w->arg, what);
 }
 
@@ -182,8 +244,10 @@ void watch_init(struct watch *w, struct loop *l, int fd, short events, void (*fn
 {
 	w->fn = fn;
 	w->arg = arg;
+	w->party = NULL;
 	w->on = false;
 	event_assign(&w->ev, l->base, fd, (short)(events | EV_PERSIST), on_event, w);
+	event_priority_set(&w->ev, TURN_FIRST); /* libevent's own choice is the middle */
 }
 
 bool watch_on(struct watch *w)
@@ -213,7 +277,7 @@ bool sigwatch_on(struct sigwatch *s, struct loop *l, int signo, void (*fn)(void 
 {
 	s->fn = fn;
 	s->arg = arg;
-	return evsignal_assign(&s->ev, l->base, signo, on_signal, s) == 0 && event_add(&s->ev, NULL) == 0;
+	return evsignal_assign(&s->ev, l->base, signo, on_signal, s) == 0 && event_priority_set(&s->ev, TURN_FIRST) == 0 && event_add(&s->ev, NULL) == 0;
 }
 
 void sigwatch_off(struct sigwatch *s)

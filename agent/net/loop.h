@@ -43,16 +43,31 @@ struct mail {
 void loop_post(struct loop *l, struct mail *m);
 
 /* --- readiness ------------------------------------------------------------------------------------------- */
+struct party;
 struct watch {
 	struct event ev;
 	void (*fn)(void *arg, short what); /* EV_READ, EV_WRITE */
 	void *arg;
+	struct party *party; /* set by the owner after watch_init(); NULL: its turn comes first, always */
 	bool on;
 };
 /* events: EV_READ or EV_WRITE (persistent, level-triggered). Not yet active. */
 void watch_init(struct watch *w, struct loop *l, int fd, short events, void (*fn)(void *, short), void *arg);
 bool watch_on(struct watch *w);  /* false: the kernel refused (out of memory or watches) */
 void watch_off(struct watch *w); /* idempotent; harmless on a never-initialised zeroed watch */
+
+/* --- whose turn it is --------------------------------------------------------------------------------------
+ * One of those that share a loop (a sidecar). Who had more than a quarter of 256 events is served after the others that are
+ * ready for a while, PARTY_BATCH events at a time, so that a flood of one costs another some events of waiting and not a
+ * whole batch; several such take turns. Where nobody else has events, nothing changes. Some compares and counts per event. */
+#define PARTY_BATCH 4
+struct party {
+	struct loop *loop;
+	uint64_t window;      /* of its last event */
+	uint64_t later_until; /* window */
+	uint16_t n;           /* its events in that window */
+};
+void party_init(struct party *p, struct loop *l); /* no release; it must outlive the watches that name it */
 
 /* --- signals (control loop only) --------------------------------------------------------------------------- */
 struct sigwatch {

@@ -14,6 +14,13 @@ struct loop {
 	void (*on_turn)(void *arg);
 	void *on_turn_arg;
 
+	/* Whose turn it is: windows of PARTY_WINDOW events. */
+	uint64_t window;
+	uint64_t shared_until;       /* the window until which more than one party counts as active */
+	const struct party *latest;  /* whose event came last */
+	uint16_t n_in_window;
+	uint16_t n_in_turn, n_later; /* while shared: all of this turn, and those of busy parties */
+
 	/* The deadlines and the one libevent timer that stands for them. */
 	struct wheel wheel;
 	struct event wheel_ev;
@@ -28,6 +35,9 @@ struct loop {
 	_Atomic(struct mail *) box; /* newest first */
 	atomic_bool stopped;
 };
+
+/* Classes of libevent's queues. */
+enum { TURN_FIRST, TURN_LATER, TURN_CLASSES };
 
 void loop_timers_init(struct loop *l);
 void loop_timers_release(struct loop *l);

@@ -108,6 +108,7 @@ static void attach(struct stream *s, int fd)
 	s->connecting = false;
 	watch_init(&s->rd, s->loop, fd, EV_READ, on_read_event, s);
 	watch_init(&s->wr, s->loop, fd, EV_WRITE, on_write_event, s);
+	s->rd.party = s->wr.party = s->party;
 }
 
 static int fail_with(struct stream *s, int error)

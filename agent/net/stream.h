@@ -46,6 +46,7 @@ struct stream {
 	void (*on_readable)(void *arg);
 	void (*on_writable)(void *arg);
 	void *arg;
+	struct party *party; /* whose turn its events are (net/loop.h); set by the owner after stream_init(), may be NULL */
 	struct tls *tls; /* the session above the descriptor; NULL: plain */
 	int fd; /* -1: closed */
 	int error; /* errno of the last STREAM_ERROR */

@@ -42,6 +42,7 @@ void loop_timers_init(struct loop *l)
 	wheel_init(&l->wheel, loop_now(l));
 	l->wheel_armed = USEC_NEVER;
 	evtimer_assign(&l->wheel_ev, l->base, on_wheel, l);
+	event_priority_set(&l->wheel_ev, TURN_FIRST);
 }
 
 void loop_timers_release(struct loop *l)

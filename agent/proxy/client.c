@@ -308,6 +308,7 @@ void client_accept(struct wlistener *l, int fd, const struct addr *peer)
 	count(l->sc, COUNTER_CONNECTIONS);
 	count_n(l->sc, COUNTER_CONNECTIONS_OPEN, 1);
 	stream_init(&c->s, w->loop, on_readable, on_writable, c);
+	c->s.party = &l->sc->party;
 	stream_adopt(&c->s, fd);
 	c->read_off = true;
 	timer_set(w->loop, &c->timer, c->since + spec->times.idle);

@@ -107,6 +107,7 @@ enum origin_start origin_connect(struct exchange *x)
 	list_init(&o->link);
 	timer_init(&o->timer, origin_on_timer, o);
 	stream_init(&o->s, x->w->loop, origin_on_readable, origin_on_writable, o);
+	o->s.party = &x->sc->party;
 	struct addr to = hello_address(x);
 	bool portless = addr_port(&ep->addr) != addr_port(&to);
 	o->port = addr_port(&to);

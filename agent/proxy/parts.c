@@ -21,6 +21,7 @@ struct wsidecar *part_sidecar(struct worker *w, uint32_t slot, struct wsidecar *
 	*spare = NULL;
 	sc->w = w;
 	sc->slot = slot;
+	party_init(&sc->party, w->loop);
 	list_init(&sc->listeners);
 	list_init(&sc->names);
 	SLOT_SET(w->sidecars, slot, sc);

@@ -66,6 +66,7 @@ struct wsidecar {
 	struct resolver *resolver; /* of its namespace, when a name was first asked for; NULL: the worker's */
 	bool leaves;          /* its instance was told to stop */
 	usec suspect_next;    /* leave.c: before then control is not asked to look at its handler again */
+	struct party party;   /* one sidecar's flood lets the others go first */
 	struct counters counters;
 	struct durations durations[DIRECTIONS];
 };

@@ -144,7 +144,7 @@ def test_one_is_flooded(_t, swarm):
     relay = beside(swarm, "relay", "flooded", "/relay", "127.0.0.1:9999", "127.0.0.1:8080")
     p99 = {"relay": [], "agent": []}
     try:
-        for _ in range(9 if FULL else 5):
+        for _ in range(9 if FULL else 7):
             for word, port in (("relay", 9999), ("agent", 4143)):
                 flood = beside(swarm, "flood", "flooded", "/steady", "127.0.0.1:%d" % port, "5", "20000", "--threads", "32")
                 time.sleep(0.5)
@@ -160,5 +160,5 @@ def test_one_is_flooded(_t, swarm):
     assert ratio <= 1.5, p99
 
 
-test_one_is_flooded.limit = 240 if FULL else 120
+test_one_is_flooded.limit = 240
 test_what_a_call_costs.limit = 120

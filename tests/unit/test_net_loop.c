@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define THREADS 4
@@ -157,6 +158,121 @@ START_TEST(watches_go_on_and_off)
 }
 END_TEST
 
+enum { SEATS = 24 };
+
+struct seat { /* of a watch that is ready in every turn */
+	struct watch w;
+	struct room *room;
+	unsigned mark;
+	int fds[2];
+};
+
+struct room {
+	struct loop *l;
+	struct party parties[2];
+	struct seat seats[2 * SEATS];
+	unsigned n, served[2 * SEATS];
+	unsigned called_at, longest; /* the calm one: n when it was written to; events that came before its own */
+	struct seat *calm;
+};
+
+static void note_turn(void *arg, short what)
+{
+	struct seat *s = arg;
+	struct room *r = s->room;
+	char byte;
+	(void)what;
+	r->served[s->mark]++;
+	if (s == r->calm) {
+		ck_assert_int_eq(read(s->fds[0], &byte, 1), 1);
+		if (r->n > 1024 && r->n - r->called_at > r->longest)
+			r->longest = r->n - r->called_at;
+	} else if (++r->n % 32 == 0 && r->calm) {
+		r->called_at = r->n;
+		ck_assert_int_eq(write(r->calm->fds[1], "x", 1), 1);
+	}
+}
+
+static struct seat *sit(struct room *r, unsigned mark, unsigned party)
+{
+	struct seat *s = &r->seats[mark];
+	*s = (struct seat){ .room = r, .mark = mark };
+	ck_assert_int_eq(pipe(s->fds), 0);
+	watch_init(&s->w, r->l, s->fds[0], EV_READ, note_turn, s);
+	s->w.party = &r->parties[party];
+	ck_assert(watch_on(&s->w));
+	return s;
+}
+
+static void sit_ready(struct room *r, unsigned mark, unsigned party)
+{
+	ck_assert_int_eq(write(sit(r, mark, party)->fds[1], "x", 1), 1);
+}
+
+static void enter(struct room *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->l = loop_new(NULL);
+	for (unsigned i = 0; i < 2; i++)
+		party_init(&r->parties[i], r->l);
+	for (unsigned i = 0; i < SEATS; i++)
+		sit_ready(r, i, 0);
+}
+
+static void leave(struct room *r)
+{
+	for (unsigned i = 0; i < 2 * SEATS; i++) {
+		if (!r->seats[i].room)
+			continue;
+		watch_off(&r->seats[i].w);
+		close(r->seats[i].fds[0]);
+		close(r->seats[i].fds[1]);
+	}
+	loop_free(r->l);
+}
+
+START_TEST(a_flood_lets_the_others_go_first)
+{
+	static struct room r;
+	enter(&r);
+	r.calm = sit(&r, SEATS, 1);
+	while (r.n < 4096)
+		loop_turn(r.l, false);
+	ck_assert_uint_gt(r.served[SEATS], 4096 / 32 / 2);
+	ck_assert_uint_le(r.longest, PARTY_BATCH);
+	for (unsigned i = 0; i < SEATS; i++)
+		ck_assert_msg(r.served[i] > 4096 / SEATS / 2, "%u of the flood was served %u times", i, r.served[i]);
+	leave(&r);
+}
+END_TEST
+
+START_TEST(two_floods_take_turns)
+{
+	static struct room r;
+	enter(&r);
+	for (unsigned i = SEATS; i < 2 * SEATS; i++)
+		sit_ready(&r, i, 1);
+	while (r.n < 4096)
+		loop_turn(r.l, false);
+	for (unsigned i = 0; i < 2 * SEATS; i++)
+		ck_assert_msg(r.served[i] > 4096 / SEATS / 4, "%u was served %u times", i, r.served[i]);
+	leave(&r);
+}
+END_TEST
+
+START_TEST(a_party_alone_is_served_in_whole_batches)
+{
+	static struct room r;
+	enter(&r);
+	while (r.n < 1024)
+		loop_turn(r.l, false);
+	unsigned before = r.n;
+	loop_turn(r.l, false);
+	ck_assert_uint_eq(r.n - before, SEATS);
+	leave(&r);
+}
+END_TEST
+
 static void on_signal(void *arg, int signo)
 {
 	*(int *)arg = signo;
@@ -189,6 +305,9 @@ Suite *suite_net_loop(void)
 	tcase_add_test(t, a_turn_ends_with_its_hook);
 	tcase_add_test(t, time_stands_still_within_a_turn);
 	tcase_add_test(t, watches_go_on_and_off);
+	tcase_add_test(t, a_flood_lets_the_others_go_first);
+	tcase_add_test(t, two_floods_take_turns);
+	tcase_add_test(t, a_party_alone_is_served_in_whole_batches);
 	tcase_add_test(t, signals_arrive);
 	suite_add_tcase(s, t);
 	return s;
