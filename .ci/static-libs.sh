@@ -11,8 +11,8 @@ mkdir -p "${1:?usage: static-libs.sh DIR}"
 dir=$(cd "$1" && pwd)
 jobs=$(nproc)
 epoch=${SOURCE_DATE_EPOCH:-1}
-flags="-O2 -g -fPIE -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3"
-flags="$flags -ffunction-sections -fdata-sections -ffile-prefix-map=$dir=."
+flags="-Os -g -fPIE -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3"
+flags="$flags -ffunction-sections -fdata-sections -ffile-prefix-map=$dir=. -fno-asynchronous-unwind-tables -fno-unwind-tables"
 
 # The machine's Debian archives once more, as sources.
 source_lists() {
