@@ -6,6 +6,7 @@
 #include "control/commands.h"
 #include "control/help_tables.h"
 #include "control/nearest.h"
+#include "control/top.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -197,6 +198,23 @@ static const struct command_row commands[] = {
 		"Example:\n"
 		"  outrider why 463ac35c9f6413ad48485a3953bb6124 --swarm\n\n"
 		"Exit status: 0 found, 1 not found (with how far back the recorder reaches) or no agent answers, 2 usage.\n" },
+	{ "top", command_top, "show what is going on, in a terminal: services, upstreams, circuits, failures",
+		"outrider top [--scope=SCOPE] [--view=VIEW] [--sort=COLUMN] [--interval=2s] [--once] [--json]\n"
+		"                    [--service=NAME] [--admin=ADDRESS]",
+		"Rates, errors, latencies, circuits and endpoints as the agent here knows them, looked at again every two seconds. On a terminal\n"
+		"a screen with keys (? shows them); elsewhere, or with TERM=dumb, one page after the other. No colour with NO_COLOR.\n\n"
+		"Options: --scope=sidecar|node|swarm   of which sidecars; default: the widest without asking other agents\n"
+		"         --view=services|upstreams|circuits|failures\n"
+		"         --sort=COLUMN                rate, errors, p50, p95, p99, active, ... as ? shows them\n"
+		"         --interval=2s                200ms to 1h\n"
+		"         --once                       one page, whole\n"
+		"         --json                       for programs, with --once one object; numbers per second and in ms\n"
+		"         --service=NAME               on a node: of that sidecar (service, service.stack, task, container)\n"
+		"         --admin=ADDRESS              default 127.0.0.1:4191\n\n"
+		"Examples:\n"
+		"  docker exec -it $(docker ps -qf name=outrider_agent) /outrider top --scope=swarm\n"
+		"  outrider top --once --json | jq '.upstreams[] | select(.healthy < .endpoints)'\n\n"
+		"Exit status: 0 left by q or printed, 1 no agent answers, 2 usage, 128 + N ended by signal N.\n" },
 	{ "version", run_version, "print the version", "outrider version",
 		"Prints one line, \"outrider VERSION\".\n\nExample:\n  outrider version\n\nExit status: "
 		"0.\n" },

@@ -153,8 +153,7 @@ static bool get_path(const char *service, const char *arg, struct text *path)
 	return !path->failed;
 }
 
-/* "/sidecars/NAME" before the path, when --service=NAME stands among the arguments. */
-static const char *service_flag(int argc, char **argv)
+const char *commands_service_flag(int argc, char **argv)
 {
 	static const char flag[] = "--service";
 	size_t n = sizeof(flag) - 1;
@@ -211,7 +210,7 @@ int command_get(int argc, char **argv)
 		ret = STATUS_USAGE;
 	}
 	if (ret == STATUS_OK)
-		ret = get(o, service_flag(argc, argv), path ? path : "/");
+		ret = get(o, commands_service_flag(argc, argv), path ? path : "/");
 	options_free(o);
 	return ret;
 }

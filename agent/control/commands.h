@@ -22,6 +22,8 @@ bool commands_ask(const struct options *o, struct ask *q, struct text *body, int
 /* Reads environment and flags into new options, which the caller frees; *rest is the index of the first argument that
  * is no flag. NULL: memory is short, said on stderr. */
 struct options *commands_read_options(int argc, char **argv, int *rest) MUST_CHECK;
+/* NAME of --service=NAME among the arguments (the option of that name may also stand in the environment: that is another thing), or NULL. */
+const char *commands_service_flag(int argc, char **argv);
 /* options_check(), and every problem as a line on stderr. */
 bool commands_check_options(struct options *o, enum command cmd) MUST_CHECK;
 
