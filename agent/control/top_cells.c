@@ -195,8 +195,8 @@ void top_lay_out(const struct top_model *m, enum top_view view, const struct sty
 				continue; /* one look has no history */
 			if (ret->all && ret->all + 1 + c->width > bound)
 				continue;
-			ret->width[i] = c->width;
-			ret->all += c->width + (ret->all > 0);
+			ret->width[i] = c->width < bound ? c->width : bound;
+			ret->all += ret->width[i] + (ret->all > 0);
 		}
 	widen(m, view, s, bound - (ret->all < bound ? ret->all : bound), ret);
 }

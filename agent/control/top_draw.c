@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #define HEIGHT_SMALL 16u /* below it, what changed has no place */
+#define GUTTER_FROM 20u /* columns above which the row under the cursor has a mark */
 #define HEIGHT_TINY 9u   /* below it, only the first line, the table and its head */
 
 /* --- a line that is never too long ---------------------------------------------------------------------------------------- */
@@ -292,8 +293,8 @@ static const char *nothing(enum top_view view)
 	return words[view];
 }
 
-/* rows: lines that are left for it. */
-static void draw_rows(struct pen *p, const struct top_model *m, struct top_ui *ui, const struct top_layout *l, size_t rows)
+/* rows: lines that are left for it; gutter: a column for the cursor's mark. */
+static void draw_rows(struct pen *p, const struct top_model *m, struct top_ui *ui, const struct top_layout *l, size_t rows, bool gutter)
 {
 	const struct top_table *t = &m->tables[ui->view];
 
@@ -301,11 +302,11 @@ static void draw_rows(struct pen *p, const struct top_model *m, struct top_ui *u
 		ui->cursor[ui->view] = ui->offset[ui->view] = 0;
 	keep_in_sight(ui, t->n, rows);
 	if (t->n == 0) {
-		put_fmt(p, PAINT_DIM, "%s%s", ui->live ? "  " : "", nothing(ui->view));
+		put_fmt(p, PAINT_DIM, "%s%s", gutter ? " " : "", nothing(ui->view));
 		(void)end_line(p);
 	}
 	for (size_t i = ui->offset[ui->view]; i < t->n && rows; i++, rows--) {
-		if (ui->live)
+		if (gutter)
 			put(p, PAINT_BOLD, i == ui->cursor[ui->view] ? ">" : " ");
 		draw_row(p, ui, l, &t->rows[i]);
 		p->at = 0;
@@ -367,7 +368,7 @@ void top_draw(struct text *t, const struct top_model *m, struct top_ui *ui, cons
 {
 	struct pen p = { .t = t, .s = s, .width = ui->width ? ui->width : UINT32_MAX, .height = ui->height ? ui->height : UINT32_MAX };
 	struct top_layout l;
-	unsigned gutter = ui->live ? 1 : 0, foot = ui->live && p.height >= HEIGHT_TINY;
+	unsigned gutter = ui->live && ui->width > GUTTER_FROM, foot = ui->live && p.height >= HEIGHT_TINY;
 
 	p.height -= foot; /* the last line is the foot's */
 	if (draw_head(&p, m, ui) && ui->help) {
@@ -377,7 +378,7 @@ void top_draw(struct text *t, const struct top_model *m, struct top_ui *ui, cons
 		style_blanks(t, gutter);
 		draw_column_heads(&p, ui, &l);
 		if (end_line(&p))
-			draw_rows(&p, m, ui, &l, p.height - p.lines);
+			draw_rows(&p, m, ui, &l, p.height - p.lines, gutter);
 	}
 	if (!foot)
 		return;
