@@ -375,6 +375,9 @@ void top_draw(struct text *t, const struct top_model *m, struct top_ui *ui, cons
 		draw_help(&p, ui);
 	} else if (m && p.lines < p.height && draw_tabs(&p, m, ui)) {
 		top_lay_out(m, ui->view, s, ui->width ? ui->width - gutter : 0, top_ui_groups(ui), &l);
+		ui->shown[ui->view] = 0;
+		for (unsigned i = 0; i < TOP_COLUMNS_MAX; i++)
+			ui->shown[ui->view] |= (uint32_t)(l.width[i] > 0) << i;
 		style_blanks(t, gutter);
 		draw_column_heads(&p, ui, &l);
 		if (end_line(&p))

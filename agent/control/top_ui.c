@@ -120,14 +120,15 @@ static enum top_act show_view(struct top_ui *ui, unsigned view)
 	return ACT_ASK;
 }
 
-/* The next column to the left or right that can be sorted by. */
+/* The next column to the left or right that is seen, and can be sorted by. */
 static enum top_act move_sort(struct top_ui *ui, int by)
 {
-	size_t n = views[ui->view].n, i = ui->sort[ui->view];
+	size_t n = views[ui->view].n, i = ui->sort[ui->view], steps = 0;
+	uint32_t shown = ui->shown[ui->view] ? ui->shown[ui->view] : UINT32_MAX;
 
 	do
 		i = (i + n + (size_t)(by < 0 ? n - 1 : 1)) % n;
-	while (!views[ui->view].columns[i].word);
+	while (++steps < n && (!views[ui->view].columns[i].word || !(shown >> i & 1)));
 	ui->sort[ui->view] = i;
 	ui->descending[ui->view] = top_column_descends(&views[ui->view].columns[i]);
 	return ACT_DRAW;

@@ -53,6 +53,7 @@ struct top_ui {
 	size_t sort[TOP_VIEWS]; /* index of a column */
 	bool descending[TOP_VIEWS];
 	size_t cursor[TOP_VIEWS], offset[TOP_VIEWS];
+	uint32_t shown[TOP_VIEWS]; /* columns that the screen has, a bit each; top_draw() says so */
 	int group; /* -1: in scope swarm only; 0 never, 1 always */
 	bool paused, help, quit;
 	bool live; /* there is somebody at the keys */
