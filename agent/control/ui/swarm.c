@@ -120,7 +120,8 @@ static struct told *told_of(struct ui_swarm *s, const char *agent)
 	for (unsigned i = 0; i < s->n_told && i < SWARM_AGENTS_MAX; i++)
 		if (strcmp(s->told[i].agent, agent) == 0)
 			return &s->told[i];
-	struct told *t = &s->told[s->n_told++ % SWARM_AGENTS_MAX]; /* of more agents, those known longest are forgotten */
+	struct told *t = &s->told[s->n_told++ %
+				  SWARM_AGENTS_MAX]; /* of more agents, those known longest are forgotten */
 	*t = (struct told){ .number = 0 };
 	str_copy(str_of(agent), t->agent, sizeof(t->agent));
 	return t;
