@@ -54,6 +54,7 @@ struct top_ui {
 	bool descending[TOP_VIEWS];
 	size_t cursor[TOP_VIEWS], offset[TOP_VIEWS];
 	uint32_t shown[TOP_VIEWS]; /* columns that the screen has, a bit each; top_draw() says so */
+	bool can[TOP_SCOPES]; /* what the agent offers; a page of one sidecar says nothing of its node's */
 	int group; /* -1: in scope swarm only; 0 never, 1 always */
 	bool paused, help, quit;
 	bool live; /* there is somebody at the keys */
@@ -69,6 +70,8 @@ void top_ui_init(struct top_ui *ui);
 bool top_ui_groups(const struct top_ui *ui);
 
 enum top_act { ACT_NOTHING, ACT_DRAW, ACT_ASK /* scope, view or service is another: look at once */ };
+/* Takes over what an agent offers. */
+void top_ui_learn(struct top_ui *ui, const struct top_model *m);
 /* m: what is shown, or NULL; its rows are in the order of the screen. */
 enum top_act top_ui_key(struct top_ui *ui, int key, const struct top_model *m);
 /* Takes one key off the front of a terminal's input; KEY_NONE: an unknown sequence, taken away. 0 bytes: more must come. */

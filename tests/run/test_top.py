@@ -23,10 +23,11 @@ CHANGES = {"changes": [pages.change(1, "ejected", "10.0.5.7:4143 of quotes-servi
 FAILURES = {"failures": [pages.failure("id-%d" % i, path="/api/" + HOSTILE) for i in range(40)], "next_before": None}
 PAGES = {
     "/ui/state": SHOP, "/ui/changes": CHANGES, "/failures": FAILURES,
+    "/ui/history": {"in": {"rate": [None, 0, 50, 100] * 10}, "out": {"rate": []}},
     "/swarm/ui/state": pages.swarm("/ui/state", {"10.0.5.2:4191": SHOP, "10.0.5.3:4191": OTHER}, {"10.0.5.4:4191": "connect timeout"}),
     "/swarm/ui/changes": pages.swarm("/ui/changes", {"10.0.5.2:4191": CHANGES}),
     "/sidecars/shop_accountservice.1.x/ui/state": pages.state(sidecars=[pages.sidecar("accountservice", 40)], edges=SHOP["edges"],
-                                                              scopes=("sidecar", "node", "swarm")),
+                                                              scopes=("sidecar",)),
 }
 
 
