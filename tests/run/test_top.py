@@ -1,4 +1,5 @@
 """`outrider top`: once, as plain pages, and on a terminal (tmux) that is looked at."""
+import http.client
 import json
 import os
 import signal
@@ -6,7 +7,7 @@ import subprocess
 
 from harness import agent_pages as pages
 from harness.agent import binary, environment, run
-from harness.case import Skip, rows
+from harness.case import Skip, limit, rows
 from harness.screen import PROMPT, Screen, there_is_tmux
 
 HOSTILE = "\x1b[2J\x1b]0;evil\x07"
@@ -320,3 +321,47 @@ def test_a_slow_agent(t):
     s.shows("ERR%↓")
     s.keys("q")
     is_back(s)
+
+
+# --- with a real agent --------------------------------------------------------------------------------
+
+
+@limit(60)
+def test_a_real_agent(t):
+    """Figures of a sidecar that carries requests: its rate, an upstream with one endpoint of two that answers, a failure."""
+    quotes = t.service(lambda asked, n: 503 if asked.target == "/bad" else 200)
+    agent = t.sidecar(quotes.text, endpoints={"quotes": [quotes, t.port()]}, env={"OUTRIDER_TRACE": None})
+    admin = "--admin=%s:%d" % agent.admin
+
+    def look():
+        for n in range(4):
+            call(agent.inbound, "handler", "/bad" if n == 0 else "/")
+            call(agent.outbound, "quotes", "/bad" if n == 0 else "/")
+        status, out, err = run(["top", "--once", "--json", "--view=failures", admin])
+        assert status == 0, err
+        page = json.loads(out)
+        edge = next((row for row in page["upstreams"] if row["to"] == "quotes"), {})
+        return page if edge.get("rate") and page["services"][0]["rate"] and page["failures"] else None
+
+    page = agent.until("figures", look, 30)
+    assert page["scope"] == "sidecar" and page["services"][0]["service"] == "accountservice" and page["version"], page
+    edge = next(row for row in page["upstreams"] if row["to"] == "quotes")
+    assert edge["from"] == "accountservice" and edge["endpoints"] == 2 and edge["p99_ms"] > 0, edge
+    assert page["in"]["rate"] > 0 and page["out"]["rate"] > 0 and 503 in [row["status"] for row in page["failures"]], page
+    s = screen(t)
+    s.command("clear; %s top --interval=300ms %s" % (binary(), admin))
+    text = s.shows("scope sidecar", ">accountservice", "1 sidecars")
+    s.keys("2")
+    text = s.shows("quotes", "[2 upstreams]")
+    s.keys("s")
+    s.shows("no other scope")
+    assert all(len(line) <= 80 for line in text.splitlines()), text
+
+
+def call(address, host, path):
+    wire = http.client.HTTPConnection(address[0], address[1], timeout=10)
+    try:
+        wire.request("GET", path, headers={"Host": host})
+        return wire.getresponse().read()
+    finally:
+        wire.close()

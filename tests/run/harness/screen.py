@@ -51,7 +51,7 @@ class Screen:
         return {part for found in SGR.findall(self.coloured()) for part in re.split("[;:]", found) if part not in ("", "0")}
 
     def type(self, text):
-        self._tmux("send-keys", "-t", "t", "-l", text)
+        self._tmux("send-keys", "-t", "t", "-l", "--", text)
 
     def keys(self, *names):
         """As tmux calls them: Enter, Up, C-c, or a letter."""
