@@ -6,6 +6,7 @@
 #include "control/top_model.h"
 
 #define TOP_COLUMNS_MAX 16u
+#define TOP_RANK_RARE 8u /* columns of this rank and above are there when names have room enough */
 
 enum top_cell { CELL_NAME, CELL_OTHER, CELL_NODE, CELL_STATE, CELL_NOTE, CELL_KEY, CELL_NUMBER, CELL_PAIR, CELL_TREND };
 enum top_format { FORMAT_RATE, FORMAT_PERCENT, FORMAT_MS, FORMAT_COUNT, FORMAT_BYTES, FORMAT_AGE, FORMAT_STATUS };
@@ -17,7 +18,7 @@ struct top_column {
 	enum top_number number; /* TOP_NUMBERS: sorted by name */
 	enum top_format format;
 	unsigned width; /* the least */
-	unsigned rank;  /* those of lower rank are shown first; 0 always */
+	unsigned rank;	/* those of lower rank are shown first; 0 always */
 	const char *says; /* for the help */
 };
 

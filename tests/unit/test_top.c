@@ -294,6 +294,7 @@ START_TEST(lines_of_every_size)
 	static const char hostile[] = STATE(SIDECAR("\\u001b[2J\\u009b31m\\u202eevil\\nname", "n\\t1", "10", "serving") ","
 		SIDECAR("\u540d\u524d\u30b5\u30fc\u30d3\u30b9\u540d\u524d\u30b5\u30fc\u30d3\u30b9\u540d\u524d\u30b5\u30fc\u30d3\u30b9", "n1", "1e14", "\\u0007"),
 		EDGE("\\u001b]0;x\\u0007", "<script>alert(1)</script>", "5e-9", "open\\r", "1e14"));
+	static const unsigned widths[] = { 1, 2, 19, 20, 21, 40, 79, 80, 81, 132, 240 }, heights[] = { 1, 2, 8, 9, 10, 16, 24, 50 };
 	struct top_model *m = model_of(hostile, false);
 	struct top_ui ui;
 	struct text t;
@@ -302,9 +303,11 @@ START_TEST(lines_of_every_size)
 	ui.live = true;
 	text_init(&t, 1 << 20);
 	top_trouble(m, "\033[31m", "\033[0m");
-	for (ui.width = 1; ui.width < 260; ui.width += ui.width < 24 || (ui.width >= 76 && ui.width < 84) ? 1 : 7)
-		for (ui.height = 1; ui.height < 60; ui.height += ui.height < 10 ? 1 : 5)
+	for (size_t w = 0; w < sizeof(widths) / sizeof(widths[0]); w++)
+		for (size_t h = 0; h < sizeof(heights) / sizeof(heights[0]); h++)
 			for (unsigned v = 0; v < TOP_VIEWS * 4; v++) {
+				ui.width = widths[w];
+				ui.height = heights[h];
 				ui.view = v % TOP_VIEWS;
 				ui.help = v & 4;
 				const struct style *s = v & 8 ? &ascii : &plain;
@@ -331,8 +334,8 @@ START_TEST(a_screen)
 	text_init(&t, 1 << 16);
 	top_sort(&m->tables[TOP_SERVICES], TOP_RATE, true);
 	draw(&t, m, &ui, &plain);
-	static const char *const wanted[] = { "outrider top  on n1  0.1.0  scope node  every 2s", "in     100/s   5.00% failed  p50  1.50  p95  20.0  p99   300 ms  7 now",
-		"6 sidecars, 1 not serving  2 upstreams  4/6 endpoints  1 circuits open", "[1 services]", "4 more are not shown", "RATE\u2193",
+	static const char *const wanted[] = { "outrider top  on n1  scope node  every 2s  0.1.0", "in     100/s   5.00% failed  p50  1.50  p95  20.0  p99   300 ms  7 now",
+		"6 sidecars, 1 not serving  2 upstreams  4/6 endpoints  1 circuit open", "[1 services]", "4 more are not shown", "RATE\u2193",
 		">beta", " alpha", "draining", "q quit" };
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
 		ck_assert_msg(strstr(text_z(&t), wanted[i]) != NULL, "%s in:\n%s", wanted[i], text_z(&t));
