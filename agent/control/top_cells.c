@@ -205,5 +205,6 @@ void top_lay_out(const struct top_model *m, enum top_view view, const struct sty
 	widen(m, view, s, bound, 16, ret);
 	widen(m, view, s, bound, 24, ret);
 	add_ranks(view, TOP_RANK_RARE, UINT8_MAX, bound, grouped, trend, ret);
+	widen(m, view, s, bound, 40, ret); /* one long name does not cost the rates of the last minutes */
 	widen(m, view, s, bound, UINT32_MAX, ret);
 }

@@ -98,7 +98,7 @@ static void draw_point(struct pen *p, const char *name, const struct top_point *
 	put_ms(p, "p95", v->p95);
 	put_ms(p, "p99", v->p99);
 	put(p, PAINT_DIM, " ms");
-	put_fmt(p, PAINT_NONE, "  %s now", active);
+	put_fmt(p, PAINT_NONE, " %4s now", active);
 	if (!live || p->width == UINT32_MAX || room(p) < 6)
 		return;
 	unsigned columns = room(p) - 2 < TOP_TREND ? room(p) - 2 : TOP_TREND;

@@ -334,7 +334,7 @@ START_TEST(a_screen)
 	text_init(&t, 1 << 16);
 	top_sort(&m->tables[TOP_SERVICES], TOP_RATE, true);
 	draw(&t, m, &ui, &plain);
-	static const char *const wanted[] = { "outrider top  on n1  scope node  every 2s  0.1.0", "in     100/s   5.00% failed  p50  1.50  p95  20.0  p99   300 ms  7 now",
+	static const char *const wanted[] = { "outrider top  on n1  scope node  every 2s  0.1.0", "in     100/s   5.00% failed  p50  1.50  p95  20.0  p99   300 ms    7 now",
 		"6 sidecars, 1 not serving  2 upstreams  4/6 endpoints  1 circuit open", "[1 services]", "4 more are not shown", "RATE\u2193",
 		">beta", " alpha", "draining", "q quit" };
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
