@@ -117,8 +117,8 @@ class Swarm:
         """Runs a program of this machine in the node's own network namespace."""
         return subprocess.run([LAB, "netns", str(node), *words], env=self.env, capture_output=True, text=True, timeout=timeout, check=False)
 
-    def python_image(self, tag):
-        """An image with this machine's Python under the name of a public one."""
+    def python_image(self, tag, tree=(), *changes):
+        """An image with this machine's Python under the name of a public one, and with the files {path in it: path here}."""
         python = os.path.realpath("/usr/bin/python3")
         root = tempfile.mkdtemp(dir=self.folder)
         linked = subprocess.run(["ldd", python, *_modules()], capture_output=True, text=True, check=False).stdout
@@ -133,11 +133,13 @@ class Swarm:
         shutil.copytree(library, root + library, ignore=shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "tkinter", "lib2to3",
                         "ensurepip", "config-*", "dist-packages", "site-packages"))
         os.makedirs(root + "/tmp", exist_ok=True)
+        for inside, here in dict(tree).items():
+            shutil.copy(here, root + inside)
         tar = os.path.join(self.folder, "python.tar")
         subprocess.run(["tar", "-C", root, "-cf", tar, "."], check=True)
         shutil.rmtree(root)
         for node in range(1, self.n + 1):
-            self.docker(node, "import", tar, tag)
+            self.docker(node, "import", *[word for line in changes for word in ("--change", line)], tar, tag)
         os.unlink(tar)
 
     def agent_image(self):

@@ -158,4 +158,3 @@ def test_one_is_flooded(_t, swarm):
     ratio = median(p99["agent"]) / median(p99["relay"])
     swarm.say("  p99 of the other, ms: flooded agent %s, flooded relay %s; ratio of the medians %.2f" % (p99["agent"], p99["relay"], ratio))
     bar(ratio <= 1.5, "p99 of the other beside a flood: %.2f times that beside a flooded relay" % ratio)
-

@@ -34,4 +34,3 @@ def test_landscape(_t, swarm):
         swarm.docker(1, "exec", e.agent(1), "/outrider", "doctor", check=False)
     finally:
         swarm.docker(1, "stack", "rm", "land")
-
