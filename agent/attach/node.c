@@ -157,13 +157,14 @@ static uint64_t busy(const struct node *n)
 	return sum;
 }
 
-static uint64_t open_connections(const struct node *n)
+/* Of all sidecars together. */
+static uint64_t counted(const struct node *n, enum counter_id id)
 {
 	uint64_t v[COUNTER_COUNT], reasons[REASON_COUNT], sum = 0;
 
 	for (uint32_t i = 0; i < n->own.agent.n_sidecars; i++) {
 		agent_sum_counters(&n->own.agent, n->views[i].spec->slot, v, reasons);
-		sum += v[COUNTER_CONNECTIONS_OPEN];
+		sum += v[id];
 	}
 	return sum;
 }
@@ -227,8 +228,9 @@ static void on_tick(void *arg)
 		n->next_rest = now + REST_EVERY;
 	let_go(n, now);
 	if (n->phase != NODE_SERVING && now > n->drained_at + 2 * TICK && busy(n) == 0 &&
-		(n->phase == NODE_DRAINING || open_connections(n) == 0)) {
+		(n->phase == NODE_DRAINING || counted(n, COUNTER_CONNECTIONS_OPEN) == 0)) {
 		struct wire_record r = { .op = WIRE_LEFT };
+		log_write(&n->log, LEVEL_INFO, "node", "nothing is under way any more", LOG_FIELDS(log_u64("let_go", counted(n, COUNTER_LET_GO))));
 		(void)wire_send(WIRE_RECORDS_FD, &r, NULL, 0, true);
 		loop_stop(n->loop);
 	}

@@ -319,6 +319,16 @@ bool reload_now(struct reload *r, struct err *err)
 
 /* --- reading --------------------------------------------------------------------------------------------------------- */
 
+size_t reload_sources(const struct reload *r)
+{
+	return sources_count(r->sources);
+}
+
+struct source_view reload_source(const struct reload *r, size_t i)
+{
+	return sources_view(r->sources, i);
+}
+
 size_t reload_problems(const struct reload *r)
 {
 	return r->rejected.total;

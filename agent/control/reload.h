@@ -72,6 +72,8 @@ size_t reload_problems(const struct reload *r);
 const struct options *reload_options(const struct reload *r);       /* in force; before reload_first() those of the start */
 const struct properties *reload_properties(const struct reload *r); /* in force */
 struct reload_stats reload_stats(const struct reload *r);
+size_t reload_sources(const struct reload *r); /* how many */
+struct source_view reload_source(const struct reload *r, size_t i);
 void reload_refresh(struct reload *r); /* POST /refresh: all sources read again */
 /* "config": … of /stats; members of an open object of /config. */
 void reload_print_stats(const struct reload *r, struct json *j);
