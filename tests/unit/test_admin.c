@@ -207,7 +207,7 @@ START_TEST(readable_text)
 		const char *json, *want;
 	} rows[] = {
 		{ "{\"a\":1,\"long\":\"x\"}", "a     1\nlong  x\n" },
-		{ "[{\"n\":\"a\",\"v\":10},{\"n\":\"bcd\",\"v\":null}]", "n    v\na    10\nbcd  -\n" },
+		{ "[{\"n\":\"a\",\"v\":10},{\"n\":\"bcd\",\"v\":null}]", "n     v\na    10\nbcd   -\n" },
 		{ "{\"list\":[],\"t\":[{\"k\":true}]}", "list: none\nt:\n  k\n  yes\n" },
 		{ "[]", "none\n" },
 		{ "\"a\\u001bb\"", "a?b\n" },
