@@ -271,6 +271,7 @@ bool crew_start(struct crew *c, const struct crew_config *config, struct err *er
 	if (!c->workers || !c->beats)
 		return err_set(err, "out of memory");
 	c->process.series_max = (uint32_t)options_u64(config->options, OPT_METRICS_SERIES_MAX);
+	c->process.series_idle = options_duration(config->options, OPT_METRICS_IDLE);
 	if (!option_buckets(options_text(config->options, OPT_METRICS_BUCKETS), &c->process.bounds))
 		return err_set(err, "metrics.buckets was never checked");
 	if (!start_telemetry(c, config, err))

@@ -99,6 +99,8 @@ static void fill_agent(struct sidecar *sc)
 	a->process = &sc->crew->process;
 	sc->view.agent = a;
 	sc->view.who = &sc->who;
+	if (!sc->who.node.n) /* a host's name may be a container's: only what somebody said is a node */
+		sc->who.node = options_text(sc->options, OPT_NODE);
 }
 
 bool serving_start(struct sidecar *sc, struct err *err)
@@ -174,6 +176,7 @@ void serving_stop(struct sidecar *sc)
 void sidecar_release(struct sidecar *sc)
 {
 	reloading_release(sc);
+	sc->who.node = STR("");
 	options_free(sc->options);
 	sc->options = NULL;
 }
