@@ -3,6 +3,7 @@
 #include "control/admin.h"
 #include "control/doctor.h"
 #include "control/line_writer.h"
+#include "control/ui/page.h"
 
 #include <stdio.h>
 
@@ -29,6 +30,11 @@ static struct json page_begin(struct text *t)
 static void page_root(struct admin *a, struct httpd_request *r)
 {
 	struct text t;
+
+	if (ui_page_wanted(r)) {
+		ui_page_root(a, r);
+		return;
+	}
 	struct json j = page_begin(&t);
 	put_text(&j, "agent", "outrider");
 	put_text(&j, "version", a->agent->version);
@@ -203,7 +209,8 @@ static void page_hystrix(struct admin *a, struct httpd_request *r)
 const struct admin_route *admin_routes(size_t *n)
 {
 	static const struct admin_route rows[] = {
-		{ "GET", "/", page_root, false, "this list" },
+		{ "GET", "/", page_root, false, "the page for browsers; for others this list" },
+		{ "GET", "/ui/*", ui_page_asset, false, "files of that page" },
 		{ "GET", "/health", page_health, false,
 			"200 while every worker's loop turns; ?verbose names each" },
 		{ "GET", "/ready", page_ready, false,
