@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "control/build.h"
 #include "control/option_buckets.h"
+#include "control/ui/ui.h"
 
 #include <unistd.h>
 
@@ -126,6 +127,7 @@ static void on_circuit(void *arg, uint32_t slot, struct str upstream, enum break
 	if (!sc || how == BREAKER_UNCHANGED || !str_copy(upstream, name, sizeof(name)))
 		return;
 	log_write(&sc->log, rows[how].level, "circuit", rows[how].message, LOG_FIELDS(log_text("upstream", name)));
+	agent_note(&sc->agent, CHANGE_CIRCUIT, upstream, STR(""), "%s", rows[how].message);
 }
 
 static void on_overload(void *arg, unsigned worker, enum overload_step step)
@@ -248,6 +250,7 @@ static void on_beat_timer(void *arg)
 	atomic_store_explicit(&c->memory_percent, memory_load_now(&c->memory), memory_order_relaxed);
 	c->process.lag = c->beat_due && now > c->beat_due ? now - c->beat_due : 0;
 	c->beat_due = now + BEAT_EVERY;
+	ui_beat(c->ui, now);
 	timer_set(c->loop, &c->beat_timer, c->beat_due);
 }
 
@@ -280,6 +283,9 @@ bool crew_start(struct crew *c, const struct crew_config *config, struct err *er
 			return false;
 	}
 	telemetry_start(c->telemetry, c->workers, c->n_workers);
+	c->ui = ui_new(c->loop, err);
+	if (!c->ui)
+		return false;
 	timer_init(&c->beat_timer, on_beat_timer, c);
 	on_beat_timer(c);
 	return true;
@@ -313,6 +319,7 @@ void crew_release(struct crew *c)
 	access_log_free(c->access);
 	line_writer_free(c->lines);
 	tap_free(c->tap);
+	ui_free(c->ui);
 	mem_free(c->workers);
 	mem_free(c->beats);
 	memory_load_close(&c->memory);

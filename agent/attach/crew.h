@@ -38,6 +38,7 @@ struct crew {
 	struct access_log *access;
 	struct line_writer *lines;   /* where the access log goes: stderr */
 	struct tap *tap;
+	struct ui *ui;               /* what the page of the admin port lives on */
 	_Atomic bool tapped;         /* workers read it */
 	uint64_t seats;              /* ever given */
 	struct memory_load memory;

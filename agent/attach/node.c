@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "control/ask.h"
 #include "control/commands.h"
+#include "control/ui/ui.h"
 #include "net/sockets.h"
 
 #include <errno.h>
@@ -68,6 +69,7 @@ static void listen_on_network(struct node *n, const struct wire_record *r)
 static void take_node(struct node *n, const struct wire_record *r)
 {
 	snprintf(n->name, sizeof(n->name), "%s", r->why);
+	n->own.agent.node = str_of(n->name);
 	if (r->addr_len)
 		listen_on_network(n, r);
 }
@@ -83,6 +85,7 @@ static void begin_drain(struct node *n, bool successor, uint32_t left_ms)
 	bool relieved = n->phase == NODE_RELIEVED;
 	n->phase = successor ? NODE_RELIEVED : NODE_DRAINING;
 	n->own.agent.phase = AGENT_DRAINING;
+	agent_note(&n->own.agent, CHANGE_DRAIN, STR(""), STR(""), "the agent drains%s", successor ? ": its successor takes over" : "");
 	log_write(&n->log, LEVEL_INFO, "node", "draining",
 		LOG_FIELDS(log_bool("successor", successor || relieved), log_u64("sidecars", n->n_sidecars)));
 	LIST_EACH(it, tmp, &n->sidecars) {
@@ -290,7 +293,9 @@ static bool open_own(struct node *n, struct err *err)
 		.phase = AGENT_READY, .started = clock_wall(), .sidecars = n->views, .n_workers = n->crew.n_workers,
 		.workers = n->crew.workers, .beats = n->crew.beats, .process = &n->crew.process, .flight = n->crew.flight, .tap = n->crew.tap, .access = n->crew.access,
 		.lines = n->crew.lines, .put_sidecars = node_put_sidecars, .put_health = node_put_health, .examine = node_examine,
-		.find_sidecar = node_find_sidecar, .put_arg = n, .sees_swarm = true };
+		.find_sidecar = node_find_sidecar, .each_sidecar = node_each_sidecar, .put_support = node_put_support, .put_arg = n, .node = str_of(n->name),
+		.ui = n->crew.ui, .changes = ui_changes(n->crew.ui), .sees_swarm = true };
+	ui_watch(n->crew.ui, &own->agent);
 	return own->reload && reload_now(own->reload, err) && admin_start(&own->admin, &own->agent, &guard, err) && listen_own(n, err);
 }
 

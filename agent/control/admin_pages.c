@@ -4,6 +4,7 @@
 #include "control/doctor.h"
 #include "control/line_writer.h"
 #include "control/ui/page.h"
+#include "control/ui/ui.h"
 
 #include <stdio.h>
 
@@ -210,6 +211,10 @@ const struct admin_route *admin_routes(size_t *n)
 {
 	static const struct admin_route rows[] = {
 		{ "GET", "/", page_root, false, "the page for browsers; for others this list" },
+		{ "GET", "/ui/state", ui_page_state, false, "what the page shows now: rates, sidecars, calls, circuits, what the agent leans on" },
+		{ "GET", "/ui/history", ui_page_history, false, "rates, errors and percentiles of the last ten minutes" },
+		{ "GET", "/ui/changes", ui_page_changes, false, "what changed lately: rollouts, configuration, ejections, circuits …; ?since=NUMBER" },
+		{ "GET", "/ui/live", ui_page_live, false, "all of these as events; ?scope=sidecar|node|swarm" },
 		{ "GET", "/ui/*", ui_page_asset, false, "files of that page" },
 		{ "GET", "/health", page_health, false,
 			"200 while every worker's loop turns; ?verbose names each" },
