@@ -199,7 +199,7 @@ const struct admin_route *admin_routes(size_t *n)
 		{ "GET", "/why/*", admin_page_why, false,
 			"/why/ID, a request's or a trace's: its way, attempts, phases, whose fault it is, what to do" },
 		{ "GET", "/failures", admin_page_failures, false,
-			"the last failures, newest first; ?service= &upstream= &route= &status=5xx &reason= &path= &method= &slow= &limit= &before=" },
+			"the last failures, newest first; ?service= &upstream= &route= &status=5xx &reason= &path= &method= &slow= &retried=true &limit= &before=" },
 		{ "GET", "/traces", admin_page_traces, false, "the last traces that are known here; ?service= &slow=500ms &failed=true &limit=" },
 		{ "GET", "/traces/*", admin_page_trace, false, "the spans of one trace that are known here, as Zipkin's JSON" },
 		{ "GET", "/tap", admin_page_tap, false, "finished exchanges as they come, as events; filters as of /failures" },
