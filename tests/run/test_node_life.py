@@ -3,6 +3,7 @@ import os
 import subprocess
 import time
 
+from harness.case import Skip
 from harness.node import node as _node, scripted as _engine, serving as _serving
 
 # Tunnels of three kinds that say something each 50 ms and expect it back; prints when the last answer of each came. An echo stands on 8090.
@@ -234,3 +235,18 @@ def test_a_network_that_the_operator_listed(t):
     engine.containers[ident]["NetworkSettings"]["Networks"]["open"] = {"IPAddress": "10.7.0.71"}
     engine.event("update", ident)
     agent.until("it serves", lambda: "c71" in _serving(agent))
+
+
+def test_a_folder_without_propagation(t):
+    """a folder of namespaces in which later mounts are not seen is named at the start and by doctor, with the remedy"""
+    engine = _engine(t)
+    if subprocess.run(["mount", "--bind", engine.netns, engine.netns], check=False).returncode != 0:
+        raise Skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "--make-private", engine.netns], check=True)
+        agent = _node(t, engine)
+        agent.until("it is said", lambda: "without propagation" in agent.stderr() and "rslave" in agent.stderr())
+        line = [one for one in agent.get("/doctor")["lines"] if one["check"] == "namespaces"][0]
+        assert line["state"] == "fail" and "rslave" in line["remedy"], line
+    finally:
+        subprocess.run(["umount", "-l", engine.netns], check=False)
