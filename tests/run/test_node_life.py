@@ -1,8 +1,10 @@
 """outrider node over a container's life, against a scripted engine: tunnels beside an upgrade, pauses, restarts, namespaces that change hands."""
+import json
 import os
 import subprocess
 import time
 
+from harness.agent import run
 from harness.case import Skip
 from harness.node import node as _node, scripted as _engine, serving as _serving
 
@@ -222,7 +224,8 @@ def test_pages_of_a_sidecar(t):
     assert (one["service"], one["stack"], one["task"], one["node"]) == ("accounts", "shop", "shop_accounts.1.abc", "node-1"), one
     assert {"cpu_ms", "connections", "sockets_in_stock", "memory_kb"} <= set(one["cost"]) and one["requests"] == 1, one
     for name in ("accounts", "accounts.shop", "shop_accounts.1.abc", "c38", "%064x" % 38):
-        assert agent.get("/sidecars/%s/stats" % name)["counters"]["outrider_requests_total"] == 1, name
+        status, out, err = run(["get", "/stats", "--service=" + name, "--admin=%s:%d" % agent.admin])
+        assert status == 0 and json.loads(out)["counters"]["outrider_requests_total"] == 1, (name, out, err)
 
 
 def test_a_network_that_the_operator_listed(t):
