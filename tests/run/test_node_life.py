@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from harness.agent import run
-from harness.case import Skip
+from harness.case import Skip, rows
 from harness.node import node as _node, scripted as _engine, serving as _serving
 
 # Tunnels of three kinds that say something each 50 ms and expect it back; prints when the last answer of each came. An echo stands on 8090.
@@ -112,13 +112,14 @@ def test_a_paused_container(t):
     assert space.listeners() == before and "c32" in _serving(agent)
 
 
-def test_a_restarted_container(t):
+@rows({"told": (True,), "its end was missed": (False,)})
+def test_a_restarted_container(t, told):
     """a container that is started anew has another namespace: the sidecar moves there, and nothing of it stays in the old one"""
     engine = _engine(t)
     agent = _node(t, engine)
     ident, old = engine.container(t, 33, ["OUTRIDER_PORT=8080"], "old")
     agent.until("it serves", lambda: _serving(agent).get("c33", {}).get("handler") == "up")
-    new = engine.restarted(t, ident, "%012x" % 0x3301, "new")
+    new = engine.restarted(t, ident, "%012x" % 0x3301, "new", told)
     agent.until("it serves there", lambda: 4143 in new.listeners() and _serving(agent).get("c33", {}).get("handler") == "up")
     assert new.fetch("http://127.0.0.1:4143/") == "new"
     agent.until("nobody listens in the old one", lambda: set(old.listeners()) <= {8080})

@@ -165,9 +165,10 @@ class Engine:
         self.containers[ident]["State"]["Status"] = status
         self.event(event, ident)
 
-    def restarted(self, t, ident, sandbox, text):
-        """The same container, ended and started again: the engine gives it another namespace."""
-        self.state(ident, "exited", "die")
+    def restarted(self, t, ident, sandbox, text, told=True):
+        """The same container, ended and started again: the engine gives it another namespace. told: of its end, too."""
+        if told:
+            self.state(ident, "exited", "die")
         space = t._keep(Namespace(self.netns, sandbox, text))
         self.containers[ident]["NetworkSettings"]["SandboxKey"] = self.netns + "/" + sandbox
         self.state(ident, "running", "start")
