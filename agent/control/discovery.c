@@ -83,6 +83,8 @@ static void choose(struct discovery *d, struct service *s)
 {
 	const struct endpoint_set *best = first_with_endpoints(s);
 	if (best != s->chosen) {
+		if (d->cfg.replaced)
+			d->cfg.replaced(d->cfg.arg, s->name, s->chosen, best);
 		s->chosen = best;
 		s->told_unknown = false;
 		d->cfg.changed(d->cfg.arg, s->name);

@@ -98,8 +98,9 @@ static void say_registries(struct doctor *d, const struct agent *a, const char *
 
 static void say_sources(struct doctor *d, const struct agent *a, const char *of)
 {
-	for (size_t i = 0; a->reload && i < reload_sources(a->reload); i++) {
-		struct source_view v = reload_source(a->reload, i);
+	struct source_view v;
+
+	for (size_t i = 0; a->reload && reload_source(a->reload, i, &v); i++) {
 		say_peer(d, "source", of, v.name, v.trouble[0] || v.said || v.ops->trigger ? v.trouble : "has not answered yet",
 			"the last values stay in force; is it up, and does its log name this agent?", "config.md");
 	}
