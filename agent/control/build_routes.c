@@ -45,7 +45,8 @@ static bool make_own(struct build *b, struct spec_route *r)
 	if (u->own_slot == SLOT_NONE)
 		return false;
 	u->circuit = slots_circuit(b->q.slots, u->own_slot);
-	return build_policy(u, b->o, str_make(subject, (size_t)n));
+	u->mode = build_mode(b->o, str_make(subject, (size_t)n));
+	return build_policy(u, b->o, str_make(subject, (size_t)n)) && build_keyed(u, &b->q, b->s->slot, str_make(subject, (size_t)n));
 }
 
 void build_drop_routes(struct spec_sidecar *s)
@@ -54,6 +55,7 @@ void build_drop_routes(struct spec_sidecar *s)
 		struct spec_upstream *u = s->routes[i].own;
 		if (!u)
 			continue;
+		build_drop_keyed(u, s->slots);
 		if (u->own_slot != SLOT_NONE)
 			slots_upstream_unuse(s->slots, u->own_slot);
 		arena_release(&u->arena);
