@@ -360,7 +360,6 @@ void discovery_withdraw(struct discovery *d, struct str id, void (*done)(void *a
 
 /* --- life ----------------------------------------------------------------------------------------------------------------- */
 
-/* The options' check knew the name already, and says what there is. */
 static const struct registry_ops *find_ops(struct str item, struct str *address, struct err *err)
 {
 	size_t colon = str_find(item, ':');
