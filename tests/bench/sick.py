@@ -221,7 +221,7 @@ async def _chain(bench):
                 hops += [twin, hop]
             for server in servers:
                 server.mode = 503
-            load = Load(hops[-1].target, "bench", bench.pick(500, 200))
+            load = Load(hops[-1].target, "bench", bench.pick(1000, 600))
             await load.run(bench.pick(10, 5))
             before = sum(server.hits for server in servers)
             rows = await load.run(bench.pick(10, 5))
