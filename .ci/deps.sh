@@ -17,7 +17,7 @@ packages() {
 	browser) echo chromium-headless-shell ;;
 	static) echo gcc libc6-dev make dpkg-dev zlib1g-dev libc-ares-dev libevent-dev libssl-dev libhiredis-dev libyaml-dev librabbitmq-dev \
 		libseccomp-dev ca-certificates ;;
-	swarm) echo python3 curl docker.io iproute2 iptables busybox-static ;;
+	swarm) echo python3 curl docker.io iproute2 iptables busybox-static redis-server prometheus ;;
 	fuzz) echo clang libclang-rt-14-dev ;;
 	lint) echo clang clang-tidy clang-format shellcheck python3 universal-ctags ;;
 	*)

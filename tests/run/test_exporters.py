@@ -176,6 +176,8 @@ def test_a_collector_that_fails(t, mode, trouble):
     agent.until("trouble", lambda: "spans cannot be delivered" in agent.stderr(), 15)
     line = [line for line in agent.stderr().splitlines() if "spans cannot be delivered" in line][0]
     assert any(word in line.replace("\\\\", "") for word in trouble.split("|")), line
+    (told,) = agent.get("/stats")["exporters"]
+    assert told["state"] == "trouble" and told["why"] and sum(told["dropped"].values()) + told["queued"] + told["sent"] > 0 and "s3cret" not in str(told), told
     if mode == "closed":
         zipkin.start()
     zipkin.mode = ""

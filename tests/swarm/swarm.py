@@ -75,9 +75,9 @@ class Swarm:
     def lab(self, *words):
         subprocess.run([LAB, *words], env=self.env, capture_output=True, timeout=120, check=True)
 
-    def image(self, tag, tree, *changes):
-        """An image of the files {path in it: path here} on every node, made without a registry; its layer is a tar, changes are
-        lines of a Dockerfile."""
+    def image(self, tag, tree, *changes, nodes=None):
+        """An image of the files {path in it: path here} on every node, or on those, made without a registry; its layer is a tar,
+        changes are lines of a Dockerfile."""
         root = tempfile.mkdtemp(dir=self.folder)
         for inside, here in tree.items():
             at = os.path.join(root, inside.lstrip("/"))
@@ -87,9 +87,18 @@ class Swarm:
         tar = os.path.join(self.folder, "layer.tar")
         subprocess.run(["tar", "-C", root, "-cf", tar, "."], check=True)
         shutil.rmtree(root)
-        for node in range(1, self.n + 1):
+        for node in nodes or range(1, self.n + 1):
             self.docker(node, "import", *[word for line in changes for word in ("--change", line)], tar, tag)
         os.unlink(tar)
+
+    def telemetry_images(self):
+        """On the manager, under the names of landscape.yml: Debian's Prometheus; in place of Zipkin a collector (programs/collector.py), for there is
+        no image of it here, and of Grafana a server of its dashboards' folder, for no package has it."""
+        self.image("prom/prometheus:v2.53.0", self.linked("prometheus"), 'ENTRYPOINT ["%s"]' % shutil.which("prometheus"), nodes=[1])
+        self.python_image("openzipkin/zipkin-slim:3", 'CMD ["/usr/bin/python3", "/collector.py"]', nodes=[1],
+                          files={"/collector.py": os.path.join(HERE, "programs", "collector.py")})
+        self.image("grafana/grafana-oss:11.1.0", {"/busybox": "/bin/busybox"},
+                   'CMD ["/busybox", "httpd", "-f", "-p", "3000", "-h", "/var/lib/grafana/dashboards"]', nodes=[1])
 
     def linked(self, program):
         """{path: path} of a program of this machine and the libraries that it is linked with."""
@@ -106,8 +115,8 @@ class Swarm:
         """Runs a program of this machine in the node's own network namespace."""
         return subprocess.run([LAB, "netns", str(node), *words], env=self.env, capture_output=True, text=True, timeout=timeout, check=False)
 
-    def python_image(self, tag):
-        """An image with this machine's Python under the name of a public one."""
+    def python_image(self, tag, *changes, nodes=None, files=None):
+        """An image with this machine's Python, and files as image() takes them, under the name of a public one."""
         python = os.path.realpath("/usr/bin/python3")
         root = tempfile.mkdtemp(dir=self.folder)
         linked = subprocess.run(["ldd", python, *_modules()], capture_output=True, text=True, check=False).stdout
@@ -121,12 +130,14 @@ class Swarm:
         library = os.path.dirname(os.path.dirname(_modules()[0]))
         shutil.copytree(library, root + library, ignore=shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "tkinter", "lib2to3",
                         "ensurepip", "config-*", "dist-packages", "site-packages"))
+        for inside, here in (files or {}).items():
+            shutil.copy(here, root + inside)
         os.makedirs(root + "/tmp", exist_ok=True)
         tar = os.path.join(self.folder, "python.tar")
         subprocess.run(["tar", "-C", root, "-cf", tar, "."], check=True)
         shutil.rmtree(root)
-        for node in range(1, self.n + 1):
-            self.docker(node, "import", tar, tag)
+        for node in nodes or range(1, self.n + 1):
+            self.docker(node, "import", *[word for line in changes for word in ("--change", line)], tar, tag)
         os.unlink(tar)
 
     def agent_image(self):
