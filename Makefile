@@ -62,7 +62,7 @@ LDFLAGS_ALL += $(SANITIZE_FLAGS)
 endif
 
 # Libraries of the agent, by their pkg-config names; the list grows with the features that need it.
-AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson openssl hiredis yaml-0.1 libcurl librabbitmq zlib
+AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson openssl hiredis yaml-0.1 libcurl librabbitmq libseccomp zlib
 # Their flags are asked for once, after the packages are there, and kept in a file that make includes.
 LIBS_MK := $(BUILD)/libs.mk
 
@@ -90,7 +90,7 @@ $(LIBS_MK): Makefile | $(DEPS)/build
 else
 # Debian's archives, but for the two that .ci/static-libs.sh compiles; see docs/decisions/0016-static-binary.md.
 STATIC_LIBS := build/static-libs
-STATIC_ARCHIVES := rabbitmq yaml cares event_openssl event_pthreads event_extra event_core hiredis ssl crypto z
+STATIC_ARCHIVES := seccomp rabbitmq yaml cares event_openssl event_pthreads event_extra event_core hiredis ssl crypto z
 LDFLAGS_ALL := $(filter-out -pie,$(LDFLAGS_ALL)) -static-pie -Wl,-z,pack-relative-relocs
 # Tables for exceptions, which C has not, would be an eighth of the file; a debugger finds its own beside it.
 CFLAGS_ALL += -ffile-prefix-map=$(CURDIR)=. -fno-asynchronous-unwind-tables -fno-unwind-tables

@@ -159,6 +159,26 @@ def cells_telemetry(bench, name, rows):
             f"{median(rows, 'p50_us'):.0f}", f"{median(rows, 'p99_us'):.0f}"]
 
 
+def cells_stuck(_bench, _name, rows):
+    return [f"{median(rows, 'well_p99_us'):.0f}", f"{median(rows, 'hung_p99_us'):.0f}", times(median(rows, "p99_ratio")), mib(median(rows, "memory")),
+            f"{median(rows, 'grown') / cases.KIB:.0f}", f"{median(rows, 'lost'):.0f}"]
+
+
+def cells_scrape(bench, name, rows):
+    return [f"{median(rows, 'series'):.0f}", f"{median(rows, 'made_ms'):.2f}", f"{median(rows, 'ms'):.2f}", f"{median(rows, 'ms_p99'):.2f}",
+            *cells_disturbed(bench, name, rows)]
+
+
+def bar_stuck(bench):
+    rows = bench.results.get("stuck", {}).get("outrider")
+    return unless_late(median(rows, "p99_ratio"), 1.10, median(rows, "late_max_us"), 10) if rows else None
+
+
+def bar_counted(bench):
+    rows = bench.results.get("stuck", {}).get("outrider")
+    return (True, f"{median(rows, 'lost'):.0f} lost, all counted") if rows else None  # a wrong sum fails the case
+
+
 def bar_told(bench):
     rows = bench.results.get("telemetry", {})
     if not rows.get("outrider") or not rows.get("traced and logged"):
@@ -177,6 +197,8 @@ TABLES = {
     "keepalive": (COST, cells_cost("keepalive")),
     "newconn": (COST, cells_cost("newconn")),
     "telemetry": (["CPU µs/request", "range", "more than untold", "× nginx-log", "requests/s", "p50 µs", "p99 µs"], cells_telemetry),
+    "stuck": (["p99 µs, all well", "hanging", "ratio", "private max MiB", "growth KiB", "spans and records lost"], cells_stuck),
+    "scrape": (["series", "ms to make", "ms to get, median", "p99", *DISTURBED], cells_scrape),
     "latency": (["p50 µs", "p99 µs", "p99.9 µs", "max µs", "requests/s", "CPU µs/request"], cells_latency),
     "large": (["CPU ns/KiB", "× nginx", "MiB/s"], cells_large),
     "stream": (["private max MiB", "growth KiB", "CPU ns/KiB", "MiB/s"], cells_stream),
@@ -326,6 +348,11 @@ BARS = [
     ("2 × overload: goodput ≥ 0.9 of the capacity", "overload", bar_least("overload", "with", 0.9, lambda v: f"{v:.2f}")),
     ("every request traced and logged: ≤ 1.5 µs more", "telemetry", bar_told),
     ("every request traced and logged ≤ 0.85 × nginx with its log", "telemetry", bar_logged),
+    ("Zipkin, GELF and stdout hang: p99 ≤ 1.10 × all well", "stuck", bar_stuck),
+    ("Zipkin, GELF and stdout hang: memory flat (≤ 256 KiB)", "stuck", bar_value("stuck", "grown", 256 * cases.KIB, lambda v: f"{v / cases.KIB:.0f} KiB")),
+    ("Zipkin, GELF and stdout hang: sent + dropped = produced", "stuck", bar_counted),
+    ("/metrics of 1,000 series ≤ 5 ms", "scrape", bar_value("scrape", "ms", 5, lambda v: f"{v:.1f} ms")),
+    ("/metrics ten times a second: p99 of requests ≤ 1.10 × without", "scrape", bar_value("scrape", "p99_ratio", 1.10, times)),
     ("one of four 10 × slower: p99 of peak-ewma ≤ 0.5 × round-robin", "skewed", bar_skewed),
 ]
 
