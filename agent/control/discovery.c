@@ -55,11 +55,6 @@ struct discovery {
 	struct asked at[DISCOVERY_REGISTRIES_MAX];
 };
 
-static usec now_of(const struct discovery *d)
-{
-	return loop_touch(d->cfg.loop);
-}
-
 /* --- choosing ------------------------------------------------------------------------------------------------------ */
 
 static struct endpoint_set *first_with_endpoints(const struct service *s)
@@ -112,7 +107,7 @@ static void on_trouble(void *arg, const char *why)
 	text_clear(&a->trouble);
 	text_add(&a->trouble, str_make(why, strnlen(why, TROUBLE_MAX)));
 	if (!a->trouble.n || !a->silent)
-		a->silent = a->trouble.n ? now_of(a->owner) : 0;
+		a->silent = a->trouble.n ? loop_touch(a->owner->cfg.loop) : 0;
 	a->owner->cfg.trouble(a->owner->cfg.arg, text_z(&a->name), text_z(&a->trouble));
 }
 
@@ -136,7 +131,7 @@ static void on_endpoints(void *arg, struct str name, const struct registry_endpo
 	a->updates++;
 	a->at = clock_wall();
 	p->answered = true;
-	p->heard = now_of(a->owner);
+	p->heard = loop_touch(a->owner->cfg.loop);
 	p->gone = 0;
 	struct endpoint_set *set = endpoint_set_new(at, n, text_z(&a->name));
 	if (!set) {
@@ -160,7 +155,7 @@ static void on_gone(void *arg, struct str name)
 	if (!p)
 		return;
 	p->answered = true;
-	p->heard = now_of(a->owner);
+	p->heard = loop_touch(a->owner->cfg.loop);
 	if (!p->gone)
 		p->gone = p->heard;
 	if (p->set && !a->owner->hold)
@@ -206,7 +201,7 @@ static void look_at(struct discovery *d, struct service *s, usec now)
 static void on_tick(void *arg)
 {
 	struct discovery *d = arg;
-	usec now = now_of(d);
+	usec now = loop_touch(d->cfg.loop);
 	LIST_EACH (it, tmp, &d->services)
 		look_at(d, LIST_OWNER(it, struct service, link), now);
 	timer_set(d->cfg.loop, &d->tick, timer_shared(now + TICK, TICK));
@@ -284,7 +279,7 @@ bool discovery_want(struct discovery *d, struct str name, struct str registries,
 
 	if (fresh && !(s = service_new(d, name)))
 		return false;
-	s->wanted = now_of(d);
+	s->wanted = loop_touch(d->cfg.loop);
 	if (s->told_unknown) /* who asks again is told again */
 		s->told_unknown = false;
 	put_order(d, s, registries);
@@ -447,7 +442,7 @@ struct discovery *discovery_open(const struct discovery_config *config, struct e
 		return NULL;
 	}
 	if (d->n)
-		timer_set(config->loop, &d->tick, now_of(d) + TICK);
+		timer_set(config->loop, &d->tick, loop_touch(d->cfg.loop) + TICK);
 	return d;
 }
 
