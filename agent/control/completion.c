@@ -26,9 +26,9 @@ void completion_values(struct text *t, const struct option_row *row)
 static bool in_scope(const struct option_row *row, int scope)
 {
 	/* Without a subject: of the process and the sidecar, and those of upstreams in their short form. */
-	return scope < 0 ? row->scope != SCOPE_ROUTE && !(row->flags & OPTION_NODEFAULT) :
-	       scope == SCOPE_ROUTE ? row->scope == SCOPE_ROUTE || row->flags & OPTION_BY_ROUTE :
-				      row->scope == scope;
+	return scope < 0              ? row->scope != SCOPE_ROUTE && !(row->flags & OPTION_NODEFAULT)
+	       : scope == SCOPE_ROUTE ? row->scope == SCOPE_ROUTE || row->flags & OPTION_BY_ROUTE
+				      : row->scope == scope;
 }
 
 static void add_options(struct text *t, int scope, const char *before)
@@ -152,11 +152,11 @@ static void add_option_lists(struct text *t)
 	text_addz(t, "'\n");
 }
 
-static const char bash_head[] =
-	"# bash completion of outrider; made by: outrider help --completion bash\n"
-	"_outrider() {\n"
-	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} cmd=${COMP_WORDS[1]} flag= whole= flags= list= takes=0 files=0 values= of= i\n"
-	"\tCOMPREPLY=()\n";
+static const char bash_head[] = "# bash completion of outrider; made by: outrider help --completion bash\n"
+				"_outrider() {\n"
+				"\tlocal cur=${COMP_WORDS[COMP_CWORD]} cmd=${COMP_WORDS[1]} flag= whole= "
+				"flags= list= takes=0 files=0 values= of= i\n"
+				"\tCOMPREPLY=()\n";
 
 /* `=` breaks words in bash unless somebody took it out of COMP_WORDBREAKS: both are served. */
 static const char bash_tail[] =
@@ -272,9 +272,11 @@ static void add_quoted(struct text *t, const char *z, char parts)
 
 static void add_zsh(struct text *t, const struct help_program *p)
 {
-	text_addz(t, "#compdef outrider\n# zsh completion of outrider; made by: outrider help --completion zsh\n_outrider_values() {\n");
+	text_addz(t, "#compdef outrider\n# zsh completion of outrider; made by: outrider help --completion "
+		     "zsh\n_outrider_values() {\n");
 	add_value_cases(t, p);
-	text_addz(t, "}\n_outrider() {\n\tlocal cmd=$words[2] flag= flags= list= takes=0 files=0 values=\n\tlocal -a all_commands\n\tall_commands=(\n");
+	text_addz(t, "}\n_outrider() {\n\tlocal cmd=$words[2] flag= flags= list= takes=0 files=0 "
+		     "values=\n\tlocal -a all_commands\n\tall_commands=(\n");
 	for (size_t i = 0; i < p->n; i++) {
 		text_fmt(t, "\t\t'%s:", p->commands[i].name);
 		add_quoted(t, p->commands[i].sentence, ':');
@@ -288,14 +290,18 @@ static void add_zsh(struct text *t, const struct help_program *p)
 
 /* --- fish ------------------------------------------------------------------------------------------------------------------ */
 
-static void fish_flag(struct text *t, const char *commands, struct str name, bool valued, const char *values, const char *says)
+static void fish_flag(struct text *t, const char *commands, struct str name, bool valued, const char *values,
+	const char *says)
 {
-	text_fmt(t, "complete -c outrider -n '__fish_seen_subcommand_from %s' -l %.*s", commands, STR_ARG(name));
+	text_fmt(t, "complete -c outrider -n '__fish_seen_subcommand_from %s' -l %.*s", commands,
+		STR_ARG(name));
 	if (valued)
 		text_fmt(t, values[0] ? " -x -a '%s'" : " -r", values);
 	if (says[0]) {
 		text_addz(t, " -d '");
-		for (size_t n = 0; says[n] && n < 100 && !(says[n] == '.' && (says[n + 1] == ' ' || !says[n + 1])); n++) {
+		for (size_t n = 0;
+			says[n] && n < 100 && !(says[n] == '.' && (says[n + 1] == ' ' || !says[n + 1]));
+			n++) {
 			char z[2] = { says[n], '\0' };
 			text_addz(t, z[0] == '\'' ? "\\'" : z[0] == '\\' ? "\\\\" : z);
 		}
@@ -315,7 +321,8 @@ static void fish_command(struct text *t, const struct help_program *p, const str
 	text_init(&values, 8192);
 	add_words(&values, p, c->words);
 	if (values.n)
-		text_fmt(t, "complete -c outrider -n '__fish_seen_subcommand_from %s' -a '%s'\n", c->name, text_z(&values));
+		text_fmt(t, "complete -c outrider -n '__fish_seen_subcommand_from %s' -a '%s'\n", c->name,
+			text_z(&values));
 	if (c->files)
 		text_fmt(t, "complete -c outrider -n '__fish_seen_subcommand_from %s' -F\n", c->name);
 	fish_flag(t, c->name, STR("help"), false, "", "");
@@ -338,7 +345,8 @@ static void add_fish(struct text *t, const struct help_program *p)
 {
 	struct text commands, values;
 
-	text_addz(t, "# fish completion of outrider; made by: outrider help --completion fish\ncomplete -c outrider -f\n");
+	text_addz(t, "# fish completion of outrider; made by: outrider help --completion fish\ncomplete -c "
+		     "outrider -f\n");
 	text_init(&commands, 1024);
 	text_init(&values, 4096);
 	for (size_t i = 0; i < p->n; i++) {

@@ -12,8 +12,10 @@ enum takes { TAKES_NOTHING, TAKES_ADMIN /* --admin and --service */, TAKES_OPTIO
 
 struct help_command {
 	const char *name, *sentence, *usage, *help;
-	const char *flags; /* its own: "--json --scope=sidecar|node|swarm --sort="; one that ends in '=' has an open value */
-	const char *words; /* closed first arguments: "options reasons"; "@pages": of the admin port, "@commands" */
+	const char *
+		flags; /* its own: "--json --scope=sidecar|node|swarm --sort="; one that ends in '=' has an open value */
+	const char *
+		words; /* closed first arguments: "options reasons"; "@pages": of the admin port, "@commands" */
 	enum takes takes;
 	bool files; /* arguments may be files */
 };

@@ -36,7 +36,8 @@ static unsigned widest(const cJSON *lines, const char *key, const struct style *
 
 static void add_finding(struct text *t, const struct style *s, const cJSON *line, unsigned check, unsigned of)
 {
-	const char *state = member(line, "state"), *remedy = member(line, "remedy"), *docs = member(line, "docs");
+	const char *state = member(line, "state"), *remedy = member(line, "remedy"),
+		   *docs = member(line, "docs");
 	unsigned indent = STATE_COLUMNS + check + of + 3 * GAP;
 	char what[1024];
 
@@ -113,7 +114,8 @@ int command_doctor(int argc, char **argv)
 	text_addz(&path, "/doctor");
 	struct ask q = { .method = "GET", .path = text_z(&path), .limit = GET_LIMIT };
 	if (rest < argc) {
-		fprintf(stderr, "outrider doctor: unexpected argument \"%s\"; see: outrider doctor --help\n", argv[rest]);
+		fprintf(stderr, "outrider doctor: unexpected argument \"%s\"; see: outrider doctor --help\n",
+			argv[rest]);
 		ret = STATUS_USAGE;
 	} else if (!commands_check_options(o, COMMAND_ANY)) {
 		ret = STATUS_USAGE;

@@ -154,7 +154,9 @@ static void add_options(struct text *t, enum option_scope scope, const char *mid
 		for (size_t k = 0; k < values.n; k++)
 			if (values.p[k] == ' ')
 				values.p[k] = '|';
-		add_roff(t, values.n && (row->type == OPTION_BOOL || row->type == OPTION_CHOICE) ? text_str(&values) : str_of(row->unit));
+		add_roff(t, values.n && (row->type == OPTION_BOOL || row->type == OPTION_CHOICE)
+				    ? text_str(&values)
+				    : str_of(row->unit));
 		text_addz(t, "\\fP\n");
 		add_prose(t, str_of(row->help));
 		text_addz(t, "Default: ");
@@ -164,34 +166,41 @@ static void add_options(struct text *t, enum option_scope scope, const char *mid
 }
 
 static const char about[] =
-	"\\fBoutrider\\fP stands beside a service and carries its requests: it finds the instances of the services that are called,\n"
+	"\\fBoutrider\\fP stands beside a service and carries its requests: it finds the instances of the "
+	"services that are called,\n"
 	"balances, retries, breaks circuits, measures and traces, and gives the service its configuration.\n"
 	"One agent for each node of a Docker Swarm serves every container there (\\fBoutrider node\\fP);\n"
 	"\\fBexec\\fP, \\fBsidecar\\fP and \\fBedge\\fP are the same for one service or for the public.\n";
 
 static const char environment[] =
 	".SH ENVIRONMENT\n"
-	".TP\n\\fBOUTRIDER_\\fP\\fINAME\\fP\nEvery option: \\fBOUTRIDER_LIMIT_HEAD\\fP is \\fB\\-\\-limit.head\\fP.\nFlags are stronger.\n"
+	".TP\n\\fBOUTRIDER_\\fP\\fINAME\\fP\nEvery option: \\fBOUTRIDER_LIMIT_HEAD\\fP is "
+	"\\fB\\-\\-limit.head\\fP.\nFlags are stronger.\n"
 	".TP\n\\fBNO_COLOR\\fP\nNo colour in what is printed, when it is set and not empty.\n"
 	".TP\n\\fBTERM\\fP\n\\fBdumb\\fP or none: no colour, and no screen for \\fBoutrider top\\fP.\n"
-	".TP\n\\fBLC_ALL\\fP, \\fBLC_CTYPE\\fP, \\fBLANG\\fP\nThe first that is set says whether UTF\\-8 may be printed; else it is ASCII.\n";
+	".TP\n\\fBLC_ALL\\fP, \\fBLC_CTYPE\\fP, \\fBLANG\\fP\nThe first that is set says whether UTF\\-8 may "
+	"be printed; else it is ASCII.\n";
 
 void manual_page(struct text *t, const struct help_program *p)
 {
 	text_addz(t, ".\\\" Made by: outrider help --man\n.TH OUTRIDER 1 2026-11-30 \"outrider ");
 	add_roff(t, str_of(p->version));
-	text_addz(t, "\" \"User Commands\"\n.SH NAME\noutrider \\- an agent beside each service that carries its requests\n.SH SYNOPSIS\n"
-		     "\\fBoutrider\\fP \\fICOMMAND\\fP [\\fB\\-\\-\\fP\\fIoption\\fP=\\fIvalue\\fP]...\n.SH DESCRIPTION\n");
+	text_addz(t, "\" \"User Commands\"\n.SH NAME\noutrider \\- an agent beside each service that carries "
+		     "its requests\n.SH SYNOPSIS\n"
+		     "\\fBoutrider\\fP \\fICOMMAND\\fP [\\fB\\-\\-\\fP\\fIoption\\fP=\\fIvalue\\fP]...\n.SH "
+		     "DESCRIPTION\n");
 	text_addz(t, about);
 	text_addz(t, ".SH COMMANDS\n");
 	for (size_t i = 0; i < p->n; i++)
 		add_command(t, &p->commands[i]);
-	text_addz(t, ".SH OPTIONS\nA key has one name in all forms: property or container label \\fBoutrider.limit.head\\fP, environment\n"
+	text_addz(t, ".SH OPTIONS\nA key has one name in all forms: property or container label "
+		     "\\fBoutrider.limit.head\\fP, environment\n"
 		     "\\fBOUTRIDER_LIMIT_HEAD\\fP, flag \\fB\\-\\-limit.head\\fP.\n.SS The process\n");
 	add_options(t, SCOPE_PROCESS, "");
 	text_addz(t, ".SS A sidecar\n");
 	add_options(t, SCOPE_SIDECAR, "");
-	text_addz(t, ".SS An upstream\nWithout \\fBupstream.\\fP\\fIservice\\fP such an option holds for all upstreams.\n");
+	text_addz(t, ".SS An upstream\nWithout \\fBupstream.\\fP\\fIservice\\fP such an option holds for all "
+		     "upstreams.\n");
 	add_options(t, SCOPE_UPSTREAM, "upstream.SERVICE.");
 	text_addz(t, ".SS A route of the edge\n");
 	add_options(t, SCOPE_ROUTE, "route.NAME.");

@@ -21,7 +21,9 @@ bool style_moves(const struct style_env *env)
 
 static bool is_utf8(const struct style_env *env)
 {
-	const char *said = is_set(env->lc_all) ? env->lc_all : is_set(env->lc_ctype) ? env->lc_ctype : env->lang;
+	const char *said = is_set(env->lc_all)     ? env->lc_all
+			   : is_set(env->lc_ctype) ? env->lc_ctype
+						   : env->lang;
 
 	return said && (strcasestr(said, "utf-8") || strcasestr(said, "utf8"));
 }
@@ -38,7 +40,8 @@ struct style style_from(const struct style_env *env, bool terminal, unsigned wid
 
 struct style_env style_env(void)
 {
-	return (struct style_env){ getenv("TERM"), getenv("NO_COLOR"), getenv("LC_ALL"), getenv("LC_CTYPE"), getenv("LANG") };
+	return (struct style_env){ getenv("TERM"), getenv("NO_COLOR"), getenv("LC_ALL"), getenv("LC_CTYPE"),
+		getenv("LANG") };
 }
 
 struct style style_of(int fd)
@@ -56,8 +59,14 @@ struct style style_of(int fd)
 
 /* The sixteen colours that every terminal lets its user choose; none says black or white, so that both themes can be read. */
 static const char *const codes[PAINTS] = {
-	[PAINT_NONE] = "", [PAINT_BOLD] = "\033[1m", [PAINT_DIM] = "\033[2m", [PAINT_GOOD] = "\033[32m",
-	[PAINT_WARN] = "\033[33m", [PAINT_BAD] = "\033[1;31m", [PAINT_HEAD] = "\033[1;4m", [PAINT_CURSOR] = "\033[7m",
+	[PAINT_NONE] = "",
+	[PAINT_BOLD] = "\033[1m",
+	[PAINT_DIM] = "\033[2m",
+	[PAINT_GOOD] = "\033[32m",
+	[PAINT_WARN] = "\033[33m",
+	[PAINT_BAD] = "\033[1;31m",
+	[PAINT_HEAD] = "\033[1;4m",
+	[PAINT_CURSOR] = "\033[7m",
 };
 
 void style_begin(struct text *t, const struct style *s, enum paint p)
@@ -78,11 +87,29 @@ enum paint style_word(struct str word)
 		const char *word;
 		enum paint paint;
 	} rows[] = {
-		{ "ok", PAINT_GOOD }, { "up", PAINT_GOOD }, { "closed", PAINT_GOOD }, { "serving", PAINT_GOOD }, { "healthy", PAINT_GOOD },
-		{ "ready", PAINT_GOOD }, { "warn", PAINT_WARN }, { "draining", PAINT_WARN }, { "drained", PAINT_WARN }, { "half-open", PAINT_WARN },
-		{ "forced-closed", PAINT_WARN }, { "starting", PAINT_WARN }, { "unknown", PAINT_WARN }, { "trial", PAINT_WARN }, { "fail", PAINT_BAD },
-		{ "open", PAINT_BAD }, { "forced-open", PAINT_BAD }, { "down", PAINT_BAD }, { "ejected", PAINT_BAD }, { "trouble", PAINT_BAD },
-		{ "unhealthy", PAINT_BAD }, { "failed", PAINT_BAD }, { "error", PAINT_BAD },
+		{ "ok", PAINT_GOOD },
+		{ "up", PAINT_GOOD },
+		{ "closed", PAINT_GOOD },
+		{ "serving", PAINT_GOOD },
+		{ "healthy", PAINT_GOOD },
+		{ "ready", PAINT_GOOD },
+		{ "warn", PAINT_WARN },
+		{ "draining", PAINT_WARN },
+		{ "drained", PAINT_WARN },
+		{ "half-open", PAINT_WARN },
+		{ "forced-closed", PAINT_WARN },
+		{ "starting", PAINT_WARN },
+		{ "unknown", PAINT_WARN },
+		{ "trial", PAINT_WARN },
+		{ "fail", PAINT_BAD },
+		{ "open", PAINT_BAD },
+		{ "forced-open", PAINT_BAD },
+		{ "down", PAINT_BAD },
+		{ "ejected", PAINT_BAD },
+		{ "trouble", PAINT_BAD },
+		{ "unhealthy", PAINT_BAD },
+		{ "failed", PAINT_BAD },
+		{ "error", PAINT_BAD },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -100,17 +127,50 @@ static const struct {
 	uint32_t first, last;
 	uint8_t glyph;
 } glyphs[] = {
-	{ 0x0000, 0x001f, GLYPH_BAD }, { 0x007f, 0x009f, GLYPH_BAD }, { 0x00ad, 0x00ad, GLYPH_BAD }, { 0x0300, 0x036f, GLYPH_NONE },
-	{ 0x0483, 0x0489, GLYPH_NONE }, { 0x0591, 0x05bd, GLYPH_NONE }, { 0x0600, 0x0605, GLYPH_BAD }, { 0x0610, 0x061a, GLYPH_NONE },
-	{ 0x061c, 0x061c, GLYPH_BAD }, { 0x064b, 0x065f, GLYPH_NONE }, { 0x0670, 0x0670, GLYPH_NONE }, { 0x1100, 0x115e, GLYPH_TWO },
-	{ 0x115f, 0x1160, GLYPH_BAD }, { 0x180b, 0x180f, GLYPH_BAD }, { 0x1ab0, 0x1aff, GLYPH_NONE }, { 0x1dc0, 0x1dff, GLYPH_NONE },
-	{ 0x200b, 0x200f, GLYPH_BAD }, { 0x2028, 0x202e, GLYPH_BAD }, { 0x2060, 0x206f, GLYPH_BAD }, { 0x20d0, 0x20ff, GLYPH_NONE },
-	{ 0x231a, 0x231b, GLYPH_TWO }, { 0x2e80, 0x303e, GLYPH_TWO }, { 0x3041, 0x3096, GLYPH_TWO }, { 0x3099, 0x309a, GLYPH_NONE },
-	{ 0x309b, 0x4dbf, GLYPH_TWO }, { 0x4e00, 0xa4cf, GLYPH_TWO }, { 0xa960, 0xa97c, GLYPH_TWO }, { 0xac00, 0xd7a3, GLYPH_TWO },
-	{ 0xe000, 0xf8ff, GLYPH_BAD }, { 0xf900, 0xfaff, GLYPH_TWO }, { 0xfe00, 0xfe0f, GLYPH_NONE }, { 0xfe20, 0xfe2f, GLYPH_NONE },
-	{ 0xfe30, 0xfe6f, GLYPH_TWO }, { 0xfeff, 0xfeff, GLYPH_BAD }, { 0xff01, 0xff60, GLYPH_TWO }, { 0xffe0, 0xffe6, GLYPH_TWO },
-	{ 0xfff0, 0xfffc, GLYPH_BAD }, { 0xfffe, 0xffff, GLYPH_BAD }, { 0x1d173, 0x1d17a, GLYPH_BAD }, { 0x1f300, 0x1f64f, GLYPH_TWO },
-	{ 0x1f680, 0x1f6ff, GLYPH_TWO }, { 0x1f900, 0x1f9ff, GLYPH_TWO }, { 0x20000, 0x3fffd, GLYPH_TWO }, { 0xe0000, 0x10ffff, GLYPH_BAD },
+	{ 0x0000, 0x001f, GLYPH_BAD },
+	{ 0x007f, 0x009f, GLYPH_BAD },
+	{ 0x00ad, 0x00ad, GLYPH_BAD },
+	{ 0x0300, 0x036f, GLYPH_NONE },
+	{ 0x0483, 0x0489, GLYPH_NONE },
+	{ 0x0591, 0x05bd, GLYPH_NONE },
+	{ 0x0600, 0x0605, GLYPH_BAD },
+	{ 0x0610, 0x061a, GLYPH_NONE },
+	{ 0x061c, 0x061c, GLYPH_BAD },
+	{ 0x064b, 0x065f, GLYPH_NONE },
+	{ 0x0670, 0x0670, GLYPH_NONE },
+	{ 0x1100, 0x115e, GLYPH_TWO },
+	{ 0x115f, 0x1160, GLYPH_BAD },
+	{ 0x180b, 0x180f, GLYPH_BAD },
+	{ 0x1ab0, 0x1aff, GLYPH_NONE },
+	{ 0x1dc0, 0x1dff, GLYPH_NONE },
+	{ 0x200b, 0x200f, GLYPH_BAD },
+	{ 0x2028, 0x202e, GLYPH_BAD },
+	{ 0x2060, 0x206f, GLYPH_BAD },
+	{ 0x20d0, 0x20ff, GLYPH_NONE },
+	{ 0x231a, 0x231b, GLYPH_TWO },
+	{ 0x2e80, 0x303e, GLYPH_TWO },
+	{ 0x3041, 0x3096, GLYPH_TWO },
+	{ 0x3099, 0x309a, GLYPH_NONE },
+	{ 0x309b, 0x4dbf, GLYPH_TWO },
+	{ 0x4e00, 0xa4cf, GLYPH_TWO },
+	{ 0xa960, 0xa97c, GLYPH_TWO },
+	{ 0xac00, 0xd7a3, GLYPH_TWO },
+	{ 0xe000, 0xf8ff, GLYPH_BAD },
+	{ 0xf900, 0xfaff, GLYPH_TWO },
+	{ 0xfe00, 0xfe0f, GLYPH_NONE },
+	{ 0xfe20, 0xfe2f, GLYPH_NONE },
+	{ 0xfe30, 0xfe6f, GLYPH_TWO },
+	{ 0xfeff, 0xfeff, GLYPH_BAD },
+	{ 0xff01, 0xff60, GLYPH_TWO },
+	{ 0xffe0, 0xffe6, GLYPH_TWO },
+	{ 0xfff0, 0xfffc, GLYPH_BAD },
+	{ 0xfffe, 0xffff, GLYPH_BAD },
+	{ 0x1d173, 0x1d17a, GLYPH_BAD },
+	{ 0x1f300, 0x1f64f, GLYPH_TWO },
+	{ 0x1f680, 0x1f6ff, GLYPH_TWO },
+	{ 0x1f900, 0x1f9ff, GLYPH_TWO },
+	{ 0x20000, 0x3fffd, GLYPH_TWO },
+	{ 0xe0000, 0x10ffff, GLYPH_BAD },
 };
 
 static enum glyph glyph_of(uint32_t c)
@@ -192,7 +252,8 @@ void style_blanks(struct text *t, unsigned n)
 		text_char(t, ' ');
 }
 
-void style_cell(struct text *t, const struct style *s, struct str z, unsigned columns, enum style_align align, enum paint p)
+void style_cell(struct text *t, const struct style *s, struct str z, unsigned columns, enum style_align align,
+	enum paint p)
 {
 	unsigned wide = style_columns(s, z), fill = wide < columns ? columns - wide : 0;
 

@@ -20,7 +20,17 @@ struct style {
 	unsigned width; /* columns of the terminal; 0: none, nothing is cut */
 };
 
-enum paint { PAINT_NONE, PAINT_BOLD, PAINT_DIM, PAINT_GOOD, PAINT_WARN, PAINT_BAD, PAINT_HEAD, PAINT_CURSOR, PAINTS };
+enum paint {
+	PAINT_NONE,
+	PAINT_BOLD,
+	PAINT_DIM,
+	PAINT_GOOD,
+	PAINT_WARN,
+	PAINT_BAD,
+	PAINT_HEAD,
+	PAINT_CURSOR,
+	PAINTS
+};
 enum style_align { STYLE_LEFT, STYLE_RIGHT };
 
 /* What the environment says; NULL: not set. */
@@ -49,7 +59,8 @@ unsigned style_columns(const struct style *s, struct str z);
 /* Cleaned, cut to `columns` with an ellipsis (`~` in ASCII) as its last one; returns the columns that it took. */
 unsigned style_cut(struct text *t, const struct style *s, struct str z, unsigned columns);
 /* As style_cut, and filled with blanks to exactly `columns`. */
-void style_cell(struct text *t, const struct style *s, struct str z, unsigned columns, enum style_align align, enum paint p);
+void style_cell(struct text *t, const struct style *s, struct str z, unsigned columns, enum style_align align,
+	enum paint p);
 /* Cleaned, and broken between words at the terminal's width, further lines behind `indent` blanks; the first begins where the text
  * stands, at that column. Without a width, or with little room, it is not broken. */
 void style_wrap(struct text *t, const struct style *s, struct str z, unsigned indent, enum paint p);

@@ -54,7 +54,8 @@ static bool set_interval(struct top *t, const char *value, struct err *err)
 	uint64_t v;
 
 	if (!duration_parse(str_of(value), &v) || v < INTERVAL_MIN || v > INTERVAL_MAX)
-		return err_set(err, "--interval=%.40s: a time from 200ms to 1h is accepted, 2s for example", value);
+		return err_set(
+			err, "--interval=%.40s: a time from 200ms to 1h is accepted, 2s for example", value);
 	t->ui.interval = v;
 	return true;
 }
@@ -74,7 +75,8 @@ static bool set_view(struct top *t, const char *value, struct err *err)
 	unsigned i;
 
 	if (!is_word(top_view_words, TOP_VIEWS, value, &i))
-		return err_set(err, "--view=%.40s: services, upstreams, circuits or failures is accepted", value);
+		return err_set(
+			err, "--view=%.40s: services, upstreams, circuits or failures is accepted", value);
 	t->ui.view = (enum top_view)i;
 	return true;
 }
@@ -89,7 +91,8 @@ static bool set_sort(struct top *t, const char *value, struct err *err)
 static const struct {
 	const char *name;
 	bool (*set)(struct top *t, const char *value, struct err *err);
-} flags[] = { { "--interval", set_interval }, { "--scope", set_scope }, { "--view", set_view }, { "--sort", set_sort } };
+} flags[] = { { "--interval", set_interval }, { "--scope", set_scope }, { "--view", set_view },
+	{ "--sort", set_sort } };
 
 /* The flag's value: behind '=', or the next argument, when *i goes on. NULL: not this flag, or nothing follows it. */
 static const char *value_of(int argc, char **argv, int *i, const char *flag)
@@ -141,7 +144,8 @@ static void say_sorts(enum top_view view, const char *value, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		if (c[i].word)
 			text_fmt(&words, "%s%s", words.n ? ", " : "", c[i].word);
-	err_set(err, "--sort=%.40s: view %s can be sorted by %s", value, top_view_words[view], text_z(&words));
+	err_set(err, "--sort=%.40s: view %s can be sorted by %s", value, top_view_words[view],
+		text_z(&words));
 	text_release(&words);
 }
 
@@ -340,7 +344,8 @@ static void run_screen(struct top *t, struct style *s)
 		/* Paused or waiting for an answer: once a second, for what says how old the figures are. */
 		if (t->ui.paused || t->asking)
 			wait = USEC_SEC;
-		struct pollfd p[] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = t->signals, .events = POLLIN },
+		struct pollfd p[] = { { .fd = STDIN_FILENO, .events = POLLIN },
+			{ .fd = t->signals, .events = POLLIN },
 			{ .fd = top_watch_fd(t->watch), .events = POLLIN } };
 		(void)poll(p, 3, (int)(wait / USEC_MS) + 1);
 		if (p[2].revents)

@@ -26,7 +26,8 @@ static void age_text(char dst[TOP_CELL], double ms)
 	static const struct {
 		double below, unit;
 		char letter;
-	} rows[] = { { 100, 1, 's' }, { 100 * 60, 60, 'm' }, { 100 * 3600, 3600, 'h' }, { 1e300, 86400, 'd' } };
+	} rows[] = { { 100, 1, 's' }, { 100 * 60, 60, 'm' }, { 100 * 3600, 3600, 'h' },
+		{ 1e300, 86400, 'd' } };
 	double s = ms / 1000;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -76,13 +77,18 @@ static void pair_text(char dst[TOP_CELL], const struct top_row *r)
 	if (isnan(r->of[TOP_ENDPOINTS]) || isnan(r->of[TOP_HEALTHY]))
 		snprintf(dst, TOP_CELL, "-");
 	else
-		snprintf(dst, TOP_CELL, "%.0f/%.0f", top_min(r->of[TOP_HEALTHY], 99999), top_min(r->of[TOP_ENDPOINTS], 99999));
+		snprintf(dst, TOP_CELL, "%.0f/%.0f", top_min(r->of[TOP_HEALTHY], 99999),
+			top_min(r->of[TOP_ENDPOINTS], 99999));
 }
 
 void top_cell_text(char dst[TOP_CELL], const struct top_row *r, const struct top_column *c)
 {
-	const char *texts[] = { [CELL_NAME] = r->name, [CELL_OTHER] = r->other, [CELL_NODE] = r->node, [CELL_STATE] = r->state,
-		[CELL_NOTE] = r->note, [CELL_KEY] = r->key };
+	const char *texts[] = { [CELL_NAME] = r->name,
+		[CELL_OTHER] = r->other,
+		[CELL_NODE] = r->node,
+		[CELL_STATE] = r->state,
+		[CELL_NOTE] = r->note,
+		[CELL_KEY] = r->key };
 
 	if (c->cell == CELL_NUMBER)
 		top_number_text(dst, r->of[c->number], c->format);
@@ -115,7 +121,8 @@ enum paint top_cell_paint(const struct top_row *r, const struct top_column *c)
 
 void top_sparkline(struct text *t, const struct style *s, const float *v, unsigned n, unsigned columns)
 {
-	static const char *const fine[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" }, *const plain[] = { ".", "_", "-", "~", "=", "+", "*", "#" };
+	static const char *const fine[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" }, *const plain[] = { ".",
+		"_", "-", "~", "=", "+", "*", "#" };
 	unsigned from = n > columns ? n - columns : 0;
 	float most = 0;
 
@@ -131,7 +138,6 @@ void top_sparkline(struct text *t, const struct style *s, const float *v, unsign
 }
 
 /* --- columns ------------------------------------------------------------------------------------------------------------- */
-
 
 static unsigned widest(const struct top_table *t, const struct top_column *c, const struct style *s)
 {
@@ -151,8 +157,10 @@ static unsigned widest(const struct top_table *t, const struct top_column *c, co
 
 /* In this order the room that is left is given away, to each at first no more than a usual name needs;
  * columns of rare interest come only then. */
-static const enum top_cell greedy[] = { CELL_PAIR, CELL_NAME, CELL_OTHER, CELL_STATE, CELL_NOTE, CELL_NODE, CELL_KEY, CELL_TREND };
-static void widen_one(const struct top_table *t, const struct top_column *c, const struct style *s, unsigned most, unsigned *width, struct top_layout *l, unsigned *left)
+static const enum top_cell greedy[] = { CELL_PAIR, CELL_NAME, CELL_OTHER, CELL_STATE, CELL_NOTE, CELL_NODE,
+	CELL_KEY, CELL_TREND };
+static void widen_one(const struct top_table *t, const struct top_column *c, const struct style *s,
+	unsigned most, unsigned *width, struct top_layout *l, unsigned *left)
 {
 	unsigned want = t ? widest(t, c, s) : c->width;
 
@@ -166,7 +174,8 @@ static void widen_one(const struct top_table *t, const struct top_column *c, con
 	*left -= more;
 }
 
-static void widen(const struct top_model *m, enum top_view view, const struct style *s, unsigned bound, unsigned most, struct top_layout *l)
+static void widen(const struct top_model *m, enum top_view view, const struct style *s, unsigned bound,
+	unsigned most, struct top_layout *l)
 {
 	size_t n;
 	const struct top_column *columns = top_columns(view, &n);
@@ -175,10 +184,12 @@ static void widen(const struct top_model *m, enum top_view view, const struct st
 	for (size_t g = 0; g < sizeof(greedy) / sizeof(greedy[0]) && left; g++)
 		for (size_t i = 0; i < n; i++)
 			if (columns[i].cell == greedy[g] && l->width[i])
-				widen_one(m ? &m->tables[view] : NULL, &columns[i], s, most, &l->width[i], l, &left);
+				widen_one(m ? &m->tables[view] : NULL, &columns[i], s, most, &l->width[i], l,
+					&left);
 }
 
-static void add_ranks(enum top_view view, unsigned from, unsigned to, unsigned bound, bool grouped, bool trend, struct top_layout *l)
+static void add_ranks(enum top_view view, unsigned from, unsigned to, unsigned bound, bool grouped,
+	bool trend, struct top_layout *l)
 {
 	size_t n;
 	const struct top_column *columns = top_columns(view, &n);
@@ -186,7 +197,9 @@ static void add_ranks(enum top_view view, unsigned from, unsigned to, unsigned b
 	for (unsigned rank = from; rank < to; rank++)
 		for (size_t i = 0; i < n; i++) {
 			const struct top_column *c = &columns[i];
-			if (c->rank != rank || (c->number == TOP_INSTANCES && c->cell == CELL_NUMBER && !grouped) || (c->cell == CELL_TREND && !trend))
+			if (c->rank != rank ||
+				(c->number == TOP_INSTANCES && c->cell == CELL_NUMBER && !grouped) ||
+				(c->cell == CELL_TREND && !trend))
 				continue;
 			if (l->all && l->all + 1 + c->width > bound)
 				continue;
@@ -195,7 +208,8 @@ static void add_ranks(enum top_view view, unsigned from, unsigned to, unsigned b
 		}
 }
 
-void top_lay_out(const struct top_model *m, enum top_view view, const struct style *s, unsigned width, bool grouped, struct top_layout *ret)
+void top_lay_out(const struct top_model *m, enum top_view view, const struct style *s, unsigned width,
+	bool grouped, struct top_layout *ret)
 {
 	const unsigned bound = width ? width : UINT32_MAX;
 	bool trend = s->terminal || width; /* one look has no history */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #define HEIGHT_SMALL 16u /* below it, what changed has no place */
-#define GUTTER_FROM 20u /* columns above which the row under the cursor has a mark */
+#define GUTTER_FROM 20u  /* columns above which the row under the cursor has a mark */
 #define HEIGHT_TINY 9u   /* below it, only the first line, the table and its head */
 
 /* --- a line that is never too long ---------------------------------------------------------------------------------------- */
@@ -60,7 +60,8 @@ static void draw_title(struct pen *p, const struct top_model *m, const struct to
 {
 	put(p, PAINT_BOLD, "outrider top");
 	if (m && ui->scope == TOP_SWARM)
-		put_fmt(p, PAINT_NONE, "  swarm of %u agent%s", m->agents + m->agents_silent, plural(m->agents + m->agents_silent));
+		put_fmt(p, PAINT_NONE, "  swarm of %u agent%s", m->agents + m->agents_silent,
+			plural(m->agents + m->agents_silent));
 	else if (m && ui->scope == TOP_SIDECAR && (ui->service[0] || m->service[0]))
 		put_fmt(p, PAINT_NONE, "  %s", ui->service[0] ? ui->service : m->service);
 	if (m && m->node[0] && ui->scope != TOP_SWARM)
@@ -83,7 +84,8 @@ static void put_ms(struct pen *p, const char *name, double v)
 	put_fmt(p, PAINT_NONE, " %5s", z);
 }
 
-static void draw_point(struct pen *p, const char *name, const struct top_point *v, const float *trend, unsigned n, bool live)
+static void draw_point(
+	struct pen *p, const char *name, const struct top_point *v, const float *trend, unsigned n, bool live)
 {
 	char rate[TOP_CELL], percent[TOP_CELL], active[TOP_CELL];
 	double bad = v->rate > 0 ? 100 * v->errors / v->rate : 0;
@@ -121,9 +123,12 @@ static void draw_counts(struct pen *p, const struct top_model *m)
 	put_fmt(p, PAINT_NONE, "%.0f sidecar%s", sidecars, plural(sidecars));
 	if (m->not_serving)
 		put_fmt(p, PAINT_BAD, ", %u not serving", m->not_serving);
-	put_fmt(p, PAINT_NONE, "  %zu upstream%s", edges->n + edges->left_out, plural((double)(edges->n + edges->left_out)));
-	put_fmt(p, m->healthy < m->endpoints ? PAINT_WARN : PAINT_NONE, "  %.0f/%.0f endpoint%s", m->healthy, m->endpoints, plural(m->endpoints));
-	put_fmt(p, m->circuits_open ? PAINT_BAD : PAINT_NONE, "  %u circuit%s open", m->circuits_open, plural(m->circuits_open));
+	put_fmt(p, PAINT_NONE, "  %zu upstream%s", edges->n + edges->left_out,
+		plural((double)(edges->n + edges->left_out)));
+	put_fmt(p, m->healthy < m->endpoints ? PAINT_WARN : PAINT_NONE, "  %.0f/%.0f endpoint%s", m->healthy,
+		m->endpoints, plural(m->endpoints));
+	put_fmt(p, m->circuits_open ? PAINT_BAD : PAINT_NONE, "  %u circuit%s open", m->circuits_open,
+		plural(m->circuits_open));
 	if (isnan(m->cpu))
 		return;
 	top_number_text(z, m->cpu, FORMAT_PERCENT);
@@ -152,11 +157,15 @@ static bool draw_trouble(struct pen *p, const struct top_model *m, const struct 
 	if (ui->said[0])
 		put(p, PAINT_WARN, ui->said);
 	else if (ui->trouble[0] && m)
-		put_fmt(p, PAINT_BAD, "! %s; figures are %u s old", ui->trouble, (unsigned)(ui->trouble_for / USEC_SEC));
+		put_fmt(p, PAINT_BAD, "! %s; figures are %u s old", ui->trouble,
+			(unsigned)(ui->trouble_for / USEC_SEC));
 	else if (ui->trouble[0])
 		put_fmt(p, PAINT_BAD, "! %s", ui->trouble);
 	else if (m && m->n_troubles)
-		return draw_troubles(p, m, p->height == UINT32_MAX ? TOP_TROUBLES_MAX : p->height < 40 ? 1 : 4);
+		return draw_troubles(p, m,
+			p->height == UINT32_MAX ? TOP_TROUBLES_MAX
+			: p->height < 40        ? 1
+						: 4);
 	else
 		return true;
 	return end_line(p);
@@ -164,7 +173,8 @@ static bool draw_trouble(struct pen *p, const struct top_model *m, const struct 
 
 static enum paint change_paint(const char *kind)
 {
-	static const char *const bad[] = { "ejected", "circuit", "config-refused", "sidecar-down" }, *const good[] = { "readmitted", "sidecar-up" };
+	static const char *const bad[] = { "ejected", "circuit", "config-refused", "sidecar-down" },
+				 *const good[] = { "readmitted", "sidecar-up" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (strcmp(kind, bad[i]) == 0)
@@ -209,7 +219,10 @@ static bool draw_head(struct pen *p, const struct top_model *m, const struct top
 	draw_counts(p, m);
 	if (!end_line(p))
 		return false;
-	unsigned most = p->height < HEIGHT_SMALL ? 0 : p->height < 40 ? 2 : p->height == UINT32_MAX ? TOP_CHANGES_MAX : 6;
+	unsigned most = p->height < HEIGHT_SMALL  ? 0
+			: p->height < 40          ? 2
+			: p->height == UINT32_MAX ? TOP_CHANGES_MAX
+						  : 6;
 	return draw_changes(p, m, most);
 }
 
@@ -221,7 +234,8 @@ static bool draw_tabs(struct pen *p, const struct top_model *m, const struct top
 		if (!ui->live && v != ui->view)
 			continue;
 		put(p, PAINT_NONE, v && ui->live ? "  " : "");
-		put_fmt(p, v == ui->view ? PAINT_CURSOR : PAINT_DIM, v == ui->view ? "[%u %s]" : " %u %s ", v + 1, top_view_words[v]);
+		put_fmt(p, v == ui->view ? PAINT_CURSOR : PAINT_DIM, v == ui->view ? "[%u %s]" : " %u %s ",
+			v + 1, top_view_words[v]);
 	}
 	if (m && m->tables[ui->view].left_out)
 		put_fmt(p, PAINT_WARN, "  %u more are not shown", m->tables[ui->view].left_out);
@@ -237,7 +251,9 @@ static void draw_column_heads(struct pen *p, const struct top_ui *ui, const stru
 {
 	size_t n;
 	const struct top_column *columns = top_columns(ui->view, &n);
-	const char *mark = p->s->utf8 ? (ui->descending[ui->view] ? "↓" : "↑") : ui->descending[ui->view] ? "v" : "^";
+	const char *mark = p->s->utf8                 ? (ui->descending[ui->view] ? "↓" : "↑")
+			   : ui->descending[ui->view] ? "v"
+						      : "^";
 	char head[32];
 	bool first = true;
 
@@ -248,12 +264,14 @@ static void draw_column_heads(struct pen *p, const struct top_ui *ui, const stru
 		snprintf(head, sizeof(head), "%s%s", columns[i].head, sorted ? mark : "");
 		style_blanks(p->t, !first);
 		first = false;
-		style_cell(p->t, p->s, str_of(head), l->width[i], is_right(&columns[i]) ? STYLE_RIGHT : STYLE_LEFT, sorted ? PAINT_HEAD : PAINT_DIM);
+		style_cell(p->t, p->s, str_of(head), l->width[i],
+			is_right(&columns[i]) ? STYLE_RIGHT : STYLE_LEFT, sorted ? PAINT_HEAD : PAINT_DIM);
 	}
 }
 
 /* Cells of numbers are as wide as a head with its mark: five digits and a blank always fit. */
-static void draw_row(struct pen *p, const struct top_ui *ui, const struct top_layout *l, const struct top_row *r)
+static void draw_row(
+	struct pen *p, const struct top_ui *ui, const struct top_layout *l, const struct top_row *r)
 {
 	size_t n;
 	const struct top_column *columns = top_columns(ui->view, &n);
@@ -274,7 +292,8 @@ static void draw_row(struct pen *p, const struct top_ui *ui, const struct top_la
 			continue;
 		}
 		top_cell_text(cell, r, &columns[i]);
-		style_cell(p->t, p->s, str_of(cell), l->width[i], is_right(&columns[i]) ? STYLE_RIGHT : STYLE_LEFT, paint);
+		style_cell(p->t, p->s, str_of(cell), l->width[i],
+			is_right(&columns[i]) ? STYLE_RIGHT : STYLE_LEFT, paint);
 	}
 }
 
@@ -294,13 +313,15 @@ static void keep_in_sight(struct top_ui *ui, size_t n, size_t rows)
 
 static const char *nothing(enum top_view view)
 {
-	static const char *const words[TOP_VIEWS] = { "no sidecars", "no calls to upstreams yet", "no circuits", "no failures are remembered" };
+	static const char *const words[TOP_VIEWS] = { "no sidecars", "no calls to upstreams yet",
+		"no circuits", "no failures are remembered" };
 
 	return words[view];
 }
 
 /* rows: lines that are left for it; gutter: a column for the cursor's mark. */
-static void draw_rows(struct pen *p, const struct top_model *m, struct top_ui *ui, const struct top_layout *l, size_t rows, bool gutter)
+static void draw_rows(struct pen *p, const struct top_model *m, struct top_ui *ui, const struct top_layout *l,
+	size_t rows, bool gutter)
 {
 	const struct top_table *t = &m->tables[ui->view];
 
@@ -347,7 +368,8 @@ static void draw_help(struct pen *p, const struct top_ui *ui)
 	unsigned half = p->width >= 100 ? p->width / 2 : p->width;
 	for (size_t i = 0; i < n && p->lines + 1 < p->height; i++) {
 		char z[200];
-		snprintf(z, sizeof(z), " %-8s %-9s %s", columns[i].head, columns[i].word ? columns[i].word : "", columns[i].says);
+		snprintf(z, sizeof(z), " %-8s %-9s %s", columns[i].head,
+			columns[i].word ? columns[i].word : "", columns[i].says);
 		style_cell(p->t, p->s, str_of(z), half, STYLE_LEFT, PAINT_NONE);
 		p->at += half;
 		if (half == p->width || i % 2 || i + 1 == n)
@@ -357,7 +379,8 @@ static void draw_help(struct pen *p, const struct top_ui *ui)
 
 static void draw_foot(struct pen *p, const struct top_ui *ui)
 {
-	static const char *const pieces[] = { "q quit", "? help", "1-4 view", "s scope", "<> sort", "r reverse", "g group", "p pause", "Enter sidecar" };
+	static const char *const pieces[] = { "q quit", "? help", "1-4 view", "s scope", "<> sort",
+		"r reverse", "g group", "p pause", "Enter sidecar" };
 
 	if (ui->help) {
 		put(p, PAINT_DIM, "? back  q quit");
@@ -372,7 +395,10 @@ static void draw_foot(struct pen *p, const struct top_ui *ui)
 
 void top_draw(struct text *t, const struct top_model *m, struct top_ui *ui, const struct style *s)
 {
-	struct pen p = { .t = t, .s = s, .width = ui->width ? ui->width : UINT32_MAX, .height = ui->height ? ui->height : UINT32_MAX };
+	struct pen p = { .t = t,
+		.s = s,
+		.width = ui->width ? ui->width : UINT32_MAX,
+		.height = ui->height ? ui->height : UINT32_MAX };
 	struct top_layout l;
 	unsigned gutter = ui->live && ui->width > GUTTER_FROM, foot = ui->live && p.height >= HEIGHT_TINY;
 

@@ -28,6 +28,7 @@ struct top_layout {
 	unsigned all;                    /* columns that they take with the blanks between them */
 };
 /* Columns by their rank while there is room; what is left goes to names, notes, rare columns, the trend. width 0: all of them. */
-void top_lay_out(const struct top_model *m, enum top_view view, const struct style *s, unsigned width, bool grouped, struct top_layout *ret);
+void top_lay_out(const struct top_model *m, enum top_view view, const struct style *s, unsigned width,
+	bool grouped, struct top_layout *ret);
 
 #endif

@@ -14,17 +14,22 @@ static const struct {
 	} numbers[NUMBERS_MAX];
 } forms[TOP_VIEWS] = {
 	[TOP_SERVICES] = { "service", "slot", "node", "state", "wired", "name",
-		{ { "rate", TOP_RATE }, { "errors", TOP_ERRORS }, { "p50_ms", TOP_P50 }, { "p95_ms", TOP_P95 }, { "p99_ms", TOP_P99 },
-			{ "active", TOP_ACTIVE }, { "out_rate", TOP_OUT_RATE }, { "out_errors", TOP_OUT_ERRORS }, { "retries", TOP_RETRIES },
-			{ "circuits_open", TOP_OPEN }, { "healthy", TOP_HEALTHY }, { "endpoints", TOP_ENDPOINTS } } },
+		{ { "rate", TOP_RATE }, { "errors", TOP_ERRORS }, { "p50_ms", TOP_P50 },
+			{ "p95_ms", TOP_P95 }, { "p99_ms", TOP_P99 }, { "active", TOP_ACTIVE },
+			{ "out_rate", TOP_OUT_RATE }, { "out_errors", TOP_OUT_ERRORS },
+			{ "retries", TOP_RETRIES }, { "circuits_open", TOP_OPEN }, { "healthy", TOP_HEALTHY },
+			{ "endpoints", TOP_ENDPOINTS } } },
 	[TOP_UPSTREAMS] = { "from", "to", "node", "circuit", NULL, NULL,
-		{ { "rate", TOP_RATE }, { "errors", TOP_ERRORS }, { "p50_ms", TOP_P50 }, { "p95_ms", TOP_P95 }, { "p99_ms", TOP_P99 },
-			{ "active", TOP_ACTIVE }, { "retries", TOP_RETRIES }, { "healthy", TOP_HEALTHY }, { "endpoints", TOP_ENDPOINTS } } },
+		{ { "rate", TOP_RATE }, { "errors", TOP_ERRORS }, { "p50_ms", TOP_P50 },
+			{ "p95_ms", TOP_P95 }, { "p99_ms", TOP_P99 }, { "active", TOP_ACTIVE },
+			{ "retries", TOP_RETRIES }, { "healthy", TOP_HEALTHY },
+			{ "endpoints", TOP_ENDPOINTS } } },
 	[TOP_CIRCUITS] = { "from", "to", "node", "state", "why", NULL,
-		{ { "age_ms", TOP_AGE }, { "requests", TOP_REQUESTS }, { "errors", TOP_ERRORS }, { "error_percent", TOP_PERCENT },
-			{ "rejected", TOP_REJECTED } } },
+		{ { "age_ms", TOP_AGE }, { "requests", TOP_REQUESTS }, { "errors", TOP_ERRORS },
+			{ "error_percent", TOP_PERCENT }, { "rejected", TOP_REJECTED } } },
 	[TOP_FAILURES] = { "service", "upstream", "where", "reason", "request", "request_id",
-		{ { "age_ms", TOP_AGE }, { "status", TOP_STATUS }, { "duration_ms", TOP_TOOK }, { "attempts", TOP_ATTEMPTS } } },
+		{ { "age_ms", TOP_AGE }, { "status", TOP_STATUS }, { "duration_ms", TOP_TOOK },
+			{ "attempts", TOP_ATTEMPTS } } },
 };
 
 static void put(struct json *j, const char *key, const char *z)

@@ -16,7 +16,11 @@ static const struct json_limits page_limits = { .bytes = ASK_BODY_MAX, .nodes = 
 
 struct top_wish top_wish_of(const struct top_ui *ui, uint64_t number)
 {
-	struct top_wish w = { .scope = ui->scope, .view = ui->view, .group = top_ui_groups(ui), .limit = GET_LIMIT, .number = number };
+	struct top_wish w = { .scope = ui->scope,
+		.view = ui->view,
+		.group = top_ui_groups(ui),
+		.limit = GET_LIMIT,
+		.number = number };
 
 	if (ui->scope == TOP_SIDECAR)
 		(void)str_copy(str_of(ui->service), w.service, sizeof(w.service));
@@ -37,7 +41,8 @@ static bool make_path(char dst[PATH_BYTES], const struct top_wish *w, const char
 		text_addz(&t, "/sidecars/");
 	for (const char *p = w->scope == TOP_SIDECAR ? w->service : ""; *p; p++) {
 		unsigned char c = (unsigned char)*p;
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_')
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+			c == '.' || c == '_')
 			text_char(&t, (char)c);
 		else
 			text_fmt(&t, "%%%02X", c);
@@ -116,10 +121,12 @@ static bool take_failures(struct top_model *m, const cJSON *answer, const char *
 	return top_read_failures(m, answer, agent, err);
 }
 
-static bool add_page(struct top_model *m, const struct options *o, const struct top_wish *w, const char *page, top_answer_fn fn, bool complain, struct err *err)
+static bool add_page(struct top_model *m, const struct options *o, const struct top_wish *w, const char *page,
+	top_answer_fn fn, bool complain, struct err *err)
 {
 	cJSON *root = get_page(o, w, page, err);
-	bool good = root && (w->scope == TOP_SWARM ? top_read_swarm(m, root, fn, complain, err) : fn(m, root, "", err));
+	bool good = root && (w->scope == TOP_SWARM ? top_read_swarm(m, root, fn, complain, err)
+						   : fn(m, root, "", err));
 
 	cJSON_Delete(root);
 	return good;
@@ -144,7 +151,9 @@ struct top_model *top_look(const struct options *o, const struct top_wish *w, st
 	(void)!add_page(m, o, w, "/ui/changes", take_changes, false, &ignored);
 	if (w->past && w->scope != TOP_SWARM)
 		(void)!add_page(m, o, w, "/ui/history?points=40", take_past, false, &ignored);
-	if (w->view == TOP_FAILURES && !add_page(m, o, w, w->scope == TOP_SWARM ? "/failures" : "/failures?limit=200", take_failures, false, &ignored))
+	if (w->view == TOP_FAILURES &&
+		!add_page(m, o, w, w->scope == TOP_SWARM ? "/failures" : "/failures?limit=200", take_failures,
+			false, &ignored))
 		top_trouble(m, "failures", ignored.text);
 	top_model_finish(m, w->group);
 	return m;

@@ -14,7 +14,7 @@ struct top_wish {
 	bool group;
 	bool past; /* the rates of the last minutes too, for the sparklines of the head */
 	char service[128];
-	usec limit; /* for each page */
+	usec limit;      /* for each page */
 	uint64_t number; /* the caller's, to know the answer again */
 };
 

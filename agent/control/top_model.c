@@ -94,19 +94,24 @@ static double weighed(double a, double of_a, double b, double of_b)
 
 static int badness(const char *state)
 {
-	return (int)style_word(str_of(state)) + (state[0] && style_word(str_of(state)) == PAINT_NONE ? PAINT_WARN : 0);
+	return (int)style_word(str_of(state)) +
+	       (state[0] && style_word(str_of(state)) == PAINT_NONE ? PAINT_WARN : 0);
 }
 
 static void join(struct top_row *to, const struct top_row *r)
 {
-	double rate = isnan(to->of[TOP_RATE]) ? 0 : to->of[TOP_RATE], other = isnan(r->of[TOP_RATE]) ? 0 : r->of[TOP_RATE];
+	double rate = isnan(to->of[TOP_RATE]) ? 0 : to->of[TOP_RATE],
+	       other = isnan(r->of[TOP_RATE]) ? 0 : r->of[TOP_RATE];
 
 	for (unsigned i = 0; i < TOP_NUMBERS; i++) {
 		double a = to->of[i], b = r->of[i];
 		if (isnan(b))
 			continue;
 		enum joined how = isnan(a) ? JOIN_WORST : joined_how(i);
-		to->of[i] = how == JOIN_SUM ? a + b : how == JOIN_LEAST ? top_min(a, b) : how == JOIN_WEIGHED ? weighed(a, rate, b, other) : top_max(a, b);
+		to->of[i] = how == JOIN_SUM       ? a + b
+			    : how == JOIN_LEAST   ? top_min(a, b)
+			    : how == JOIN_WEIGHED ? weighed(a, rate, b, other)
+						  : top_max(a, b);
 	}
 	if (badness(r->state) > badness(to->state)) {
 		memcpy(to->state, r->state, sizeof(to->state));
@@ -155,7 +160,8 @@ static void plus(double *sum, double v)
 
 static bool is_open(const struct top_row *edge)
 {
-	return edge->state[0] && strcmp(edge->state, "closed") != 0 && strcmp(edge->state, "forced-closed") != 0 && strcmp(edge->state, "off") != 0;
+	return edge->state[0] && strcmp(edge->state, "closed") != 0 &&
+	       strcmp(edge->state, "forced-closed") != 0 && strcmp(edge->state, "off") != 0;
 }
 
 /* What the edges of a service say of it: found by binary search, the services are sorted by name then. */
@@ -173,7 +179,8 @@ static void give_edges(struct top_table *services, const struct top_table *edges
 		}
 		for (; low < services->n && strcmp(services->rows[low].name, e->name) == 0; low++) {
 			struct top_row *s = &services->rows[low];
-			if (s->node[0] && e->node[0] && strcmp(s->node, "*") != 0 && strcmp(e->node, "*") != 0 && strcmp(s->node, e->node) != 0)
+			if (s->node[0] && e->node[0] && strcmp(s->node, "*") != 0 &&
+				strcmp(e->node, "*") != 0 && strcmp(s->node, e->node) != 0)
 				continue;
 			plus(&s->of[TOP_OPEN], is_open(e));
 			plus(&s->of[TOP_HEALTHY], e->of[TOP_HEALTHY]);
@@ -189,7 +196,8 @@ void top_model_finish(struct top_model *m, bool group)
 
 	m->not_serving = m->handlers_down = m->circuits_open = 0;
 	for (size_t i = 0; i < services->n; i++)
-		m->not_serving += services->rows[i].state[0] && strcmp(services->rows[i].state, "serving") != 0;
+		m->not_serving += services->rows[i].state[0] &&
+				  strcmp(services->rows[i].state, "serving") != 0;
 	for (size_t i = 0; i < edges->n; i++)
 		m->circuits_open += is_open(&edges->rows[i]);
 	if (group) {

@@ -39,26 +39,26 @@ extern const char *const top_scope_words[TOP_SCOPES];
 extern const char *const top_view_words[TOP_VIEWS];
 
 enum top_number {
-	TOP_RATE,      /* per second, as the next three */
+	TOP_RATE, /* per second, as the next three */
 	TOP_ERRORS,
 	TOP_RETRIES,
 	TOP_OUT_RATE,
 	TOP_OUT_ERRORS,
-	TOP_PERCENT,   /* errors of the rate, or as a circuit's window says */
-	TOP_P50,       /* ms */
+	TOP_PERCENT, /* errors of the rate, or as a circuit's window says */
+	TOP_P50,     /* ms */
 	TOP_P95,
 	TOP_P99,
 	TOP_ACTIVE,
 	TOP_HEALTHY,
 	TOP_ENDPOINTS,
-	TOP_OPEN,      /* circuits that are not closed */
-	TOP_CPU,       /* percent of one core */
-	TOP_MEMORY,    /* bytes */
+	TOP_OPEN,   /* circuits that are not closed */
+	TOP_CPU,    /* percent of one core */
+	TOP_MEMORY, /* bytes */
 	TOP_REQUESTS,
 	TOP_REJECTED,
-	TOP_AGE,       /* ms before the model's time */
+	TOP_AGE, /* ms before the model's time */
 	TOP_STATUS,
-	TOP_TOOK,      /* ms */
+	TOP_TOOK, /* ms */
 	TOP_ATTEMPTS,
 	TOP_INSTANCES, /* rows that were put together to this one */
 	TOP_NUMBERS
@@ -110,7 +110,8 @@ struct top_model {
 	unsigned n_changes;
 	struct top_trouble troubles[TOP_TROUBLES_MAX];
 	unsigned n_troubles;
-	unsigned n_trend_in, n_trend_out; /* after top_read_past() what the agent remembers, after top_trend_take() all */
+	unsigned n_trend_in,
+		n_trend_out; /* after top_read_past() what the agent remembers, after top_trend_take() all */
 	float trend_in[TOP_TREND], trend_out[TOP_TREND];
 };
 
@@ -126,11 +127,13 @@ void top_read_changes(struct top_model *m, const cJSON *page);
 bool top_read_failures(struct top_model *m, const cJSON *page, const char *node, struct err *err) MUST_CHECK;
 /* A page of /swarm/…: calls fn for each answer with status 200; the others become troubles when `complain`. */
 typedef bool (*top_answer_fn)(struct top_model *m, const cJSON *answer, const char *agent, struct err *err);
-bool top_read_swarm(struct top_model *m, const cJSON *page, top_answer_fn fn, bool complain, struct err *err) MUST_CHECK;
+bool top_read_swarm(
+	struct top_model *m, const cJSON *page, top_answer_fn fn, bool complain, struct err *err) MUST_CHECK;
 
 /* --- making it ready ------------------------------------------------------------------------------------------------------ */
 
-struct top_row *top_table_add(struct top_table *t); /* zeroed, numbers NAN; NULL: full (counted) or no memory */
+struct top_row *top_table_add(
+	struct top_table *t); /* zeroed, numbers NAN; NULL: full (counted) or no memory */
 void top_trouble(struct top_model *m, const char *name, const char *why);
 /* Sums of endpoints and circuits per service. group: rows of one service, and edges between the same two, become one row: rates
  * and what is in flight are added, p50 is weighed by rate, p95 and p99 are the worst one's, a state is the worst one's. */

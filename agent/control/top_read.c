@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define CHANGE_ONCE 5000 /* ms within which the same words of two agents mean the same event */
-#define EDGES_MAX 1000u /* rows of one kind that one agent may give */
+#define EDGES_MAX 1000u  /* rows of one kind that one agent may give */
 
 static const cJSON *member(const cJSON *o, const char *key)
 {
@@ -58,7 +58,8 @@ static double known(double v)
 
 static struct top_point read_point(const cJSON *o)
 {
-	return (struct top_point){ number(o, "rate"), number(o, "errors"), number(o, "p50_ms"), number(o, "p95_ms"), number(o, "p99_ms"), number(o, "active") };
+	return (struct top_point){ number(o, "rate"), number(o, "errors"), number(o, "p50_ms"),
+		number(o, "p95_ms"), number(o, "p99_ms"), number(o, "active") };
 }
 
 static double worse(double a, double b)
@@ -73,7 +74,8 @@ static void add_point(struct top_point *to, struct top_point p)
 	if (isnan(to->p50) || isnan(p.p50))
 		to->p50 = worse(to->p50, p.p50);
 	else
-		to->p50 = all > 0 ? (to->p50 * to->rate + p.p50 * known(p.rate)) / all : worse(to->p50, p.p50);
+		to->p50 = all > 0 ? (to->p50 * to->rate + p.p50 * known(p.rate)) / all
+				  : worse(to->p50, p.p50);
 	to->p95 = worse(to->p95, p.p95);
 	to->p99 = worse(to->p99, p.p99);
 	to->rate = all;
@@ -124,8 +126,9 @@ static void read_edge(struct top_model *m, const cJSON *o, const char *node)
 	static const struct {
 		const char *key;
 		enum top_number number;
-	} rows[] = { { "rate", TOP_RATE }, { "errors", TOP_ERRORS }, { "p50_ms", TOP_P50 }, { "p95_ms", TOP_P95 }, { "p99_ms", TOP_P99 },
-		{ "active", TOP_ACTIVE }, { "retries", TOP_RETRIES }, { "healthy", TOP_HEALTHY }, { "endpoints", TOP_ENDPOINTS } };
+	} rows[] = { { "rate", TOP_RATE }, { "errors", TOP_ERRORS }, { "p50_ms", TOP_P50 },
+		{ "p95_ms", TOP_P95 }, { "p99_ms", TOP_P99 }, { "active", TOP_ACTIVE },
+		{ "retries", TOP_RETRIES }, { "healthy", TOP_HEALTHY }, { "endpoints", TOP_ENDPOINTS } };
 	struct top_row *r = top_table_add(&m->tables[TOP_UPSTREAMS]);
 
 	if (!r)
@@ -182,10 +185,11 @@ static void read_hello(struct top_model *m, const cJSON *o)
 	double now = number(o, "time_ms");
 	if (!isnan(now))
 		m->time_ms = now; /* its clock, by which its other times are meant */
-	cJSON_ArrayForEach(scope, member(o, "scopes"))
-		for (unsigned i = 0; i < TOP_SCOPES; i++)
-			if (cJSON_IsString(scope) && strcmp(scope->valuestring, top_scope_words[i]) == 0)
-				m->can[i] = true;
+	cJSON_ArrayForEach(
+		scope, member(o, "scopes")) for (unsigned i = 0; i < TOP_SCOPES;
+						 i++) if (cJSON_IsString(scope) &&
+							  strcmp(scope->valuestring, top_scope_words[i]) == 0)
+		m->can[i] = true;
 }
 
 static void read_support(struct top_model *m, const cJSON *list, const char *node)
@@ -270,7 +274,8 @@ static bool is_told(const struct top_model *m, const struct top_change *c)
 {
 	for (unsigned i = 0; i < m->n_changes; i++) {
 		double apart = m->changes[i].time_ms - c->time_ms;
-		if (apart < CHANGE_ONCE && -apart < CHANGE_ONCE && strcmp(m->changes[i].kind, c->kind) == 0 && strcmp(m->changes[i].text, c->text) == 0)
+		if (apart < CHANGE_ONCE && -apart < CHANGE_ONCE && strcmp(m->changes[i].kind, c->kind) == 0 &&
+			strcmp(m->changes[i].text, c->text) == 0)
 			return true;
 	}
 	return false;
@@ -378,7 +383,8 @@ bool top_read_swarm(struct top_model *m, const cJSON *page, top_answer_fn fn, bo
 		if (status == 200 && fn(m, member(one, "answer"), name, &wrong))
 			continue;
 		if (!why[0])
-			snprintf(why, sizeof(why), "%.100s", wrong.text[0] ? wrong.text : "its reply is no page");
+			snprintf(why, sizeof(why), "%.100s",
+				wrong.text[0] ? wrong.text : "its reply is no page");
 		if (status > 0 && status != 200)
 			snprintf(why, sizeof(why), "it answered with status %.0f", status);
 		if (complain) {

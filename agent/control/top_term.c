@@ -9,7 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define ESCAPE_WAIT 40 /* ms within which the rest of a key's sequence comes, over ssh too */
+#define ESCAPE_WAIT 40  /* ms within which the rest of a key's sequence comes, over ssh too */
 #define WRITE_WAIT 2000 /* ms */
 
 /* Another screen, no cursor, no wrapping at the last column (a line has as many columns as the terminal). */
@@ -142,7 +142,8 @@ bool term_draw(struct str lines)
 		if (k > 0)
 			all = str_make(all.p + k, all.n - (size_t)k);
 		else
-			good = k < 0 && (errno == EAGAIN || errno == EINTR) && poll(&p, 1, WRITE_WAIT) >= 0 && !(p.revents & (POLLERR | POLLHUP));
+			good = k < 0 && (errno == EAGAIN || errno == EINTR) && poll(&p, 1, WRITE_WAIT) >= 0 &&
+			       !(p.revents & (POLLERR | POLLHUP));
 	}
 	text_release(&t);
 	return good;

@@ -16,8 +16,10 @@ static const struct top_column services[] = {
 	{ "p99", "P99", CELL_NUMBER, TOP_P99, FORMAT_MS, 5, 1, "ms; of 100 one was slower" },
 	{ "active", "NOW", CELL_NUMBER, TOP_ACTIVE, FORMAT_COUNT, 4, 3, "requests in flight" },
 	{ "out", "OUT", CELL_NUMBER, TOP_OUT_RATE, FORMAT_RATE, 6, 9, "its own calls, per second" },
-	{ "retries", "RETRY", CELL_NUMBER, TOP_RETRIES, FORMAT_RATE, 6, 10, "attempts beyond the first, per second" },
-	{ "open", "OPEN", CELL_NUMBER, TOP_OPEN, FORMAT_COUNT, 5, 4, "circuits of its calls that are not closed" },
+	{ "retries", "RETRY", CELL_NUMBER, TOP_RETRIES, FORMAT_RATE, 6, 10,
+		"attempts beyond the first, per second" },
+	{ "open", "OPEN", CELL_NUMBER, TOP_OPEN, FORMAT_COUNT, 5, 4,
+		"circuits of its calls that are not closed" },
 	{ "healthy", "ENDP", CELL_PAIR, TOP_HEALTHY, 0, 6, 5, "endpoints that take its calls / all" },
 	{ "cpu", "CPU%", CELL_NUMBER, TOP_CPU, FORMAT_PERCENT, 5, 14, "of a core that the sidecar costs" },
 	{ NULL, "TREND", CELL_TREND, 0, 0, 6, 7, "rate, newest at the right" },
@@ -33,7 +35,8 @@ static const struct top_column upstreams[] = {
 	{ "p95", "P95", CELL_NUMBER, TOP_P95, FORMAT_MS, 5, 13, "ms; of 20 one was slower" },
 	{ "p99", "P99", CELL_NUMBER, TOP_P99, FORMAT_MS, 5, 1, "ms; of 100 one was slower" },
 	{ "active", "NOW", CELL_NUMBER, TOP_ACTIVE, FORMAT_COUNT, 4, 14, "calls in flight" },
-	{ "retries", "RETRY", CELL_NUMBER, TOP_RETRIES, FORMAT_RATE, 6, 3, "attempts beyond the first, per second" },
+	{ "retries", "RETRY", CELL_NUMBER, TOP_RETRIES, FORMAT_RATE, 6, 3,
+		"attempts beyond the first, per second" },
 	{ "healthy", "ENDP", CELL_PAIR, TOP_HEALTHY, 0, 6, 2, "endpoints that take calls / all" },
 	{ NULL, "CIRCUIT", CELL_STATE, 0, 0, 9, 4, "closed: calls pass; open: they fail at once" },
 	{ NULL, "TREND", CELL_TREND, 0, 0, 6, 7, "rate, newest at the right" },
@@ -129,6 +132,7 @@ static enum top_act say(struct top_ui *ui, const char *text)
 static enum top_act show_view(struct top_ui *ui, unsigned view)
 {
 	ui->view = (enum top_view)(view % TOP_VIEWS);
+	ui->help = false;
 	return ACT_ASK;
 }
 
@@ -236,54 +240,124 @@ static enum top_act move_cursor(struct top_ui *ui, int key, size_t n)
 	return ACT_DRAW;
 }
 
-static enum top_act toggle_pause(struct top_ui *ui)
+/* --- one function for each key: arg is that of its row -------------------------------------------------------------------- */
+
+static enum top_act on_quit(struct top_ui *ui, const struct top_model *m, int arg)
 {
+	(void)m, (void)arg;
+	ui->quit = true;
+	return ACT_DRAW;
+}
+
+static enum top_act on_help(struct top_ui *ui, const struct top_model *m, int arg)
+{
+	(void)m, (void)arg;
+	ui->help = !ui->help;
+	return ACT_DRAW;
+}
+
+static enum top_act on_view(struct top_ui *ui, const struct top_model *m, int arg)
+{
+	(void)m;
+	return show_view(ui, arg < 0 ? ui->view + 1u : (unsigned)arg);
+}
+
+static enum top_act on_scope(struct top_ui *ui, const struct top_model *m, int arg)
+{
+	(void)arg;
+	return next_scope(ui, m);
+}
+
+static enum top_act on_sort(struct top_ui *ui, const struct top_model *m, int arg)
+{
+	(void)m;
+	return move_sort(ui, arg);
+}
+
+static enum top_act on_reverse(struct top_ui *ui, const struct top_model *m, int arg)
+{
+	(void)m, (void)arg;
+	ui->descending[ui->view] = !ui->descending[ui->view];
+	return ACT_DRAW;
+}
+
+static enum top_act on_group(struct top_ui *ui, const struct top_model *m, int arg)
+{
+	(void)m, (void)arg;
+	ui->group = !top_ui_groups(ui);
+	return ACT_ASK;
+}
+
+static enum top_act on_pause(struct top_ui *ui, const struct top_model *m, int arg)
+{
+	(void)m, (void)arg;
 	ui->paused = !ui->paused;
 	return ui->paused ? ACT_DRAW : ACT_ASK;
 }
 
+static enum top_act on_enter(struct top_ui *ui, const struct top_model *m, int arg)
+{
+	(void)arg;
+	return enter(ui, m);
+}
+
+static enum top_act on_back(struct top_ui *ui, const struct top_model *m, int arg)
+{
+	(void)m, (void)arg;
+	return leave(ui);
+}
+
+static enum top_act on_move(struct top_ui *ui, const struct top_model *m, int arg)
+{
+	return move_cursor(ui, arg, m ? m->tables[ui->view].n : 0);
+}
+
+static const struct {
+	int key;
+	enum top_act (*fn)(struct top_ui *ui, const struct top_model *m, int arg);
+	int arg;
+} keys[] = {
+	{ 'q', on_quit, 0 },
+	{ 'Q', on_quit, 0 },
+	{ 0x04, on_quit, 0 }, /* Ctrl-D; Ctrl-C is a signal */
+	{ '?', on_help, 0 },
+	{ 'h', on_help, 0 },
+	{ '1', on_view, TOP_SERVICES },
+	{ '2', on_view, TOP_UPSTREAMS },
+	{ '3', on_view, TOP_CIRCUITS },
+	{ '4', on_view, TOP_FAILURES },
+	{ 'v', on_view, -1 },
+	{ KEY_TAB, on_view, -1 },
+	{ 's', on_scope, 0 },
+	{ '<', on_sort, -1 },
+	{ ',', on_sort, -1 },
+	{ KEY_LEFT, on_sort, -1 },
+	{ '>', on_sort, 1 },
+	{ '.', on_sort, 1 },
+	{ KEY_RIGHT, on_sort, 1 },
+	{ 'r', on_reverse, 0 },
+	{ 'g', on_group, 0 },
+	{ 'p', on_pause, 0 },
+	{ ' ', on_pause, 0 },
+	{ KEY_ENTER, on_enter, 0 },
+	{ KEY_BACK, on_back, 0 },
+	{ 'k', on_move, KEY_UP },
+	{ 'j', on_move, KEY_DOWN },
+	{ KEY_UP, on_move, KEY_UP },
+	{ KEY_DOWN, on_move, KEY_DOWN },
+	{ KEY_PAGE_UP, on_move, KEY_PAGE_UP },
+	{ KEY_PAGE_DOWN, on_move, KEY_PAGE_DOWN },
+	{ KEY_HOME, on_move, KEY_HOME },
+	{ KEY_END, on_move, KEY_END },
+};
+
 enum top_act top_ui_key(struct top_ui *ui, int key, const struct top_model *m)
 {
 	ui->said[0] = '\0';
-	switch (key) {
-	case 'q': case 'Q': case 0x03: case 0x04:
-		ui->quit = true;
-		return ACT_DRAW;
-	case '?': case 'h':
-		ui->help = !ui->help;
-		return ACT_DRAW;
-	case '1': case '2': case '3': case '4':
-		ui->help = false;
-		return show_view(ui, (unsigned)(key - '1'));
-	case 'v': case KEY_TAB:
-		return show_view(ui, ui->view + 1u);
-	case 's':
-		return next_scope(ui, m);
-	case '<': case ',': case KEY_LEFT:
-		return move_sort(ui, -1);
-	case '>': case '.': case KEY_RIGHT:
-		return move_sort(ui, 1);
-	case 'r':
-		ui->descending[ui->view] = !ui->descending[ui->view];
-		return ACT_DRAW;
-	case 'g':
-		ui->group = !top_ui_groups(ui);
-		return ACT_ASK;
-	case 'p': case ' ':
-		return toggle_pause(ui);
-	case KEY_ENTER:
-		return enter(ui, m);
-	case KEY_BACK:
-		return leave(ui);
-	case 'k':
-		return move_cursor(ui, KEY_UP, m ? m->tables[ui->view].n : 0);
-	case 'j':
-		return move_cursor(ui, KEY_DOWN, m ? m->tables[ui->view].n : 0);
-	case KEY_UP: case KEY_DOWN: case KEY_PAGE_UP: case KEY_PAGE_DOWN: case KEY_HOME: case KEY_END:
-		return move_cursor(ui, key, m ? m->tables[ui->view].n : 0);
-	default:
-		return ACT_DRAW;
-	}
+	for (size_t i = 0; i < COUNT(keys); i++)
+		if (keys[i].key == key)
+			return keys[i].fn(ui, m, keys[i].arg);
+	return ACT_DRAW;
 }
 
 /* --- a terminal's bytes -------------------------------------------------------------------------------------------------------- */
@@ -292,9 +366,22 @@ static const struct {
 	const char *bytes;
 	int key;
 } sequences[] = {
-	{ "\033[A", KEY_UP }, { "\033OA", KEY_UP }, { "\033[B", KEY_DOWN }, { "\033OB", KEY_DOWN }, { "\033[C", KEY_RIGHT }, { "\033OC", KEY_RIGHT },
-	{ "\033[D", KEY_LEFT }, { "\033OD", KEY_LEFT }, { "\033[5~", KEY_PAGE_UP }, { "\033[6~", KEY_PAGE_DOWN }, { "\033[H", KEY_HOME },
-	{ "\033OH", KEY_HOME }, { "\033[1~", KEY_HOME }, { "\033[F", KEY_END }, { "\033OF", KEY_END }, { "\033[4~", KEY_END },
+	{ "\033[A", KEY_UP },
+	{ "\033OA", KEY_UP },
+	{ "\033[B", KEY_DOWN },
+	{ "\033OB", KEY_DOWN },
+	{ "\033[C", KEY_RIGHT },
+	{ "\033OC", KEY_RIGHT },
+	{ "\033[D", KEY_LEFT },
+	{ "\033OD", KEY_LEFT },
+	{ "\033[5~", KEY_PAGE_UP },
+	{ "\033[6~", KEY_PAGE_DOWN },
+	{ "\033[H", KEY_HOME },
+	{ "\033OH", KEY_HOME },
+	{ "\033[1~", KEY_HOME },
+	{ "\033[F", KEY_END },
+	{ "\033OF", KEY_END },
+	{ "\033[4~", KEY_END },
 };
 
 /* An unknown one: up to its final byte, so that its rest is not taken for keys. */
@@ -324,7 +411,11 @@ int top_key_read(struct str *input)
 			if (str_eq(str_make(input->p, n), str_of(sequences[i].bytes)))
 				key = sequences[i].key;
 	} else {
-		key = c == '\r' || c == '\n' ? KEY_ENTER : c == '\t' ? KEY_TAB : c == 0x7f || c == '\b' ? KEY_BACK : c < 0x80 ? c : KEY_NONE;
+		key = c == '\r' || c == '\n'   ? KEY_ENTER
+		      : c == '\t'              ? KEY_TAB
+		      : c == 0x7f || c == '\b' ? KEY_BACK
+		      : c < 0x80               ? c
+					       : KEY_NONE;
 	}
 	*input = str_make(input->p + n, input->n - n);
 	return key;

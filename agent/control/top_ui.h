@@ -8,8 +8,26 @@
 #define TOP_COLUMNS_MAX 16u
 #define TOP_RANK_RARE 8u /* columns of this rank and above are there when names have room enough */
 
-enum top_cell { CELL_NAME, CELL_OTHER, CELL_NODE, CELL_STATE, CELL_NOTE, CELL_KEY, CELL_NUMBER, CELL_PAIR, CELL_TREND };
-enum top_format { FORMAT_RATE, FORMAT_PERCENT, FORMAT_MS, FORMAT_COUNT, FORMAT_BYTES, FORMAT_AGE, FORMAT_STATUS };
+enum top_cell {
+	CELL_NAME,
+	CELL_OTHER,
+	CELL_NODE,
+	CELL_STATE,
+	CELL_NOTE,
+	CELL_KEY,
+	CELL_NUMBER,
+	CELL_PAIR,
+	CELL_TREND
+};
+enum top_format {
+	FORMAT_RATE,
+	FORMAT_PERCENT,
+	FORMAT_MS,
+	FORMAT_COUNT,
+	FORMAT_BYTES,
+	FORMAT_AGE,
+	FORMAT_STATUS
+};
 
 struct top_column {
 	const char *word; /* of --sort; NULL: nothing to sort by */
@@ -17,8 +35,8 @@ struct top_column {
 	enum top_cell cell;
 	enum top_number number; /* TOP_NUMBERS: sorted by name */
 	enum top_format format;
-	unsigned width; /* the least */
-	unsigned rank;	/* those of lower rank are shown first; 0 always */
+	unsigned width;   /* the least */
+	unsigned rank;    /* those of lower rank are shown first; 0 always */
 	const char *says; /* for the help */
 };
 
@@ -56,13 +74,13 @@ struct top_ui {
 	size_t cursor[TOP_VIEWS], offset[TOP_VIEWS];
 	uint32_t shown[TOP_VIEWS]; /* columns that the screen has, a bit each; top_draw() says so */
 	bool can[TOP_SCOPES]; /* what the agent offers; a page of one sidecar says nothing of its node's */
-	int group; /* -1: in scope swarm only; 0 never, 1 always */
+	int group;            /* -1: in scope swarm only; 0 never, 1 always */
 	bool paused, help, quit;
-	bool live; /* there is somebody at the keys */
-	char service[128]; /* of scope sidecar, as /sidecars/NAME takes it; "": the agent's own */
-	char said[160];    /* why a key did nothing; until the next key */
-	char trouble[320]; /* why the last look failed, or "" */
-	usec trouble_for;  /* how long ago the figures are from, then */
+	bool live;              /* there is somebody at the keys */
+	char service[128];      /* of scope sidecar, as /sidecars/NAME takes it; "": the agent's own */
+	char said[160];         /* why a key did nothing; until the next key */
+	char trouble[320];      /* why the last look failed, or "" */
+	usec trouble_for;       /* how long ago the figures are from, then */
 	unsigned width, height; /* 0: without bounds */
 	usec interval;
 };

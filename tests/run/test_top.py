@@ -367,3 +367,24 @@ def call(address, host, path):
         return wire.getresponse().read()
     finally:
         wire.close()
+
+
+@limit(60)
+def test_a_real_swarm(t):
+    """--scope=swarm of three addresses: two agents with their services, and one where nobody is."""
+    first = t.sidecar(t.service().text)
+    gone = t.port()
+    agents = "%s:%d,%s" % (first.admin + (gone.text,))
+    second = t.sidecar(t.service().text, env={"OUTRIDER_SERVICE": "quotes-service", "OUTRIDER_AGENTS": agents})
+    admin = "--admin=%s:%d" % second.admin
+    status, out, err = run(["top", "--once", "--json", "--scope=swarm", admin])
+    page = json.loads(out)
+    assert status == 0 and (page["agents"], page["agents_silent"]) == (1, 1), (page, err)
+    assert [row["service"] for row in page["services"]] == ["accountservice"] and gone.text in page["troubles"][0]["name"], page
+    s = screen(t)
+    s.command("clear; %s top --interval=300ms %s" % (binary(), admin))
+    s.shows("scope sidecar", ">quotes-service")
+    s.keys("s")
+    s.shows("swarm of 2 agents", ">accountservice", "! " + gone.text)
+    s.keys("s")
+    s.shows("scope sidecar", ">quotes-service")

@@ -3,7 +3,8 @@
 
 #include <check.h>
 
-static const struct style plain = { .utf8 = true }, ascii = { .utf8 = false }, coloured = { .utf8 = true, .colour = true, .terminal = true };
+static const struct style plain = { .utf8 = true }, ascii = { .utf8 = false },
+			  coloured = { .utf8 = true, .colour = true, .terminal = true };
 
 static void cleaned(const struct style *s, const char *in, const char *want, unsigned columns)
 {
@@ -25,15 +26,25 @@ START_TEST(nothing_obeys)
 		{ "quotes-service", "quotes-service", 14 },
 		{ "\033[2J\033]0;title\007x", "?[2J?]0;title?x", 15 }, /* CSI, OSC, BEL */
 		{ "a\tb\r\nc\177", "a?b??c?", 7 },
-		{ "\302\233" "31m", "?31m", 4 },                         /* C1 CSI in UTF-8 */
-		{ "\233" "31m", "?31m", 4 },                             /* and as one byte, which is no UTF-8 */
-		{ "\342\200\256" "evil", "?evil", 5 },                   /* U+202E: what follows would be read from the right */
-		{ "a\342\200\213" "b", "a?b", 3 },                       /* zero width */
-		{ "e\314\201", "e", 1 },                                 /* a combining mark goes */
+		{ "\302\233"
+		  "31m",
+			"?31m", 4 }, /* C1 CSI in UTF-8 */
+		{ "\233"
+		  "31m",
+			"?31m", 4 }, /* and as one byte, which is no UTF-8 */
+		{ "\342\200\256"
+		  "evil",
+			"?evil", 5 }, /* U+202E: what follows would be read from the right */
+		{ "a\342\200\213"
+		  "b",
+			"a?b", 3 },                                            /* zero width */
+		{ "e\314\201", "e", 1 },                                       /* a combining mark goes */
 		{ "\345\220\215\345\211\215", "\345\220\215\345\211\215", 4 }, /* two wide ones */
 		{ "\303\251", "\303\251", 1 },
-		{ "\303", "?", 1 },                                      /* cut in the middle */
-		{ "\363\240\201\201" "x", "?x", 2 },                     /* a tag character */
+		{ "\303", "?", 1 }, /* cut in the middle */
+		{ "\363\240\201\201"
+		  "x",
+			"?x", 2 }, /* a tag character */
 		{ "", "", 0 },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -53,7 +64,8 @@ START_TEST(cells)
 		{ "abc", "  abc", 5, STYLE_RIGHT },
 		{ "abcdef", "abcd\342\200\246", 5, STYLE_LEFT },
 		{ "abcde", "abcde", 5, STYLE_LEFT },
-		{ "\345\220\215\345\211\215\343\202\265", "\345\220\215\342\200\246 ", 4, STYLE_LEFT }, /* half a wide one does not fit */
+		{ "\345\220\215\345\211\215\343\202\265", "\345\220\215\342\200\246 ", 4,
+			STYLE_LEFT }, /* half a wide one does not fit */
 		{ "abc", "", 0, STYLE_LEFT },
 		{ "abc", "\342\200\246", 1, STYLE_RIGHT },
 	};
@@ -84,9 +96,11 @@ START_TEST(wrapping)
 	} rows[] = {
 		{ "one two three four five six", "one two three four five\n     six", 30, 5 },
 		{ "one two  three", "one two  three", 0, 5 },
-		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n  b", 24, 2 }, /* a word is not broken */
-		{ "one two three four five six", "one two three four five six", 24, 5 },                               /* too little room */
-		{ " a", " a", 80, 0 }, { "", "", 80, 2 },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n  b",
+			24, 2 }, /* a word is not broken */
+		{ "one two three four five six", "one two three four five six", 24, 5 }, /* too little room */
+		{ " a", " a", 80, 0 },
+		{ "", "", 80, 2 },
 	};
 	struct text t;
 
@@ -113,7 +127,8 @@ START_TEST(what_the_environment_says)
 		{ { "xterm", "", NULL, NULL, "C" }, true, true, false, true }, /* an empty NO_COLOR is none */
 		{ { "dumb", NULL, NULL, NULL, "C.UTF-8" }, true, false, true, false },
 		{ { NULL, NULL, NULL, NULL, NULL }, true, false, false, false },
-		{ { "xterm", NULL, "C", "C.UTF-8", "C.UTF-8" }, true, true, false, true }, /* LC_ALL is the strongest */
+		{ { "xterm", NULL, "C", "C.UTF-8", "C.UTF-8" }, true, true, false,
+			true }, /* LC_ALL is the strongest */
 		{ { "xterm", NULL, "", "de_DE.UTF-8", "C" }, true, true, true, true },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -46,6 +46,10 @@ class Screen:
         """The screen and what was scrolled away, lines that the terminal broke joined again."""
         return self._tmux("capture-pane", "-p", "-J", "-S", "-", "-t", "t")
 
+    def joined(self):
+        """The screen, lines that the terminal broke joined again."""
+        return self._tmux("capture-pane", "-p", "-J", "-t", "t")
+
     def coloured(self):
         """The same with the sequences of its colours."""
         return self._tmux("capture-pane", "-p", "-e", "-t", "t")
