@@ -182,7 +182,7 @@ function banners() {
 function body() {
 	if (!live.hello && !ctx.data && view.live && live.connection === "wait")
 		return h("div", { class: "card" }, h("div", { class: "empty" }, h("b", null, "Connecting to the agent"), h("p", null, "The first figures come within " + span(live.interval) + ".")));
-	if (ctx.error && (!ctx.data || ctx.error.status))
+	if (ctx.error && !view.takes?.(ctx.error) && (!ctx.data || ctx.error.status))
 		return [view.head?.(ctx), trouble(ctx.error)];
 	try {
 		return view.render(ctx);
@@ -237,10 +237,7 @@ function applyTheme() {
 function toggleTheme() {
 	const to = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
 	try {
-		if (to === (prefers.matches ? "dark" : "light"))
-			localStorage.removeItem(KEY);
-		else
-			localStorage.setItem(KEY, to);
+		localStorage.setItem(KEY, to);
 	} catch { /* storage is off: until the page is left */ }
 	document.documentElement.dataset.theme = to;
 	repaint();

@@ -40,7 +40,7 @@ function asYaml(o) {
 function refused(c) {
 	const r = c.rejected;
 	return r && h("section", { class: "card", id: "refused" }, h("header", null, mark("bad"), h("h2", null, "The last change was refused"), h("span", { class: "right" }, time(r.at), r.in_row > 1 ? `${r.in_row} times in a row` : "")), h("p", { class: "pad" }, "The last good values stay in effect. Put right what stands here, and the next change is taken."),
-		h("div", { class: "scroll" }, h("table", { class: "cards" }, h("thead", null, h("tr", null, ["Option", "Value", "From", "Why"].map(t => h("th", { scope: "col" }, t)))), h("tbody", null, (r.problems || []).map((p, i) => h("tr", { key: i }, h("td", { class: "name", "data-h": "Option" }, p.key), h("td", { class: "mono break", "data-h": "Value" }, p.value),
+		h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "cards" }, h("thead", null, h("tr", null, ["Option", "Value", "From", "Why"].map(t => h("th", { scope: "col" }, t)))), h("tbody", null, (r.problems || []).map((p, i) => h("tr", { key: i }, h("td", { class: "name", "data-h": "Option" }, p.key), h("td", { class: "mono break", "data-h": "Value" }, p.value),
 			h("td", { class: "origin whole", "data-h": "From" }, p.origin), h("td", { class: "whole badtext", "data-h": "Why" }, p.why)))))));
 }
 
