@@ -126,7 +126,7 @@ def test_stack(t):
 def test_our_own_stack_files(t):
     """The files of deploy/ have no problem, not even a warning."""
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy")
-    for names in (["outrider", "landscape"], ["outrider", "beside-traefik"], ["outrider-socketproxy"], ["landscape-spring"]):
+    for names in (["outrider", "landscape"], ["outrider", "beside-traefik"], ["outrider", "ui"], ["outrider-socketproxy"], ["landscape-spring"]):
         status, out, err = run(["check", "--strict", *[os.path.join(here, name + ".yml") for name in names]])
         assert status == 0, (status, out, err)
 

@@ -45,13 +45,14 @@ static void compare(const struct endpoint_set *was, const struct endpoint_set *i
 
 static void put(struct text *t, const struct moves *m, unsigned how)
 {
-	static const char *const words[HOWS] = { "came", "left", "have another version" };
+	static const char *const words[HOWS][2] = { { "came", "came" }, { "left", "left" },
+		{ "has another version", "have another version" } };
 	char address[ADDR_TEXT_MAX];
 
 	if (!m->n[how])
 		return;
 	text_fmt(t, "%s%zu instance%s %s (", t->n ? ", " : "", m->n[how], m->n[how] == 1 ? "" : "s",
-		words[how]);
+		words[how][m->n[how] > 1]);
 	for (size_t i = 0; i < m->n[how] && i < NAMED; i++) {
 		struct str version = version_of(m->named[how][i]);
 		addr_text(&m->named[how][i]->addr, address);

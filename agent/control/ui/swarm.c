@@ -102,7 +102,8 @@ static void send_all(struct round *r, bool to_waiting)
 	text_addz(&r->event, "]}\n\n");
 	for (unsigned i = 0; i < UI_READERS; i++) {
 		struct ui_reader *q = &u->readers[i];
-		if (!q->r || q->scope != UI_SCOPE_SWARM || (to_waiting ? !q->waits : !q->ready))
+		if (!q->r || q->scope != UI_SCOPE_SWARM ||
+			(to_waiting ? !q->waits : !q->ready || ui_live_late(q)))
 			continue;
 		ui_live_send(q, &r->event);
 		if (to_waiting) {
@@ -120,7 +121,8 @@ static struct told *told_of(struct ui_swarm *s, const char *agent)
 	for (unsigned i = 0; i < s->n_told && i < SWARM_AGENTS_MAX; i++)
 		if (strcmp(s->told[i].agent, agent) == 0)
 			return &s->told[i];
-	struct told *t = &s->told[s->n_told++ % SWARM_AGENTS_MAX]; /* of more agents, those known longest are forgotten */
+	struct told *t = &s->told[s->n_told++ %
+				  SWARM_AGENTS_MAX]; /* of more agents, those known longest are forgotten */
 	*t = (struct told){ .number = 0 };
 	str_copy(str_of(agent), t->agent, sizeof(t->agent));
 	return t;
