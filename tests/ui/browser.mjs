@@ -34,7 +34,7 @@ export async function open(browser, url, options = {}) {
 	const [width, height] = options.size || [1280, 800];
 	const context = await browser.newContext({ viewport: { width, height }, colorScheme: options.theme || "light", deviceScaleFactor: 1, acceptDownloads: true, reducedMotion: options.motion || "reduce" });
 	const page = await context.newPage();
-	page.setDefaultTimeout(15000);
+	page.setDefaultTimeout(40000);
 	page.errors = [];
 	page.on("console", m => m.type() === "error" && !(options.allow || []).some(a => m.text().includes(a)) && page.errors.push(m.text() + " " + m.location().url));
 	page.on("pageerror", e => page.errors.push(e.stack));
@@ -77,7 +77,7 @@ export async function axe(page, where) {
 }
 
 /* Polls: nothing here sleeps for a fixed time to hope that it was enough. */
-export async function until(what, fn, seconds = 15) {
+export async function until(what, fn, seconds = 40) {
 	const limit = Date.now() + seconds * 1000;
 	let last;
 	for (;;) {

@@ -19,7 +19,7 @@ for (const [name, fn] of tests) {
 	const began = Date.now(), undo = [];
 	try {
 		let limit;
-		await Promise.race([fn(browser, undo), new Promise((_r, reject) => limit = setTimeout(() => reject(new Error("not done within 90 s")), 90000))]).finally(() => clearTimeout(limit));
+		await Promise.race([fn(browser, undo), new Promise((_r, reject) => limit = setTimeout(() => reject(new Error("not done within 240 s")), 240000))]).finally(() => clearTimeout(limit));
 		passed++;
 		console.log(`ok   ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
 	} catch (error) {

@@ -86,7 +86,7 @@ export async function keyboard_and_address(browser) {
 	await page.keyboard.press("Escape");
 	await page.waitForFunction(() => !document.querySelector("dialog"));
 	const again = await open(browser, mock.url + "#/circuits?q=payments&scope=swarm");
-	await again.waitForFunction(() => document.querySelectorAll("[data-circuit]").length === 2 && [...document.querySelectorAll("[data-circuit]")].every(c => c.dataset.circuit === "payments"));
+	await again.waitForFunction(() => document.querySelectorAll("[data-circuit]").length === 4 && document.querySelector("[data-filter]").value === "payments");
 	await close(again);
 	await close(page);
 	await mock.close();

@@ -201,7 +201,7 @@ function draw() {
 			event.preventDefault();
 			document.querySelector("main").focus();
 		} }, "Skip to the view"),
-		h("a", { class: "brand", href: link("overview", null, {}), title: "Overview" }, logo(), "Outrider"), who(), h("span", { class: "spacer" }), scopes(), connection(),
+		h("a", { class: "brand", href: link("overview", null, {}), title: "Overview", "aria-label": "Outrider, overview" }, logo(), "Outrider"), who(), h("span", { class: "spacer" }), scopes(), connection(),
 		h("span", { class: "right field" },
 			h("button", { class: "btn icon", title: "Save this view as one file (e)", "aria-label": "Save this view as one file", onclick: () => save(view.title) }, icon("save")),
 			h("button", { class: "btn icon", title: "Light or dark (t)", "aria-label": dark ? "Light theme" : "Dark theme", onclick: toggleTheme }, icon(dark ? "sun" : "moon")),

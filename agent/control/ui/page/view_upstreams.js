@@ -143,8 +143,8 @@ export default {
 		const place = new Map(ctx.own.order.map((key, i) => [key, i]));
 		all.sort((a, b) => (place.get(a.key) ?? 1e9) - (place.get(b.key) ?? 1e9));
 		const list = all.filter(r => (!ctx.arg || r.to === ctx.arg) && fits(q, r.to, r.from, r.node, ...(r.page?.endpoints || []).map(e => e.address)) && (show !== "sick" || tone(r) === "bad" || tone(r) === "warn" || failing(r) >= 1));
-		const most = Number(ctx.params.most) || SHOWN, sick = all.filter(r => tone(r) === "bad" || tone(r) === "warn").length;
-		return [h("div", { class: "head" }, h("h1", null, "Upstreams"), h("p", null, plural(all.length, "upstream"), sick > 0 ? h("span", { class: "badtext" }, `, ${sick} with endpoints out`) : ""),
+		const left = ctx.arg ? 0 : states().reduce((n, a) => n + (a.state.left_out?.edges || 0), 0), most = Number(ctx.params.most) || SHOWN, sick = all.filter(r => tone(r) === "bad" || tone(r) === "warn").length;
+		return [h("div", { class: "head" }, h("h1", null, "Upstreams"), h("p", null, plural(all.length, "upstream"), left > 0 ? `, ${count(left)} quiet ones not told` : "", sick > 0 ? h("span", { class: "badtext" }, `, ${sick} with endpoints out`) : ""),
 			ctx.arg && h("a", { class: "btn small", href: href("upstreams", null, ctx.params) }, "← all upstreams"),
 			h("div", { class: "right" }, choice("Which", "show", "all", show, [["all", "All"], ["sick", "In trouble"]], ctx.params, "upstreams", ctx.arg), search(ctx.params, "q", "Service, caller, address"))),
 		noWrites() && kind() === "swarm" && h("p", { class: "note" }, noWrites()),
