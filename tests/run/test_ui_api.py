@@ -305,6 +305,7 @@ def test_foreign_hosts_and_origins_are_refused(t, path):
     agent = t.sidecar(t.service(200))
     assert agent.admin_call("GET", path, host="evil.example")[0] == 403
     assert agent.admin_call("GET", path, {"Origin": "http://evil.example"})[0] == 403
+    assert agent.admin_call("GET", path, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"})[0] == 403, "an image of another site's page"
     status, fields, _ = agent.admin_call("HEAD", path, {"Origin": "http://%s:%d" % agent.admin})
     assert status == 200 and "access-control-allow-origin" not in fields, fields
 
