@@ -43,6 +43,8 @@ export async function what_happens_is_shown(browser, undo) {
 	await shows("retried", "/q", "retried:");
 	await page.locator("main tbody a[data-row]").first().click();
 	await shows("why", "2 attempts");
+	await page.locator("main tbody a.reason").first().click();
+	await shows("reasons", "Nothing listens at the upstream's endpoints", "Remedy");
 	await go(page, "#/traces");
 	await page.locator("main tbody a[data-row]").first().click();
 	await page.waitForSelector(".span");
