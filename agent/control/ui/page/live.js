@@ -40,7 +40,24 @@ function clean(value, key) {
 	return typeof value === "string" ? value.slice(0, 600) : value;
 }
 
-const named = agent => String(agent.node || agent.address || "this agent");
+/* An agent that does not answer keeps the name that it had. */
+const names = new Map();
+
+function named(agent) {
+	if (agent.node && agent.address)
+		names.set(agent.address, String(agent.node));
+	return String(agent.node || names.get(agent.address) || agent.address || "this agent");
+}
+
+/* What this page alone saw: an agent that fell silent cannot tell it. */
+function watchAgents(was, now, at) {
+	for (const a of now) {
+		const before = was.find(w => w.address === a.address && a.address);
+		if (!before || before.ok === a.ok)
+			continue;
+		addChange({ number: -at, time_ms: at, node: a.node, kind: a.ok ? "sidecar-up" : "sidecar-down", service: null, upstream: null, subject: null, text: a.ok ? `the agent of ${a.node} answers again` : `the agent of ${a.node} does not answer: ${a.error}` });
+	}
+}
 
 function blank() {
 	return { t: [], in: Object.fromEntries(NAMES.map(n => [n, []])), out: Object.fromEntries(NAMES.map(n => [n, []])) };
@@ -110,8 +127,10 @@ function addCircuits(node, circuits) {
 }
 
 function onTick(data) {
-	live.agents = (data.agents || []).map(a => ({ node: named(a), address: String(a.address || ""), ok: a.ok === true, error: a.error ? String(a.error) : "", state: a.state ? clean(a.state, "state") : null }));
+	const was = live.agents;
+	live.agents = (data.agents || []).map(a => ({ node: named(a), address: String(a.address || ""), ok: a.ok === true, error: a.error ? String(a.error).replace(`${a.address}: `, "") : "", state: a.state ? clean(a.state, "state") : null }));
 	live.time = data.time_ms;
+	watchAgents(was, live.agents, data.time_ms);
 	live.ticks++;
 	for (const agent of live.agents) {
 		addPoint(agent.node, data.time_ms, agent.ok ? agent.state : null);

@@ -176,7 +176,7 @@ function nodes() {
 		h("thead", null, h("tr", null, ["Node", "State", "In", "Failing", "p99", "Last ten minutes", "CPU", "Memory", "Sidecars"].map((t, i) => h("th", { class: i > 1 && i !== 5 ? "num" : null, scope: "col" }, t)))),
 		h("tbody", null, live.agents.map(a => {
 			const s = a.state || {}, i = s.in || {}, p = s.process || {}, series = live.series.get(a.node);
-			return h("tr", { key: a.node + a.address }, h("td", { class: "whole" }, h("span", { class: "name" }, a.node || "?"), " ", h("span", { class: "note mono" }, a.address)),
+			return h("tr", { key: a.node + a.address }, h("td", { class: "whole" }, h("span", { class: "name" }, a.node || "?"), " ", a.address && h("a", { class: "note mono", href: `http://${a.address}/`, rel: "noreferrer", title: "Its own page, where this browser reaches it" }, a.address)),
 				h("td", { "data-h": "State" }, a.ok ? stateBadge("ok") : h("span", null, stateBadge("down"), " ", h("span", { class: "note" }, a.error))),
 				[["In", rate(i.rate)], ["Failing", percent(share(i.errors, i.rate))], ["p99", ms(i.p99_ms)]].map(([n, v]) => h("td", { class: "num", "data-h": n }, a.ok ? v : "–")),
 				h("td", { style: { "min-width": "140px" } }, series && spark(series.in.rate, "Requests a second of " + a.node)),
