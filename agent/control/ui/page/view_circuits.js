@@ -8,7 +8,7 @@ import { choice, confirm, empty, fits, search, stateBadge, toneOf } from "./part
 import { bars } from "./charts.js";
 import { clock, count, is, ms, percent, plural, span } from "./fmt.js";
 
-const SHOWN = 60;
+const SHOWN = 36;
 
 function merge(ctx) {
 	const all = new Map();
