@@ -137,7 +137,7 @@ function lines(chosen, plan, near) {
 	h("title", null, `${e.from} → ${e.to}: ${rate(e.rate)}, ${percent(share(e.errors, e.rate))} failing, p99 ${ms(e.p99)}, retries ${rate(e.retries)}, circuit ${e.circuit}${is(e.healthy) ? `, ${e.healthy} of ${e.endpoints} endpoints` : ""}`)))),
 	labels && h("g", { key: "labels" }, apart(edges).map(e => {
 		const { text, width } = e;
-		return h("g", { key: e.key, class: "label " + e.tone + (near && !near.has(e.from) ? " dim" : ""), transform: `translate(${e.x.toFixed(1)} ${e.y.toFixed(1)})`, "aria-hidden": "true" }, h("rect", { x: -width / 2, y: -9, width, height: 18, rx: 5 }), h("text", { "text-anchor": "middle", y: 4 }, text));
+		return h("g", { key: e.key, class: "label " + e.tone + (near && e.from !== near.of && e.to !== near.of ? " dim" : ""), transform: `translate(${e.x.toFixed(1)} ${e.y.toFixed(1)})`, "aria-hidden": "true" }, h("rect", { x: -width / 2, y: -9, width, height: 18, rx: 5 }), h("text", { "text-anchor": "middle", y: 4 }, text));
 	}))];
 }
 
