@@ -237,6 +237,8 @@ static void record_write(struct exchange *x)
 		n += texts[i].n;
 	}
 	struct record *r = ring_reserve(&w->ring, (uint32_t)n);
+	if (why & RECORD_TRACED)
+		durations_traced(x, x->trace.ctx.hi, x->trace.ctx.lo, clock_wall());
 	if (r) {
 		fill(x, r, why, duration);
 		char *p = (char *)(r + 1) + x->n_tries * sizeof(struct record_try);
