@@ -263,6 +263,13 @@ interop: | $(DEPS)/build $(DEPS)/interop ## with the real peers that Maven and n
 	@$(MAKE) --no-print-directory all
 	@OUTRIDER_BIN=$(BIN) exec tests/interop/run
 
+.PHONY: ui-check
+ui-check: | $(DEPS)/build ## the admin page in a real browser; skipped with one line where npm or the browser is out of reach
+	@.ci/deps.sh browser || true
+	@$(NPM)
+	@$(MAKE) --no-print-directory all
+	@OUTRIDER_BIN=$(BIN) exec tests/ui/run
+
 .PHONY: swarm-check
 swarm-check: | $(DEPS)/build $(DEPS)/static $(DEPS)/swarm ## on a real swarm of engines in namespaces of this machine (FULL=1); skipped with one line where it allows none
 	@$(MAKE) --no-print-directory all

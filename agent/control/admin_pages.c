@@ -169,6 +169,7 @@ const struct admin_route *admin_routes(size_t *n)
 		{ "GET", "/ui/history", ui_page_history, false, "rates, errors and percentiles of the last ten minutes" },
 		{ "GET", "/ui/changes", ui_page_changes, false, "what changed lately: rollouts, configuration, ejections, circuits …; ?since=NUMBER" },
 		{ "GET", "/ui/live", ui_page_live, false, "all of these as events; ?scope=sidecar|node|swarm" },
+		{ "GET", "/ui/reasons", ui_page_reasons, false, "what each reason word means, as in docs/reasons.md" },
 		{ "GET", "/ui/*", ui_page_asset, false, "files of that page" },
 		{ "GET", "/health", page_health, false,
 			"200 while every worker's loop turns; ?verbose names each" },

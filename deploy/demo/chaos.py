@@ -1,4 +1,4 @@
-"""The acts of chaos: an instance that hangs, and one that comes and goes. Its callers' agent gives each attempt TRY, then asks another
+"""The acts of chaos: an instance that hangs, one that comes and goes, and a service that has none. Its callers' agent gives each attempt TRY, then asks another
 instance; one that keeps failing is put aside, and comes back by one call."""
 import json
 import os
@@ -6,6 +6,8 @@ import signal
 
 import changes
 
+ABSENT = "reports-service"  # accountservice's agent knows it, and nobody listens there
+CALLS = 45                  # enough for its circuit: breaker.volume is 20
 TRY = "250ms"  # outrider.upstream.quotes-service.timeout.try of accountservice's agent
 
 
@@ -47,6 +49,16 @@ class Chaos:
         send(pids, signal.SIGCONT)
         yield 0.5
         self.result()
+
+    def absent(self):
+        """The only calls that fail in the demo, and they are the demo's own: nothing else depends on that service."""
+        self.tell(f"{CALLS} calls of {ABSENT}, which has no instance")
+        refused = 0
+        for _ in range(CALLS):
+            status, body = changes.ask(self.landscape.absent(), "/report")
+            refused += status == 503 and "circuit-open" in body
+            yield 0.02
+        self.tell(f"  {CALLS - refused} failed, then its circuit opened: {refused} were refused at once")
 
     def flap(self, times=4):
         """Half a second there, half a second away."""

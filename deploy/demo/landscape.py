@@ -211,7 +211,8 @@ class Landscape:
         env = {"QUOTES_URL": f"http://{pinned}:8080", "IMAGES_URL": f"http://127.0.0.1:{port}"}
         return env, {
             "OUTRIDER_UPSTREAM_QUOTES_SERVICE_TIMEOUT_TRY": chaos.TRY,
-            "OUTRIDER_UPSTREAMS": f"quotes-service@{pinned}:8080,imageservice:{port}",
+            "OUTRIDER_UPSTREAMS": f"quotes-service@{pinned}:8080,imageservice:{port},{chaos.ABSENT}@{pinned}:8081",
+            f"OUTRIDER_UPSTREAM_{chaos.ABSENT.upper().replace('-', '_')}_ENDPOINTS": f"{self.block.address(50)}:4143",  # nobody stands there
             **self.called(self.quotes, [self.image])}
 
     def edge_env(self):
@@ -255,6 +256,10 @@ class Landscape:
             if not instance.gone:
                 members[instance.service].append(instance.host)
         self.registry.present(members)
+
+    def absent(self):
+        """Where accountservice's agent is asked for the service that has no instance."""
+        return self.block.address(41), 8081
 
     def admins(self):
         """{name: (host, port)} of the admin pages of all agents."""

@@ -198,3 +198,12 @@ def test_events_through_an_edge(t):
     while lines.count("event: tick\n") < 2:
         lines.append(reply.fp.readline().decode() if not reply.chunked else reply.readline().decode())
     assert "event: hello\n" in lines and "event: history\n" in lines, [one[:60] for one in lines]
+
+
+def test_reason_words(t):
+    """Each word that an answer may carry stands in /ui/reasons with what it means and what to do."""
+    agent = t.sidecar()
+    words = {row["word"]: row for row in agent.get("/ui/reasons")["reasons"]}
+    refused = words["connect-refused"]
+    assert refused["status"] == 502 and refused["cause"] and refused["remedy"], refused
+    assert "none" not in words and len(words) > 40

@@ -121,8 +121,10 @@ export class Mock {
 		const sidecar = q.url.startsWith("/sidecars/");
 		if (q.method !== "GET")
 			return this.write(q, r, raw);
-		if (where === "")
+		if (where === "" && q.headers.accept?.includes("text/html"))
 			return this.file(r, "index.html");
+		if (where === "")
+			return this.json(r, { agent: "outrider", pages: ["/", "/ui/reasons", ...(this.options.log === false ? [] : ["/log/recent"])].map(p => ({ method: "GET", path: p, what: "" })) });
 		if (where === "ui/live")
 			return this.live(r, query.get("scope") || (sidecar ? "sidecar" : "node"));
 		if (where === "log/tail")

@@ -15,5 +15,6 @@
 bool ui_page_wanted(struct httpd_request *r);
 void ui_page_root(struct admin *a, struct httpd_request *r);
 void ui_page_asset(struct admin *a, struct httpd_request *r); /* GET /ui/ * */
+void ui_page_reasons(struct admin *a, struct httpd_request *r); /* the table of docs/reasons.md: what the words mean that the page shows */
 
 #endif

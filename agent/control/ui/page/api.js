@@ -79,11 +79,22 @@ export function noWrites() {
 	return live.connection === "live" ? null : "The agent is not connected.";
 }
 
+let pages = null;
+
+/* Has the agent this page? Its own list says so: asking for one that it has not is an error in the browser's console. */
+export async function has(path) {
+	pages = pages || get("./").then(body => new Set((body.pages || []).map(p => p.path))).catch(() => {
+		pages = null;
+		return new Set();
+	});
+	return (await pages).has(path);
+}
+
 let reasons = null;
 
 /* {word: row} of docs/reasons.md; empty where the agent does not tell. */
 export function reasonTable() {
-	reasons = reasons || get("ui/reasons").then(body => Object.fromEntries((body.reasons || []).map(r => [r.word, r]))).catch(() => {
+	reasons = reasons || has("/ui/reasons").then(there => there ? get("ui/reasons") : {}).then(body => Object.fromEntries((body.reasons || []).map(r => [r.word, r]))).catch(() => {
 		reasons = null;
 		return {};
 	});

@@ -150,7 +150,7 @@ function scopes() {
 	const one = chosen || names[0]?.name;
 	return h("div", { class: "scope field" }, h("div", { class: "seg", role: "group", "aria-label": "Scope" },
 		some && h("a", { href: to("sidecar:" + one), "aria-current": at === "sidecar" ? "true" : null, title: "One sidecar" }, "Sidecar"),
-		has.filter(s => s !== "sidecar" || !some).map(s => h("a", { key: s, href: to(s), "aria-current": at === s ? "true" : null }, s[0].toUpperCase() + s.slice(1)))),
+		has.filter(s => s !== "sidecar" || !some).map(s => h("a", { key: s, href: to(s), "aria-current": at === s ? "true" : null }, s === "sidecar" ? "This agent" : s[0].toUpperCase() + s.slice(1)))),
 	at === "sidecar" && some && h("select", { "aria-label": "Which sidecar", value: chosen, onchange: event => setParams({ scope: "sidecar:" + event.currentTarget.value }, true) },
 		!names.some(s => s.name === chosen) && h("option", { value: chosen, key: "chosen" }, chosen),
 		names.map(s => h("option", { value: s.name, key: s.name }, s.service + (s.slot ? "." + s.slot : "") + (s.stack ? " · " + s.stack : "")))));
@@ -174,7 +174,7 @@ function banners() {
 	const dead = live.agents.filter(a => !a.ok);
 	if (dead.length)
 		list.push(h("div", { class: "banner", role: "status", key: "dead", "data-dead": dead.length }, mark("warn"), h("span", { class: "break" },
-			(dead.length === 1 ? "1 node does not answer: " : dead.length + " nodes do not answer: ") + dead.slice(0, 8).map(a => (a.node || a.address) + (a.error ? ` (${a.error})` : "")).join(", ") +
+			(dead.length === 1 ? "1 node does not answer: " : dead.length + " nodes do not answer: ") + dead.slice(0, 8).map(a => a.node + (a.error ? ` (${a.node === a.address ? "" : a.address + ": "}${a.error})` : "")).join(", ") +
 			(dead.length > 8 ? ` and ${dead.length - 8} more` : ""))));
 	return list;
 }
@@ -182,7 +182,7 @@ function banners() {
 function body() {
 	if (!live.hello && !ctx.data && view.live && live.connection === "wait")
 		return h("div", { class: "card" }, h("div", { class: "empty" }, h("b", null, "Connecting to the agent"), h("p", null, "The first figures come within " + span(live.interval) + ".")));
-	if (ctx.error && (!ctx.data || ctx.error.status))
+	if (ctx.error && !view.takes?.(ctx.error) && (!ctx.data || ctx.error.status))
 		return [view.head?.(ctx), trouble(ctx.error)];
 	try {
 		return view.render(ctx);
@@ -201,7 +201,7 @@ function draw() {
 			event.preventDefault();
 			document.querySelector("main").focus();
 		} }, "Skip to the view"),
-		h("a", { class: "brand", href: link("overview", null, {}), title: "Overview" }, logo(), "Outrider"), who(), h("span", { class: "spacer" }), scopes(), connection(),
+		h("a", { class: "brand", href: link("overview", null, {}), title: "Overview", "aria-label": "Outrider, overview" }, logo(), "Outrider"), who(), h("span", { class: "spacer" }), scopes(), connection(),
 		h("span", { class: "right field" },
 			h("button", { class: "btn icon", title: "Save this view as one file (e)", "aria-label": "Save this view as one file", onclick: () => save(view.title) }, icon("save")),
 			h("button", { class: "btn icon", title: "Light or dark (t)", "aria-label": dark ? "Light theme" : "Dark theme", onclick: toggleTheme }, icon(dark ? "sun" : "moon")),
@@ -237,10 +237,7 @@ function applyTheme() {
 function toggleTheme() {
 	const to = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
 	try {
-		if (to === (prefers.matches ? "dark" : "light"))
-			localStorage.removeItem(KEY);
-		else
-			localStorage.setItem(KEY, to);
+		localStorage.setItem(KEY, to);
 	} catch { /* storage is off: until the page is left */ }
 	document.documentElement.dataset.theme = to;
 	repaint();

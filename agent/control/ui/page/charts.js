@@ -125,18 +125,19 @@ export function spark(values, label, most) {
 
 /* Bars of what a window held at each tick: good, failed, refused. */
 export function bars(row, slots = 60) {
-	const top = Math.max(1, ...row.map(p => p.requests + p.rejected)), out = [];
+	const top = Math.max(1, ...row.map(p => p.requests + p.rejected)), paths = { c2: "", bad: "", warn: "" };
 	row.forEach((p, i) => {
-		const x = slots - row.length + i, good = Math.max(0, p.requests - p.errors);
+		const x = (slots - row.length + i) * 4;
 		let y = 64;
-		for (const [n, tone] of [[good, "c2"], [p.errors, "bad"], [p.rejected, "warn"]]) {
-			const height = n / top * 60;
-			if (height <= 0)
+		for (const [n, tone] of [[Math.max(0, p.requests - p.errors), "c2"], [p.errors, "bad"], [p.rejected, "warn"]]) {
+			if (n <= 0)
 				continue;
+			const height = Math.max(n / top * 60, .8);
 			y -= height;
-			out.push(h("rect", { x: (x * 4).toFixed(1), y: y.toFixed(1), width: "3", height: Math.max(height, .8).toFixed(1), fill: `var(--${tone})` }));
+			paths[tone] += `M${x} ${y.toFixed(1)}h3v${height.toFixed(1)}h-3z`;
 		}
 	});
+	const out = Object.entries(paths).map(([tone, d]) => d && h("path", { key: tone, d, fill: `var(--${tone})` }));
 	return h("svg", { viewBox: `0 0 ${slots * 4} 66`, preserveAspectRatio: "none", "aria-hidden": "true" },
 		h("line", { x1: 0, x2: slots * 4, y1: 65, y2: 65, stroke: "var(--line)" }), out);
 }

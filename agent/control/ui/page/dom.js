@@ -4,10 +4,17 @@
 const SVG = "http://www.w3.org/2000/svg";
 const PROPERTIES = new Set(["value", "checked", "disabled", "open", "selected", "indeterminate"]);
 
+/* What h() made, and nothing that came as JSON: an object in place of a text is shown as text. */
+class Described {
+	constructor(tag, props, kids) {
+		Object.assign(this, { tag, props, kids, key: props.key });
+	}
+}
+
 /* h("td", {class: "num"}, "12") ; children: text, numbers, descriptions, lists of these; null, false and "" are left out.
  * key: which sibling it is, over changes. hook(el): after each render. gone(el): before it leaves. opaque: its inside is not ours. */
 export function h(tag, props, ...kids) {
-	return { tag, props: props || {}, kids: flat(kids, []), key: props?.key };
+	return new Described(tag, props || {}, flat(kids, []));
 }
 
 function flat(list, into) {
@@ -15,7 +22,7 @@ function flat(list, into) {
 		if (Array.isArray(kid))
 			flat(kid, into);
 		else if (kid !== null && kid !== undefined && kid !== false && kid !== true && kid !== "")
-			into.push(typeof kid === "object" ? kid : String(kid));
+			into.push(kid instanceof Described ? kid : String(kid));
 	}
 	return into;
 }

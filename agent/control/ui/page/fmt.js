@@ -28,6 +28,8 @@ export function ms(n) {
 		return span(n);
 	if (n >= 1000)
 		return (n / 1000).toFixed(n < 10000 ? 2 : 1) + " s";
+	if (n > 0 && n < .005)
+		return "<0.01 ms";
 	return n.toFixed(n >= 100 ? 0 : n >= 10 ? 1 : n > 0 ? 2 : 0) + " ms";
 }
 

@@ -25,6 +25,40 @@ function address(scope) {
 	return prefix(scope) + "ui/live?scope=" + (scope.startsWith("sidecar:") ? "sidecar" : encodeURIComponent(scope));
 }
 
+/* In the scope of a swarm other agents say it: what has not the type that it should have counts as not told. */
+const NUMBERS = new Set(["rate", "errors", "p50_ms", "p95_ms", "p99_ms", "active", "retries", "healthy", "endpoints", "requests", "rejected", "error_percent", "cpu_percent", "memory_bytes", "connections", "loop_lag_ms", "uptime_ms",
+	"config_age_ms", "config_errors", "number", "time_ms", "since_ms"]);
+const LISTS = new Set(["sidecars", "edges", "circuits", "support", "changes"]), GROUPS = new Set(["in", "out", "cost", "process", "left_out", "state"]);
+
+function clean(value, key) {
+	if (Array.isArray(value))
+		return LISTS.has(key) ? value.filter(v => v && typeof v === "object" && !Array.isArray(v)).map(v => clean(v, "state")) : null;
+	if (value && typeof value === "object")
+		return GROUPS.has(key) ? Object.fromEntries(Object.entries(value).map(([k, v]) => [k, LISTS.has(k) && !Array.isArray(v) && key !== "left_out" ? [] : clean(v, k)])) : null;
+	if (NUMBERS.has(key))
+		return typeof value === "number" && Number.isFinite(value) ? value : null;
+	return typeof value === "string" ? value.slice(0, 600) : value;
+}
+
+/* An agent that does not answer keeps the name that it had. */
+const names = new Map();
+
+function named(agent) {
+	if (agent.node && agent.address)
+		names.set(agent.address, String(agent.node));
+	return String(agent.node || names.get(agent.address) || agent.address || "this agent");
+}
+
+/* What this page alone saw: an agent that fell silent cannot tell it. */
+function watchAgents(was, now, at) {
+	for (const a of now) {
+		const before = was.find(w => w.address === a.address && a.address);
+		if (!before || before.ok === a.ok)
+			continue;
+		addChange({ number: -at, time_ms: at, node: a.node, kind: a.ok ? "sidecar-up" : "sidecar-down", service: null, upstream: null, subject: null, text: a.ok ? `the agent of ${a.node} answers again` : `the agent of ${a.node} does not answer: ${a.error}` });
+	}
+}
+
 function blank() {
 	return { t: [], in: Object.fromEntries(NAMES.map(n => [n, []])), out: Object.fromEntries(NAMES.map(n => [n, []])) };
 }
@@ -39,14 +73,17 @@ function onHistory(data) {
 		for (const way of ["in", "out"])
 			for (const name of NAMES)
 				s[way][name] = Array.from({ length: n }, (_, i) => agent[way]?.[name]?.[i] ?? null);
-		live.series.set(agent.node, s);
+		live.series.set(named(agent), s);
 	}
 	live.changes = [];
-	for (const change of data.changes || (data.agents || []).flatMap(a => a.changes || []))
+	for (const change of [...(data.changes || []), ...(data.agents || []).flatMap(a => a.changes || [])])
 		addChange(change);
 }
 
-function addChange(change) {
+function addChange(told) {
+	const change = told && typeof told === "object" ? clean(told, "state") : {};
+	if (change.time_ms === null || change.time_ms === undefined || typeof change.kind !== "string")
+		return;
 	const same = c => c.number === change.number && c.node === change.node && c.time_ms === change.time_ms;
 	if (live.changes.some(same))
 		return;
@@ -90,12 +127,15 @@ function addCircuits(node, circuits) {
 }
 
 function onTick(data) {
-	live.agents = data.agents || [];
+	const was = live.agents;
+	live.agents = (data.agents || []).map(a => ({ node: named(a), address: String(a.address || ""), ok: a.ok === true, error: a.error ? String(a.error).replace(`${a.address}: `, "") : "", state: a.state ? clean(a.state, "state") : null }));
 	live.time = data.time_ms;
+	watchAgents(was, live.agents, data.time_ms);
 	live.ticks++;
 	for (const agent of live.agents) {
 		addPoint(agent.node, data.time_ms, agent.ok ? agent.state : null);
 		addCircuits(agent.node, agent.ok ? agent.state?.circuits : null);
+		agent.state?.changes?.forEach(addChange);
 	}
 	for (const [key, row] of live.circuits)
 		if (row.tick < live.ticks - 30)

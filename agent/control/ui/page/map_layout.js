@@ -1,7 +1,7 @@
 /* Where the nodes of a graph of calls stand: callers left of those they call, in columns of bounded height, few crossings. Pure. */
 
 export const NODE = { w: 168, h: 46 }, GAP = { x: 76, y: 16 };
-const TALL = 12;
+const WIDE = 6; /* columns of a large landscape */
 
 /* Longest way from a root; an edge that closes a ring counts for nothing. */
 function ranks(names, out) {
@@ -116,12 +116,13 @@ export function layout(names, edges, fixed) {
 		(layers[rank.get(name) || 0] ||= []).push(name);
 	const full = layers.filter(Boolean);
 	sortByNeighbours(full, near);
-	const columns = [];
-	for (const layer of full) {
-		const parts = few ? 1 : Math.ceil(layer.length / TALL), size = Math.ceil(layer.length / parts);
-		for (let i = 0; i < layer.length; i += size)
-			columns.push(layer.slice(i, i + size));
-	}
+	if (few)
+		return { ...place(full), bends };
+	/* Many in few columns of equal height, callers still left of those they call as far as it goes. */
+	const row = full.flat(), size = Math.ceil(row.length / Math.min(WIDE, Math.ceil(row.length / 8))), columns = [];
+	for (let i = 0; i < row.length; i += size)
+		columns.push(row.slice(i, i + size));
+	sortByNeighbours(columns, near);
 	return { ...place(columns), bends };
 }
 

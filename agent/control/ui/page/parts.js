@@ -167,7 +167,12 @@ export function askToken(wrong) {
 	return dialog(close => [h("h2", null, wrong ? "That token was refused" : "The agent asks for its token"),
 		h("p", { class: "soft" }, "outrider.admin.token of this agent. The page keeps it until it is closed, and nowhere else."),
 		h("div", { class: "pad" }, h("input", { type: "password", "aria-label": "Token", "data-first": true, autocomplete: "off", oninput: event => value = event.currentTarget.value,
-			onkeydown: event => event.key === "Enter" && close(value) })),
+			onkeydown: event => {
+				if (event.key === "Enter") {
+					event.preventDefault(); /* else the button that gets the focus back is pressed by the same key */
+					close(value);
+				}
+			} })),
 		h("div", { class: "row" }, h("button", { class: "btn", onclick: () => close(null) }, "Cancel"), h("button", { class: "btn main", onclick: () => close(value) }, "Use it"))]);
 }
 

@@ -18,6 +18,8 @@ export function stackLines(options) {
 	return "    environment:\n" + options.map(o => `      ${variable(o.key)}: ${yaml(o.value)}`).join("\n") + "\n";
 }
 
+/* May be broken behind its dots. */
+const dotted = key => key.split(".").flatMap((part, i, all) => i + 1 < all.length ? [part + ".", h("wbr")] : [part]);
 const secret = o => /^\*+$/.test(o.value);
 
 /* The reader may type another value before it is copied: a change on its way into the stack file. */
@@ -40,7 +42,7 @@ function asYaml(o) {
 function refused(c) {
 	const r = c.rejected;
 	return r && h("section", { class: "card", id: "refused" }, h("header", null, mark("bad"), h("h2", null, "The last change was refused"), h("span", { class: "right" }, time(r.at), r.in_row > 1 ? `${r.in_row} times in a row` : "")), h("p", { class: "pad" }, "The last good values stay in effect. Put right what stands here, and the next change is taken."),
-		h("div", { class: "scroll" }, h("table", { class: "cards" }, h("thead", null, h("tr", null, ["Option", "Value", "From", "Why"].map(t => h("th", { scope: "col" }, t)))), h("tbody", null, (r.problems || []).map((p, i) => h("tr", { key: i }, h("td", { class: "name", "data-h": "Option" }, p.key), h("td", { class: "mono break", "data-h": "Value" }, p.value),
+		h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "cards" }, h("thead", null, h("tr", null, ["Option", "Value", "From", "Why"].map(t => h("th", { scope: "col" }, t)))), h("tbody", null, (r.problems || []).map((p, i) => h("tr", { key: i }, h("td", { class: "name", "data-h": "Option" }, p.key), h("td", { class: "mono break", "data-h": "Value" }, p.value),
 			h("td", { class: "origin whole", "data-h": "From" }, p.origin), h("td", { class: "whole badtext", "data-h": "Why" }, p.why)))))));
 }
 
@@ -88,10 +90,10 @@ export default {
 		const q = ctx.params.q, all = c.options || [], set = all.filter(o => o.origin !== "default"), list = (ctx.params.show === "all" || q ? all : set).filter(o => fits(q, o.key, o.value, o.origin)), bad = new Set((c.rejected?.problems || []).map(p => p.key));
 		return [this.head(ctx), refused(c), notes(c.problems, "Options that are left out", "This sidecar runs on the default for each of them."), notes(c.needs_restart, "Takes effect with the next start", "Changed in a source, but read only at start."),
 			(c.other || []).filter(p => p.error).map(p => h("p", { class: "note", key: p.node }, mark("warn"), ` ${p.node} does not answer: ${p.error}`)),
-			h("div", { class: "split" }, h("section", { class: "card" }, h("header", null, h("h2", null, ctx.params.show === "all" || q ? "All options" : "Options that are set"), h("span", { class: "note" }, `${set.length} of ${all.length} are set`),
+			h("div", { class: "stack" }, h("section", { class: "card" }, h("header", null, h("h2", null, ctx.params.show === "all" || q ? "All options" : "Options that are set"), h("span", { class: "note" }, `${set.length} of ${all.length} are set`),
 				h("span", { class: "right" }, h("button", { class: "btn small", disabled: !set.length, onclick: () => copy(stackLines(set.filter(o => !secret(o))), "All set options as stack YAML") }, "Copy all set as YAML"))),
 			list.length ? h("div", { class: "scroll" }, h("table", { class: "cards" }, h("thead", null, h("tr", null, ["Option", "Value", "From", "Takes effect", ""].map(t => h("th", { scope: "col" }, t || h("span", { class: "sr" }, "Copy"))))), h("tbody", null, list.map(o =>
-				h("tr", { key: o.key, class: o.origin !== "default" ? "changed" : null }, h("td", { class: "whole name" }, o.key, bad.has(o.key) && [" ", badge("bad", "refused")]), h("td", { class: "mono break", "data-h": "Value" }, o.value === "" ? h("span", { class: "soft" }, "none") : o.value, o.origin !== "default" && o.default !== "" && o.default !== o.value && h("div", { class: "sub" }, "default ", o.default)),
+				h("tr", { key: o.key, class: o.origin !== "default" ? "changed" : null }, h("td", { class: "whole name", style: { "min-width": "230px" } }, dotted(o.key), bad.has(o.key) && [" ", badge("bad", "refused")]), h("td", { class: "mono break", "data-h": "Value" }, o.value === "" ? h("span", { class: "soft" }, "none") : o.value, o.origin !== "default" && o.default !== "" && o.default !== o.value && h("div", { class: "sub" }, "default ", o.default)),
 					h("td", { class: "origin", "data-h": "From" }, o.origin), h("td", { "data-h": "Takes effect", class: "soft" }, o.reloadable ? "at once" : "at start"), h("td", { class: "num whole" }, h("button", { class: "btn small", disabled: secret(o), title: secret(o) ? "A secret is not told" : "As lines of a stack file", "aria-label": "As stack YAML: " + o.key, onclick: () => asYaml(o) }, "YAML"))))))) :
 				empty(q ? "No option fits" : "Nothing is set", q ? "Clear the filter to see all." : "Every option has its default.")),
 			h("div", { class: "stack" }, sources(c), h("p", { class: "note" }, "What each option means: ", h("code", null, "outrider help"), " and docs/options.md."), kind() === "node" && h("p", { class: "note" }, h("a", { href: href("sidecars", null, { scope: ctx.params.scope }) }, "All sidecars"), " of this node run with the agent's options and their own."))),

@@ -55,7 +55,7 @@ function phases(x) {
 }
 
 function attempts(x) {
-	return (x.attempts || []).length > 0 && h("div", { class: "scroll" }, h("table", { class: "cards" }, h("thead", null, h("tr", null, ["Attempt", "Endpoint", "Connection", "Began", "Took", "Status", "Reason"].map((t, i) => h("th", { scope: "col", class: i === 3 || i === 4 ? "num" : null }, t)))),
+	return (x.attempts || []).length > 0 && h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "cards" }, h("thead", null, h("tr", null, ["Attempt", "Endpoint", "Connection", "Began", "Took", "Status", "Reason"].map((t, i) => h("th", { scope: "col", class: i === 3 || i === 4 ? "num" : null }, t)))),
 		h("tbody", null, x.attempts.map(t => h("tr", { key: t.attempt }, h("td", { "data-h": "Attempt" }, t.attempt), h("td", { class: "mono", "data-h": "Endpoint" }, t.endpoint), h("td", { "data-h": "Connection" }, t.connection), h("td", { class: "num", "data-h": "Began" }, "+" + ms(t.began_ms)), h("td", { class: "num", "data-h": "Took" }, ms(t.took_ms)),
 			h("td", { "data-h": "Status" }, t.status ? badge(t.status >= 500 ? "bad" : "ok", t.status) : "–"), h("td", { "data-h": "Reason" }, t.reason ? reason(t.reason) : h("span", { class: "sub" }, t.status < 500 ? "good" : "the service's own")))))));
 }

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { link } from "./route.js";
+import { has } from "./api.js";
 import { kind, live, prefix } from "./live.js";
 import { choice, empty, mark, picker, search, time } from "./parts.js";
 import { plural } from "./fmt.js";
@@ -71,6 +72,7 @@ export default {
 	get every() {
 		return kind() === "swarm" ? 3000 : 0;
 	},
+	takes: error => error.status === 404,
 	enter(ctx) {
 		Object.assign(ctx.own, { lines: [], n: 0, held: false, waiting: 0, tail: "wait" });
 	},
@@ -80,6 +82,8 @@ export default {
 		await new Promise(resolve => setTimeout(resolve, ctx.data ? 250 : 0));
 		if (signal.aborted)
 			throw Object.assign(new Error("aborted"), { name: "AbortError" });
+		if (!await has("/log/recent"))
+			throw Object.assign(new Error("none"), { status: 404 });
 		const parts = await ctx.each("log/recent" + query(ctx.params), signal);
 		ctx.own.lines = parts.flatMap(p => listOf(p.body).map(r => ({ node: p.node, ...r }))).sort((a, b) => String(a.time).localeCompare(String(b.time))).slice(-KEPT).map((r, i) => ({ ...r, n: i }));
 		ctx.own.n = ctx.own.lines.length;

@@ -85,14 +85,28 @@ function placed(ctx, chosen) {
 	return ctx.own.plan;
 }
 
-function box(n, at, near, picked, q) {
+/* The one that a search finds. */
+function only(g, q) {
+	const hit = q ? Array.from(g.nodes.keys()).filter(n => fits(q, n)) : [];
+	return hit.length === 1 ? hit[0] : null;
+}
+
+function neighbours(g, of) {
+	return of ? Object.assign(new Set([of, ...g.edges.filter(e => e.from === of || e.to === of).flatMap(e => [e.from, e.to])]), { of }) : null;
+}
+
+function box(ctx, n, at, near, picked, q) {
 	const tone = nodeTone(n), figures = n.in ? n.in : { rate: n.called, errors: n.errors, p99: n.p99 }, failing = share(figures.errors, figures.rate);
 	const line = rate(figures.rate) + (is(figures.p99) ? " · p99 " + ms(figures.p99) : "") + (failing >= .05 ? " · " + percent(failing) : "");
 	const says = `${n.name}: ${line}${failing >= .05 ? " failing" : ""}${n.count ? ", " + plural(n.count, "instance") : ""}${n.down ? ", " + n.down + " with the handler down" : ""}`;
-	const dim = (near && !near.has(n.name)) || (q && !fits(q, n.name, n.stack));
+	const dim = near ? !near.has(n.name) : q && !fits(q, n.name, n.stack);
 	const to = picked === n.name ? link("map", null, { q }) : link("map", n.name, { q });
 	const open = () => location.hash = to;
-	return h("g", { key: n.name, class: "node" + (picked === n.name ? " on" : "") + (dim ? " dim" : ""), transform: `translate(${at.x.toFixed(1)} ${at.y.toFixed(1)})`, role: "link", tabindex: "0", "data-row": true, "data-node": n.name,
+	const over = name => () => {
+		ctx.own.hover = name;
+		ctx.redraw();
+	};
+	return h("g", { onmouseenter: over(n.name), onmouseleave: over(null), onfocus: over(n.name), onblur: over(null), key: n.name, class: "node" + (picked === n.name ? " on" : "") + (dim ? " dim" : ""), transform: `translate(${at.x.toFixed(1)} ${at.y.toFixed(1)})`, role: "link", tabindex: "0", "data-row": true, "data-node": n.name,
 		"aria-label": says, onclick: open, onkeydown: event => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), open()) },
 	h("title", null, says), h("rect", { class: "box", width: NODE.w, height: NODE.h, rx: 8 }),
 	h("svg", { x: 10, y: 10, width: 11, height: 11, viewBox: "0 0 10 10", class: tone }, mark(tone).kids), h("text", { class: "t", x: 27, y: 19 }, cut(n.name, 19)),
@@ -103,7 +117,7 @@ function box(n, at, near, picked, q) {
 function apart(edges) {
 	const placed = [];
 	for (const e of edges.slice().sort((a, b) => a.y - b.y)) {
-		const text = rate(e.rate) + (e.errors > 0 ? " " + percent(share(e.errors, e.rate)) + "✕" : ""), label = { ...e, text, width: text.length * 6.3 + 12 };
+		const failing = share(e.errors, e.rate), text = rate(e.rate >= 10 ? Math.round(e.rate) : e.rate) + (failing >= .05 ? " " + percent(failing) : ""), label = { ...e, text, width: text.length * 6.3 + 12 };
 		for (let turn = 0; turn < 12; turn++) {
 			const hit = placed.find(p => Math.abs(p.x - label.x) < (p.width + label.width) / 2 + 2 && Math.abs(p.y - label.y) < 19);
 			if (!hit)
@@ -118,12 +132,12 @@ function apart(edges) {
 function lines(chosen, plan, near) {
 	const most = Math.max(...chosen.edges.map(e => e.rate), 1), labels = chosen.edges.length <= LABELS;
 	const edges = chosen.edges.filter(e => plan.at.has(e.from) && plan.at.has(e.to) && e.from !== e.to).map(e => ({ ...e, ...route(plan.at.get(e.from), plan.at.get(e.to), (plan.bends.get(e.key) || []).map(b => plan.at.get(b))) }));
-	return [h("g", { key: "edges" }, edges.map(e => h("path", { key: e.key, class: "edge" + (e.tone === "ok" ? "" : " " + e.tone), d: e.path, "marker-end": `url(#tip-${e.tone})`,
+	return [h("g", { key: "edges" }, edges.map(e => h("path", { key: e.key, class: "edge" + (e.tone === "ok" ? "" : " " + e.tone) + (near && e.from !== near.of && e.to !== near.of ? " dim" : ""), d: e.path, "marker-end": `url(#tip-${e.tone})`,
 		"stroke-width": (1.2 + 3 * Math.sqrt(e.rate / most)).toFixed(2), "stroke-opacity": near || chosen.edges.length <= 60 ? 1 : e.tone === "ok" ? .45 : .8 },
 	h("title", null, `${e.from} → ${e.to}: ${rate(e.rate)}, ${percent(share(e.errors, e.rate))} failing, p99 ${ms(e.p99)}, retries ${rate(e.retries)}, circuit ${e.circuit}${is(e.healthy) ? `, ${e.healthy} of ${e.endpoints} endpoints` : ""}`)))),
 	labels && h("g", { key: "labels" }, apart(edges).map(e => {
 		const { text, width } = e;
-		return h("g", { key: e.key, class: "label", transform: `translate(${e.x.toFixed(1)} ${e.y.toFixed(1)})`, "aria-hidden": "true" }, h("rect", { x: -width / 2, y: -9, width, height: 18, rx: 5 }), h("text", { "text-anchor": "middle", y: 4 }, text));
+		return h("g", { key: e.key, class: "label " + e.tone + (near && e.from !== near.of && e.to !== near.of ? " dim" : ""), transform: `translate(${e.x.toFixed(1)} ${e.y.toFixed(1)})`, "aria-hidden": "true" }, h("rect", { x: -width / 2, y: -9, width, height: 18, rx: 5 }), h("text", { "text-anchor": "middle", y: 4 }, text));
 	}))];
 }
 
@@ -150,7 +164,7 @@ function support() {
 function detail(g, focus) {
 	const rows = g.edges.filter(e => e.from === focus || e.to === focus).sort((a, b) => b.rate - a.rate);
 	return h("section", { class: "card" }, h("header", null, h("h2", { class: "break" }, focus), h("span", { class: "right" }, h("a", { href: link("upstreams", focus, {}) }, "Its endpoints"), h("a", { href: link("failures", null, { q: focus }) }, "Its failures"), h("a", { href: link("sidecars", null, { q: focus }) }, "Its sidecars"))),
-		h("div", { class: "scroll" }, h("table", { class: "cards" }, h("thead", null, h("tr", null, ["Caller", "Called", "Rate", "Failing", "p50", "p99", "Retries", "Circuit", "Endpoints"].map((t, i) => h("th", { scope: "col", class: i > 1 && i !== 7 ? "num" : null }, t)))),
+		h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "cards" }, h("thead", null, h("tr", null, ["Caller", "Called", "Rate", "Failing", "p50", "p99", "Retries", "Circuit", "Endpoints"].map((t, i) => h("th", { scope: "col", class: i > 1 && i !== 7 ? "num" : null }, t)))),
 			h("tbody", null, rows.map(e => h("tr", { key: e.key }, h("td", { "data-h": "Caller", class: "name" }, e.from), h("td", { "data-h": "Called", class: "name" }, e.to), h("td", { class: "num", "data-h": "Rate" }, rate(e.rate)),
 				h("td", { class: "num" + (e.errors ? " badtext" : ""), "data-h": "Failing" }, percent(share(e.errors, e.rate))), h("td", { class: "num", "data-h": "p50" }, ms(e.p50)), h("td", { class: "num", "data-h": "p99" }, ms(e.p99)), h("td", { class: "num", "data-h": "Retries" }, rate(e.retries)),
 				h("td", { "data-h": "Circuit" }, stateBadge(e.circuit)), h("td", { class: "num", "data-h": "Endpoints" }, is(e.healthy) ? `${count(e.healthy)} of ${count(e.endpoints)}` : "–")))))));
@@ -163,10 +177,9 @@ export default {
 		const left = states().reduce((n, a) => n + (a.state.left_out?.edges || 0), 0) + chosen.hidden;
 		let graphic = empty("No call was seen yet", "Services and their calls appear here with the first request through the agent.");
 		if (g.nodes.size) {
-			const plan = placed(ctx, chosen), hit = q && Array.from(g.nodes.keys()).filter(n => fits(q, n));
-			const near = hit && hit.length === 1 ? new Set([hit[0], ...g.edges.filter(e => e.from === hit[0] || e.to === hit[0]).flatMap(e => [e.from, e.to])]) : null;
+			const plan = placed(ctx, chosen), near = neighbours(g, focus ? null : ctx.own.hover || only(g, q));
 			graphic = h("div", { class: "map", role: "group", "aria-label": "Map of services", tabindex: 0 }, h("svg", { viewBox: `0 0 ${plan.width} ${plan.height}`, style: { width: "100%", "max-width": plan.width + "px", "min-width": Math.round(plan.width * .68) + "px" } }, tips(), lines(chosen, plan, near),
-				h("g", null, chosen.names.filter(n => plan.at.has(n)).map(n => box(g.nodes.get(n), plan.at.get(n), near, focus, q)))));
+				h("g", null, chosen.names.filter(n => plan.at.has(n)).map(n => box(ctx, g.nodes.get(n), plan.at.get(n), near, focus, q)))));
 		}
 		const sick = g.edges.filter(e => e.tone === "bad").length;
 		return [h("div", { class: "head" }, h("h1", null, "Map"), h("p", null, plural(g.nodes.size, "service"), ", ", plural(g.edges.length, "call"), sick > 0 ? h("span", { class: "badtext" }, `, ${sick} in trouble`) : ""),

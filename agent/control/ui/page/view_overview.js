@@ -51,7 +51,7 @@ const nice = (least, spare) => max => {
 
 function figure(title, value, note, tone) {
 	const [, number, unit] = /^([\d.<–-]+[kMG]?)(.*)$/.exec(value) || [null, value, ""];
-	return h("div", { class: "card figure" }, h("dt", { title }, title), h("dd", { class: tone }, number, unit && h("small", null, unit.replace(/^\s/, " "))), h("p", { class: "note", title: note }, note));
+	return h("div", { class: "card figure" }, h("dt", { title }, title), h("dd", { class: tone }, number, unit && h("small", null, unit.replace(/^\s/, " "))), h("dd", { class: "note", title: note }, note));
 }
 
 function figures() {
@@ -74,7 +74,16 @@ function figures() {
 const keyOf = c => (c.node || "") + "/" + c.number;
 
 function shown() {
-	return live.changes.map(c => ({ ...c, key: keyOf(c), tone: changeTone(c.kind, c.text) }));
+	/* One thing that several nodes saw is one. */
+	const all = [];
+	for (const c of live.changes) {
+		const twin = all.findLast(o => c.time_ms - o.time_ms < 5000 && o.text === c.text && o.upstream === c.upstream && !o.nodes.includes(c.node));
+		if (twin)
+			twin.nodes.push(c.node);
+		else
+			all.push({ ...c, nodes: [c.node], key: keyOf(c), tone: changeTone(c.kind, c.text) });
+	}
+	return all;
 }
 
 /* Marks that lie closer than their width become one with a count. */
@@ -107,7 +116,7 @@ function subject(c) {
 	if (c.subject && c.subject !== c.service)
 		parts.push(c.subject);
 	if (c.node && live.agents.length > 1)
-		parts.push("on " + c.node);
+		parts.push(c.nodes.length > 2 ? `on ${c.nodes.length} nodes` : "on " + c.nodes.join(", "));
 	return parts.join(" ");
 }
 
@@ -163,11 +172,11 @@ function charts(ctx, changes, from, to) {
 function nodes() {
 	if (live.agents.length < 2)
 		return null;
-	return h("section", { class: "card" }, h("header", null, h("h2", null, "Nodes"), h("span", { class: "right" }, live.agents.length + " agents")), h("div", { class: "scroll" }, h("table", { class: "cards" },
+	return h("section", { class: "card" }, h("header", null, h("h2", null, "Nodes"), h("span", { class: "right" }, live.agents.length + " agents")), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "cards" },
 		h("thead", null, h("tr", null, ["Node", "State", "In", "Failing", "p99", "Last ten minutes", "CPU", "Memory", "Sidecars"].map((t, i) => h("th", { class: i > 1 && i !== 5 ? "num" : null, scope: "col" }, t)))),
 		h("tbody", null, live.agents.map(a => {
 			const s = a.state || {}, i = s.in || {}, p = s.process || {}, series = live.series.get(a.node);
-			return h("tr", { key: a.node + a.address }, h("td", { class: "whole" }, h("span", { class: "name" }, a.node || "?"), " ", h("span", { class: "note mono" }, a.address)),
+			return h("tr", { key: a.node + a.address }, h("td", { class: "whole" }, h("span", { class: "name" }, a.node || "?"), " ", a.address && h("a", { class: "note mono", href: `http://${a.address}/`, rel: "noreferrer", title: "Its own page, where this browser reaches it" }, a.address)),
 				h("td", { "data-h": "State" }, a.ok ? stateBadge("ok") : h("span", null, stateBadge("down"), " ", h("span", { class: "note" }, a.error))),
 				[["In", rate(i.rate)], ["Failing", percent(share(i.errors, i.rate))], ["p99", ms(i.p99_ms)]].map(([n, v]) => h("td", { class: "num", "data-h": n }, a.ok ? v : "–")),
 				h("td", { style: { "min-width": "140px" } }, series && spark(series.in.rate, "Requests a second of " + a.node)),

@@ -113,6 +113,16 @@ function table(ctx, r) {
 	rest > 0 && h("p", { class: "more" }, `${count(rest)} more endpoints: outrider get /upstreams?service=${r.to}`)];
 }
 
+/* A table is made anew only when the agent told something new: ticks between come for free. */
+function tableOnce(ctx, r) {
+	const all = ctx.own.tables = ctx.own.tables || new Map(), was = all.get(r.key), key = [noWrites(), ctx.error?.message, ctx.params.scope].join("\0");
+	if (was && r.page && was.page === r.page && was.key === key)
+		return was.node;
+	const node = h("div", null, table(ctx, r));
+	all.set(r.key, { page: r.page, key, node });
+	return node;
+}
+
 function card(ctx, r, open) {
 	const { up, of } = health(r), edge = r.edge || {}, page = r.page || {}, to = href("upstreams", open && ctx.arg === r.to ? null : r.to, ctx.params);
 	return h("section", { class: "card", key: r.key }, h("header", null, mark(failing(r) >= 5 || toneOf(edge.circuit || "closed") === "bad" ? "bad" : failing(r) >= 1 && tone(r) === "ok" ? "warn" : tone(r)), h("h2", { class: "break" }, h("a", { href: to, "data-row": true, "aria-expanded": open ? "true" : "false" }, r.to)),
@@ -121,7 +131,7 @@ function card(ctx, r, open) {
 		page.mode && page.mode !== "on" && badge("warn", "mode " + page.mode),
 		h("span", { class: "right" }, r.edge && h("span", null, rate(edge.rate)), r.edge && h("span", { class: failing(r) >= .5 ? "badtext" : null }, percent(failing(r)) + " failing"), r.edge && h("span", null, "p99 " + ms(edge.p99_ms)),
 			edge.retries > 0 && h("a", { href: link("failures", null, { show: "retried", q: r.to }) }, rate(edge.retries) + " retried"), page.balance && h("span", { class: "tag", title: "Balancing" }, page.balance), page.source && h("span", { class: "tag", title: "Who knows the endpoints" }, page.source))),
-	open && h("div", null, table(ctx, r)));
+	open && tableOnce(ctx, r));
 }
 
 export default {
@@ -143,8 +153,8 @@ export default {
 		const place = new Map(ctx.own.order.map((key, i) => [key, i]));
 		all.sort((a, b) => (place.get(a.key) ?? 1e9) - (place.get(b.key) ?? 1e9));
 		const list = all.filter(r => (!ctx.arg || r.to === ctx.arg) && fits(q, r.to, r.from, r.node, ...(r.page?.endpoints || []).map(e => e.address)) && (show !== "sick" || tone(r) === "bad" || tone(r) === "warn" || failing(r) >= 1));
-		const most = Number(ctx.params.most) || SHOWN, sick = all.filter(r => tone(r) === "bad" || tone(r) === "warn").length;
-		return [h("div", { class: "head" }, h("h1", null, "Upstreams"), h("p", null, plural(all.length, "upstream"), sick > 0 ? h("span", { class: "badtext" }, `, ${sick} with endpoints out`) : ""),
+		const left = ctx.arg ? 0 : states().reduce((n, a) => n + (a.state.left_out?.edges || 0), 0), most = Number(ctx.params.most) || SHOWN, sick = all.filter(r => tone(r) === "bad" || tone(r) === "warn").length;
+		return [h("div", { class: "head" }, h("h1", null, "Upstreams"), h("p", null, plural(all.length, "upstream"), left > 0 ? `, ${count(left)} quiet ones not told` : "", sick > 0 ? h("span", { class: "badtext" }, `, ${sick} with endpoints out`) : ""),
 			ctx.arg && h("a", { class: "btn small", href: href("upstreams", null, ctx.params) }, "← all upstreams"),
 			h("div", { class: "right" }, choice("Which", "show", "all", show, [["all", "All"], ["sick", "In trouble"]], ctx.params, "upstreams", ctx.arg), search(ctx.params, "q", "Service, caller, address"))),
 		noWrites() && kind() === "swarm" && h("p", { class: "note" }, noWrites()),

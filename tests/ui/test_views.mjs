@@ -1,0 +1,190 @@
+/* Each view, in both themes and at phone width, of a scripted landscape with something going wrong in it. */
+
+import fs from "node:fs";
+import { Mock } from "./mock.mjs";
+import { HOSTILE } from "./world.mjs";
+import { TRACE, failures } from "./records.mjs";
+import { assert, axe, close, go, noOverflow, open, picture, until } from "./browser.mjs";
+
+const REQUEST = failures(new URLSearchParams("retried=true")).failures[0].request_id;
+/* name: [address, text that tells the view's purpose] */
+const VIEWS = { overview: ["#/overview", "circuit of payments opened"], map: ["#/map", "accountservice"], focus: ["#/map/orders", "Its endpoints"], upstreams: ["#/upstreams/quotes-service", "outrider.eject.consecutive"], circuits: ["#/circuits", "46% of 118 calls failed"],
+	traces: ["#/traces", "/accounts/31"], trace: ["#/traces/" + TRACE, "connect-refused"], failures: ["#/failures", "circuit-open"], retried: ["#/failures?show=retried", "try-timeout"], why: ["#/failures/" + REQUEST, "after 2 attempts"], log: ["#/log", "an endpoint is put aside"],
+	config: ["#/config", "expected a duration"], sidecars: ["#/sidecars", "no proxy variable"], reasons: ["#/reasons/circuit-open", "The circuit of this upstream is open"] };
+
+async function look(browser, theme, size, name) {
+	const mock = await new Mock({ nodes: 3 }).listen(), page = await open(browser, mock.url + "#/overview", { theme, size });
+	await page.waitForSelector('[data-connection="live"]');
+	for (const [view, [address, text]] of Object.entries(VIEWS)) {
+		await go(page, address);
+		await page.waitForFunction(t => document.querySelector("main").textContent.includes(t), text);
+		if (view === "overview")
+			await page.waitForSelector(".u-wrap canvas");
+		await noOverflow(page, `${view}, ${name}`);
+		await axe(page, `${view}, ${name}`);
+		await picture(page, `${view}-${name}`, size[0] < 500);
+	}
+	await close(page);
+	await mock.close();
+}
+
+export const views_light = browser => look(browser, "light", [1280, 800], "light");
+export const views_dark = browser => look(browser, "dark", [1280, 800], "dark");
+export const views_phone = browser => look(browser, "light", [390, 844], "phone");
+
+/* A service that names itself like a script, a path and a log record that look like markup: text, nothing else. */
+export async function hostile_names_are_text(browser) {
+	const mock = await new Mock({ hostile: true, nodes: 3 }).listen(), page = await open(browser, mock.url + "#/sidecars");
+	for (const address of ["#/sidecars", "#/map", "#/upstreams", "#/circuits", "#/failures", "#/log", "#/overview"]) {
+		await go(page, address);
+		await page.waitForFunction(t => document.querySelector("main").textContent.includes(t), address === "#/map" ? HOSTILE.slice(0, 15) : HOSTILE);
+		assert(await page.evaluate(() => document.querySelectorAll("main script, body script").length) === 0, "a script came in at", address);
+	}
+	await go(page, "#/map/" + encodeURIComponent(HOSTILE));
+	await page.waitForFunction(t => document.querySelector("main h2")?.textContent === t, HOSTILE);
+	await picture(page, "hostile");
+	await close(page);
+	await mock.close();
+}
+
+export async function theme_is_switched_and_kept(browser) {
+	const mock = await new Mock().listen(), page = await open(browser, mock.url, { theme: "light" });
+	const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
+	assert(await theme() === "light");
+	await page.keyboard.press("t");
+	assert(await theme() === "dark");
+	await page.reload();
+	await page.waitForSelector("main");
+	assert(await theme() === "dark", "the choice is kept over a reload");
+	await page.getByRole("button", { name: "Light theme" }).click();
+	await page.emulateMedia({ colorScheme: "dark" });
+	assert(await theme() === "light", "the reader's choice wins over the system's");
+	await close(page);
+	await mock.close();
+}
+
+/* Everything by keys alone: view, filter, row, back, scope; and each place has an address that opens it again. */
+export async function keyboard_and_address(browser) {
+	const mock = await new Mock({ nodes: 3 }).listen(), page = await open(browser, mock.url);
+	await page.waitForSelector('[data-connection="live"]');
+	await page.keyboard.press("6");
+	await page.waitForSelector('main[data-view="failures"]');
+	await page.keyboard.press("/");
+	await page.keyboard.type("pay/1014");
+	await page.waitForFunction(() => document.querySelectorAll("main tbody tr").length === 1);
+	assert((await page.evaluate(() => location.hash)) === "#/failures?q=pay%2F1014", "the filter stands in the address:", await page.evaluate(() => location.hash));
+	await page.evaluate(() => document.activeElement.blur());
+	await page.keyboard.press("j");
+	await page.keyboard.press("Enter");
+	await page.waitForFunction(() => document.querySelector("main h1").textContent === "Why");
+	await page.keyboard.press("Escape");
+	await page.waitForFunction(() => document.querySelector("main h1").textContent === "Failures");
+	await page.keyboard.press("s");
+	await page.waitForFunction(() => location.hash.includes("scope=swarm"));
+	await page.keyboard.press("?");
+	await page.waitForSelector("dialog[open]");
+	await page.keyboard.press("Escape");
+	await page.waitForFunction(() => !document.querySelector("dialog"));
+	const again = await open(browser, mock.url + "#/circuits?q=payments&scope=swarm");
+	await again.waitForFunction(() => document.querySelectorAll("[data-circuit]").length === 4 && document.querySelector("[data-filter]").value === "payments");
+	await close(again);
+	await close(page);
+	await mock.close();
+}
+
+/* Three agents of which one is dead: the others are shown, the dead one is named, by hand only on one node. */
+export async function scope_over_three_agents(browser) {
+	const mock = await new Mock({ nodes: 3 }).listen(), page = await open(browser, mock.url + "#/overview");
+	await page.waitForSelector('[data-connection="live"]');
+	await page.getByRole("link", { name: "Swarm" }).click();
+	await page.waitForSelector('[data-dead="1"]');
+	const banner = await page.textContent("[data-dead]");
+	assert(banner.includes("n3") && banner.includes("no answer within 2 s"), banner);
+	assert(await page.locator("table tbody tr").count() === 3, "one row for each node");
+	await picture(page, "swarm-light");
+	await axe(page, "swarm");
+	await go(page, "#/upstreams/quotes-service?scope=swarm");
+	await page.waitForFunction(() => document.querySelectorAll("main tbody tr").length === 6);
+	assert(await page.locator("main tbody button:disabled").count() === 6, "nothing is changed by hand in the scope of a swarm");
+	await page.getByRole("link", { name: "Sidecar", exact: true }).click();
+	await page.waitForFunction(() => location.hash.includes("scope=sidecar%3A"));
+	await page.getByLabel("Which sidecar").selectOption("payments");
+	await page.waitForFunction(() => location.hash.includes("sidecar%3Apayments"));
+	await page.waitForSelector('[data-connection="live"]');
+	await close(page);
+	await mock.close();
+}
+
+/* Drained and put back, opened and set to auto: with the mark, and with the token where the agent wants one. */
+export async function changes_by_hand(browser) {
+	const mock = await new Mock({ writes: "token", token: "sesame" }).listen(), page = await open(browser, mock.url + "#/upstreams/catalog", { allow: ["401"] });
+	await page.getByRole("button", { name: /^Drain 10/ }).first().click();
+	await page.getByRole("button", { name: "Drain it" }).click();
+	await page.getByRole("textbox", { name: "Token" }).fill("wrong");
+	await page.getByRole("textbox", { name: "Token" }).press("Enter");
+	await page.waitForFunction(() => document.querySelector("dialog h2")?.textContent === "That token was refused");
+	await page.getByRole("textbox", { name: "Token" }).fill("sesame");
+	await page.getByRole("button", { name: "Use it" }).click();
+	await page.waitForFunction(() => document.querySelector("main").textContent.includes("drained"));
+	await page.getByRole("button", { name: "Undo" }).click();
+	await until("it is put back", () => mock.asked.some(a => a.endsWith("state=up")));
+	await go(page, "#/circuits?q=ledger");
+	await page.getByRole("button", { name: /^Open: ledger/ }).click();
+	await page.getByRole("button", { name: "Open it" }).click();
+	await page.waitForFunction(() => document.querySelector("[data-circuit]").textContent.includes("by hand"), null, { timeout: 8000 });
+	await page.getByRole("button", { name: /^Auto: ledger/ }).click();
+	await until("it decides by itself", () => mock.asked.includes("PUT circuits/ledger/auto"));
+	assert(mock.asked.some(a => /^PUT upstreams\/catalog\/endpoints\/10\.0\..*:4143\?state=drained$/.test(a)), mock.asked);
+	await close(page);
+	await mock.close();
+}
+
+/* The saved file shows the same without an agent: no script, no link to anything, charts as pictures. */
+export async function saved_as_one_file(browser) {
+	const mock = await new Mock({ hostile: true }).listen(), page = await open(browser, mock.url + "#/overview");
+	await page.waitForSelector(".u-wrap canvas");
+	const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("e")]);
+	const at = await download.path(), text = fs.readFileSync(at, "utf8"), name = download.suggestedFilename();
+	assert(/^outrider-overview-.*\.html$/.test(name), name);
+	assert(!/<script|<link |javascript:|src="(?!data:)/i.test(text), "it asks for nothing");
+	assert(text.includes("data:image/png") && text.includes("circuit of payments opened") && text.includes("&lt;script&gt;alert(1)"), "what was seen is in it");
+	await mock.close();
+	const file = await browser.newContext({ viewport: { width: 1280, height: 900 } }), saved = await file.newPage();
+	await saved.setContent(text);
+	await saved.screenshot({ path: new URL("../../build/ui/saved.png", import.meta.url).pathname });
+	await file.close();
+	await page.context().close();
+}
+
+export async function a_changed_option_as_yaml(browser) {
+	const mock = await new Mock().listen(), page = await open(browser, mock.url + "#/config");
+	await page.getByRole("button", { name: "As stack YAML: outrider.upstream.quotes-service.timeout.try" }).click();
+	await page.getByRole("textbox", { name: "Value" }).fill("off");
+	assert((await page.textContent("#yaml")) === '    environment:\n      OUTRIDER_UPSTREAM_QUOTES_SERVICE_TIMEOUT_TRY: "off"\n', "YAML would read off as false:", await page.textContent("#yaml"));
+	await page.keyboard.press("Escape");
+	assert(await page.getByRole("button", { name: "As stack YAML: outrider.admin.token" }).isDisabled(), "a secret is not copied");
+	await close(page);
+	await mock.close();
+}
+
+/* No page /log/recent: one clear line, no error. */
+export async function a_log_that_is_not_kept(browser) {
+	const mock = await new Mock({ log: false }).listen(), page = await open(browser, mock.url + "#/log");
+	await page.waitForFunction(() => document.querySelector("main").textContent.includes("keeps no log to look at"));
+	await close(page);
+	await mock.close();
+}
+
+/* The log follows, a filter asks anew, Hold keeps it still. */
+export async function log_follows(browser) {
+	const mock = await new Mock().listen(), page = await open(browser, mock.url + "#/log");
+	const first = () => page.evaluate(() => document.querySelector(".log .line")?.textContent);
+	const was = await until("a record", first);
+	await until("the next one", async () => await first() !== was);
+	await page.getByRole("button", { name: "Hold" }).click();
+	const held = await first();
+	await until("news while it is held", () => page.evaluate(() => /\d new/.test(document.querySelector("main").textContent)));
+	assert(await first() === held, "nothing moves while it is held");
+	await close(page);
+	await mock.close();
+}
