@@ -161,7 +161,15 @@ class Estate:
         self.docker(1, "service", "update", "-q", "--detach=false", *words, service, timeout=600)
 
     def logs(self, since="10m"):
-        return self.docker(1, "service", "logs", "--no-trunc", "--since", since, "outrider_agent", check=False, timeout=30).stdout
+        """Of all agents, for somebody who looks for a cause; engines that were restarted may owe the answer."""
+        try:
+            return self.docker(1, "service", "logs", "--no-trunc", "--since", since, "outrider_agent", check=False, timeout=30).stdout
+        except AssertionError as why:
+            return str(why)
+
+    def said(self, node):
+        """By the newest agent of that node."""
+        return self.docker(node, "logs", self.agent(node), check=False).stderr
 
 
 def estate(swarm):

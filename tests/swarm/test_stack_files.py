@@ -78,7 +78,7 @@ def test_an_image_of_its_own(_t, swarm):
         assert done.stdout != "000", done
         name = swarm.inside(1, "own", "curl", "-s", "-m", "10", "-H", "Host: shop_quotes", "http://127.0.0.1:4140/").stdout.strip()
         assert len(name) == 12, name  # of an instance of quotes, found by DNS
-        until("the node's agent says why", lambda: "its entry point is outrider itself" in e.logs("5m"), 60)
+        until("the node's agent says why", lambda: "its entry point is outrider itself" in e.said(1), 60)
     finally:
         e.docker(1, "rm", "-f", "own", check=False)
 
@@ -125,7 +125,7 @@ def test_the_first_screen(_t, swarm):
         page = until("the call is seen", lambda: subprocess.run(["bash", "-c", client + commands[0]], env=swarm.env, capture_output=True, text=True,
                                                                 timeout=60, check=False).stdout, 60)
         assert "quotes-service" in page and ":4143" in page, page
-        until("the log line", lambda: '"message":"a sidecar serves","service":"accountservice"' in e.logs("10m"), 60)
+        until("the log line", lambda: '"message":"a sidecar serves","service":"accountservice"' in e.said(1), 60)
         swarm.say("  from the service's deployment to the sight of a call %.1f s\n    %s" % (time.monotonic() - began, page.replace("\n", "\n    ")))
     finally:
         e.docker(1, "stack", "rm", "friends")
