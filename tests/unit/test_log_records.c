@@ -44,7 +44,7 @@ START_TEST(gelf_odd_records)
 		{ { "", 0 }, { "", 0 }, "\"short_message\":\"-\"", "full_message" },
 		{ { "\n\n", 2 }, { "", 0 }, "\"short_message\":\"-\",\"full_message\":\"\\n\\n\"", NULL },
 		{ { "panic\n at x", 11 }, { "", 0 }, "\"short_message\":\"panic\",\"full_message\":\"panic\\n at x\"", NULL },
-		{ { "\xff\x01", 2 }, { "", 0 }, "\"short_message\":\"\xef\xbf\xbd\\u0001\"", NULL },
+		{ { "\xff\x01x", 3 }, { "", 0 }, "\"short_message\":\"\xef\xbf\xbd\\u0001x\"", "full_message" },
 		{ { "m", 1 }, { "\"kind\":\"mine\",\"a\":1,\"a\":2", 25 }, "\"_a\":1", "mine" },                /* the first of equal names */
 		{ { "m", 1 }, { "\"a\":\"x\xff\ny\"", 10 }, "\"_a\":\"x\xef\xbf\xbd\\ny\"", NULL },                /* no JSON: made some */
 		{ { "m", 1 }, { "\"a\":01,\"b\":1", 12 }, "\"level\":6", "\"_b\"" },                              /* ends where it is none */
