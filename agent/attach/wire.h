@@ -46,6 +46,7 @@ enum wire_op {
 	WIRE_REFILL,
 	WIRE_SERVING,
 	WIRE_LEFT,
+	WIRE_REOPEN,
 	WIRE_OPS
 };
 
