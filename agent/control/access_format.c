@@ -34,7 +34,7 @@ static const struct { const char *name; uint8_t field; } names[] = {
 	{ "request_id", F_REQUEST_ID }, { "trace_id", F_TRACE_ID }, { "client", F_CLIENT }, { "peer", F_PEER }, { "method", F_METHOD }, { "host", F_HOST },
 	{ "path", F_PATH }, { "route", F_ROUTE }, { "upstream", F_UPSTREAM }, { "endpoint", F_ENDPOINT }, { "attempts", F_ATTEMPTS },
 	{ "status", F_STATUS }, { "reason", F_REASON }, { "bytes_in", F_BYTES_IN }, { "bytes_out", F_BYTES_OUT }, { "duration_ms", F_DURATION },
-	{ "route_ms", F_PHASE + PHASE_ROUTE }, { "queue_ms", F_PHASE + PHASE_QUEUE }, { "retry_ms", F_PHASE + PHASE_RETRY },
+	{ "head_ms", F_PHASE + PHASE_HEAD }, { "route_ms", F_PHASE + PHASE_ROUTE }, { "queue_ms", F_PHASE + PHASE_QUEUE }, { "retry_ms", F_PHASE + PHASE_RETRY },
 	{ "connect_ms", F_PHASE + PHASE_CONNECT }, { "first_byte_ms", F_PHASE + PHASE_FIRST_BYTE }, { "transfer_ms", F_PHASE + PHASE_TRANSFER },
 	{ "user_agent", F_USER_AGENT },
 };
@@ -300,6 +300,7 @@ static void put_outcome(struct line *l, const struct view *v)
 	put_u64(l, STR(",\"bytes_out\":"), v->r->bytes_out);
 	line_add(l, STR(",\"duration_ms\":"));
 	line_ms(l, v->r->duration);
+	put_phase(l, STR(",\"head_ms\":"), v->phases.at[PHASE_HEAD]);
 	put_phase(l, STR(",\"route_ms\":"), v->phases.at[PHASE_ROUTE]);
 	put_phase(l, STR(",\"queue_ms\":"), v->phases.at[PHASE_QUEUE]);
 	put_phase(l, STR(",\"retry_ms\":"), v->phases.at[PHASE_RETRY]);

@@ -3,6 +3,7 @@
 #include "proxy/spec.h"
 
 static const struct { const char *key, *says; } rows[PHASES] = {
+	[PHASE_HEAD] = { "head_ms", "waiting for the rest of the request's head: a slow client" },
 	[PHASE_ROUTE] = { "route_ms", "finding where it goes" },
 	[PHASE_QUEUE] = { "queue_ms", "waiting until it might be made: for an endpoint, or a place in the bulkhead" },
 	[PHASE_RETRY] = { "retry_ms", "attempts before the last one, and the pauses between" },
@@ -35,6 +36,7 @@ struct phases phases_of(const struct record *r)
 	struct phases p = { { 0 } };
 	uint64_t at = 0;
 
+	p.at[PHASE_HEAD] = step(&at, r->head < r->duration ? r->head : r->duration);
 	p.at[PHASE_ROUTE] = step(&at, r->routed < r->duration ? r->routed : r->duration);
 	if (!r->n_tries) {
 		p.at[PHASE_QUEUE] = step(&at, r->duration);

@@ -52,6 +52,7 @@ void why_outcome(struct text *t, const struct record *r)
 void why_slow(struct text *t, const struct record *r)
 {
 	static const char *const knobs[PHASES] = {
+		[PHASE_HEAD] = "the client and its network; timeout.head bounds it",
 		[PHASE_ROUTE] = "outrider get /upstreams: is the registry quick to say where the service is? endpoint-wait bounds it",
 		[PHASE_QUEUE] = "bulkhead.max and bulkhead.queue of the upstream, limit.concurrent of the service; or more instances",
 		[PHASE_RETRY] = "outrider get /upstreams: which instances fail? timeout.try ends an attempt earlier",

@@ -98,7 +98,7 @@ static bool is_tunnel(const struct exchange *x)
 void durations_exchange(struct exchange *x)
 {
 	const struct duration_bounds *b = &x->w->cfg.bounds;
-	usec took = loop_now(x->w->loop) - x->started;
+	usec took = loop_now(x->w->loop) - x->began;
 	struct durations *own = of_sidecar(x), *called = x->wup && x->n_attempts ? &x->wup->durations : NULL;
 	struct durations *routed = x->route ? part_route(x->w, x->route) : NULL;
 	enum duration_class class = x->status == 101 ? DURATION_2XX : duration_class_of(x->status);
@@ -122,7 +122,7 @@ void durations_exchange(struct exchange *x)
 void durations_traced(struct exchange *x, uint64_t hi, uint64_t lo, usec at)
 {
 	const struct duration_bounds *b = &x->w->cfg.bounds;
-	usec took = loop_now(x->w->loop) - x->started;
+	usec took = loop_now(x->w->loop) - x->began;
 	struct durations *routed = x->route ? part_route(x->w, x->route) : NULL;
 
 	if (x->tcp || is_tunnel(x))

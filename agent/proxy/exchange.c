@@ -104,7 +104,7 @@ struct exchange *exchange_new(struct worker *w, struct wlistener *l, struct clie
 	flow_init(&x->down_flow, &x->arena);
 	reset_target(x);
 	reset_flags(x);
-	x->started = x->moved = loop_now(w->loop);
+	x->began = x->started = x->moved = loop_now(w->loop);
 	return x;
 }
 

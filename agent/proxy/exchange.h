@@ -152,7 +152,8 @@ struct exchange {
 	char id[33];                 /* request id, "" until made */
 	struct str request_id;       /* the client's own or id */
 	struct str forwarded_for;    /* what X-Forwarded-For said when it came */
-	usec started, moved;         /* µs, monotonic: begun; last byte moved */
+	usec began;                  /* µs, monotonic: its first byte came; what is told of its time counts from here */
+	usec started, moved;         /* its head was whole; last byte moved */
 	char arena_mem[2048];
 };
 

@@ -123,10 +123,10 @@ void record_try(struct exchange *x, usec now)
 		return;
 	struct record_try *t = &x->tries[x->n_tries++];
 	t->span = x->trace.attempt;
-	t->started = since(x->started, a->started);
-	t->sent = since(x->started, a->sent_at);
-	t->head = since(x->started, a->head_at);
-	t->ended = since(x->started, now);
+	t->started = since(x->began, a->started);
+	t->sent = since(x->began, a->sent_at);
+	t->head = since(x->began, a->head_at);
+	t->ended = since(x->began, now);
 	set_peer(&t->peer, &a->ep->addr);
 	t->status = a->status;
 	t->reason = a->reason;
@@ -180,7 +180,8 @@ static void fill(struct exchange *x, struct record *r, uint8_t why, usec duratio
 	*r = (struct record){
 		.started = clock_wall() - duration,
 		.duration = duration ? (uint32_t)(duration > UINT32_MAX ? UINT32_MAX : duration) : 1,
-		.routed = since(x->started, x->routed),
+		.head = since(x->began, x->started),
+		.routed = since(x->began, x->routed),
 		.slot = x->sc->slot,
 		.trace_hi = t->sampled ? t->ctx.hi : 0,
 		.trace_lo = t->sampled ? t->ctx.lo : 0,
@@ -224,7 +225,7 @@ static void tell(struct worker *w)
 static void record_write(struct exchange *x)
 {
 	struct worker *w = x->w;
-	usec duration = loop_now(w->loop) - x->started;
+	usec duration = loop_now(w->loop) - x->began;
 	uint8_t why = w->cfg.recorded ? who_wants(x, duration) : 0;
 	struct str texts[RECORD_TEXTS];
 	size_t n = sizeof(struct record) + x->n_tries * sizeof(struct record_try);

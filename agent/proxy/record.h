@@ -58,7 +58,8 @@ struct record_try { /* an attempt; times are µs since record.started, 0 = it di
 struct record {
 	uint64_t started;            /* wall µs */
 	uint32_t duration;           /* µs, at least 1; up to 71 minutes, longer ones are cut to that */
-	uint32_t routed;             /* µs since started: upstream known, before the first attempt's wait */
+	uint32_t head;               /* µs since started: its head was whole */
+	uint32_t routed;             /* the same: upstream known, before the first attempt's wait; 0: it never was */
 	uint32_t slot;               /* of the sidecar */
 	uint64_t trace_hi, trace_lo; /* both 0: untraced */
 	uint64_t span, parent;       /* inbound and edge: of the SERVER span. outbound: span is 0, parent is who called */

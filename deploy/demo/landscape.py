@@ -13,6 +13,7 @@ Every instance has a loopback address of its own, as a container would have, and
 A.B is a block that no other demo on this machine holds."""
 import http.client
 import json
+import os
 import random
 import shutil
 import socket
@@ -27,6 +28,13 @@ from process import Process
 
 BLOCKS = 1000
 WARM_UP = 100  # requests
+
+
+def tracing():
+    """Every request is traced; the last traces stay in the agents' memory, unless DEMO_TRACE names a collector."""
+    return {"OUTRIDER_TRACE": os.environ.get("DEMO_TRACE", ""), "OUTRIDER_TRACE_SAMPLE": "always"}
+
+
 WARM_PATHS = {"quotes-service": "/api/quote?id=1"}
 HANDLER_PORTS = {"accountservice": 6767, "quotes-service": 8080, "imageservice": 7777}
 
@@ -185,7 +193,7 @@ class Landscape:
             "OUTRIDER_NODE": "node-" + name,  # each its own machine: nobody is preferred for being near
             "OUTRIDER_LAME_DUCK": "100ms",  # no DNS here that must forget us first
             "OUTRIDER_AGENTS": self.admin_ports(),
-            **self.registry.env(), **self.settings.env(), **(upstreams or {})}
+            **tracing(), **self.registry.env(), **self.settings.env(), **(upstreams or {})}
         return Instance(name, service, host, self.commands[service][0], env or {}, agent, agent_env, self.logs)
 
     def admin_ports(self):
@@ -227,7 +235,7 @@ class Landscape:
             "OUTRIDER_ROUTE_IMAGES_PREFIX": "/images",
             "OUTRIDER_ROUTE_IMAGES_UPSTREAM": "imageservice",
             "OUTRIDER_ROUTE_IMAGES_STRIP": "on",
-            **self.registry.env(), **self.settings.env(), **self.called([self.account], [self.image])}
+            **tracing(), **self.registry.env(), **self.settings.env(), **self.called([self.account], [self.image])}
 
     def url(self, path):
         return "http://%s:%d%s" % (*self.entry, path)

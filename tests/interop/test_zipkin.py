@@ -1,9 +1,12 @@
 """Zipkin's own server takes what agents send, and shows one trace of it with the right parents."""
+import os
+import subprocess
 import time
 
 from harness.case import rows
 from needs import needs
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TRACE, SPAN = "463ac35c9f6413ad48485a3953bb61%02x", "a2fb4a1d1a96d3%02x"
 
 
@@ -127,6 +130,32 @@ def test_a_killed_instance(t, estate):
              for one in zipkin.json("/api/v2/dependencies?endTs=%d&lookback=3600000" % (time.time() * 1000 + 5000))}
     assert graph["killed-edge", "killed-account"] == (calls, 0), graph
     assert graph["killed-account", "killed-quotes"] == (3 * calls + failures, failures), graph
+
+
+@needs("zipkin")
+def test_the_demo(_t, estate):
+    """`make demo` with DEMO_TRACE shows in the real Zipkin: whole traces of edge, accountservice and both services that it calls, though no handler
+    forwards a field; the instance that was killed as red attempts, with their retries; the dependency graph of the landscape."""
+    zipkin, began = estate.get("zipkin"), time.time()
+    env = dict(os.environ, DEMO_TRACE="zipkin:" + zipkin.url)
+    done = subprocess.run([os.path.join(ROOT, "deploy", "demo", "demo"), "--seconds", "16", "--rate", "15"], env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    traces = zipkin.json("/api/v2/traces?serviceName=accountservice&limit=2000&lookback=%d" % ((time.time() - began) * 1000))
+    names = {"edge", "accountservice", "quotes-service", "imageservice"}
+    whole = [trace for trace in traces if {span["localEndpoint"]["serviceName"] for span in trace} >= names
+             and all(span.get("parentId", span["id"]) in {other["id"] for other in trace} for span in trace)]
+    assert len(whole) > 20, (len(whole), len(traces))
+    assert any(span.get("tags", {}).get("outrider.inferred") == "true" for trace in whole for span in trace), "its handlers forward nothing"
+    red = [(trace, span) for trace in traces for span in trace if span.get("kind") == "CLIENT" and span.get("tags", {}).get("outrider.reason")
+           in ("connect-refused", "upstream-reset", "upstream-closed", "try-timeout")]
+    assert red, "no attempt at a killed instance"
+    assert any(span.get("name") == "retry" for trace, _ in red for span in trace), "no retry beside it"
+    graph = {(one["parent"], one["child"]) for one in zipkin.json("/api/v2/dependencies?endTs=%d&lookback=3600000" % (time.time() * 1000 + 5000))}
+    assert graph >= {("edge", "accountservice"), ("accountservice", "quotes-service"), ("accountservice", "imageservice")}, graph
+
+
+test_the_demo.limit = 240
 
 
 @needs("zipkin")

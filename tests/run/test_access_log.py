@@ -68,6 +68,20 @@ def test_slow_ones(t):
     assert line["status"] == 200 and line["first_byte_ms"] > 50 and line["duration_ms"] >= line["first_byte_ms"], line
 
 
+def test_a_slow_head(t):
+    """What a client takes to send the head of its request counts, as a phase of its own, and is not the service's."""
+    s = t.service(200)
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(ON, OUTRIDER_ACCESS_SAMPLE="off", OUTRIDER_ACCESS_SLOW="50ms"))
+    c = t.client(agent.outbound)
+    c.send(b"GET / HTTP/1.1\r\n")
+    time.sleep(0.08)  # a slow client
+    assert not s.hits
+    c.send(b"Host: quotes\r\n\r\n")
+    assert c.read_response().status == 200
+    (line,) = agent.until("it is written", lambda: lines(agent))
+    assert line["head_ms"] >= 75 and line["duration_ms"] >= line["head_ms"] and line.get("first_byte_ms", 0) < line["head_ms"], line
+
+
 def test_text_and_template(t):
     """access.format: text for people, or a template of one's own; values cannot end a quote or a line."""
     for form, told in (("text", '"GET gone /x" 502 connect-refused'), ("%{status}|%{reason}|%{user_agent}|%{route}|100%%", '502|connect-refused|a\\"b|-|100%')):

@@ -225,16 +225,19 @@ static struct record_try *try_of(struct made *m)
 
 START_TEST(phases_add_up)
 {
-	static const struct { uint32_t routed, started, sent, head, ended; uint16_t status; uint32_t duration; uint64_t want[PHASES]; } rows[] = {
-		{ 0, 0, 0, 4000, 5000, 200, 5000, { 0, 0, 0, 0, 4000, 1000 } },      /* at once on a pooled connection */
-		{ 10, 100, 300, 4000, 5000, 200, 5000, { 10, 90, 0, 200, 3700, 1000 } },
-		{ 10, 100, 0, 0, 5000, 0, 5000, { 10, 90, 0, 4900, 0, 0 } },         /* never connected */
-		{ 10, 100, 300, 0, 5000, 0, 5000, { 10, 90, 0, 200, 4700, 0 } },     /* never answered */
+	static const struct { uint32_t begun, routed, started, sent, head, ended; uint16_t status; uint32_t duration; uint64_t want[PHASES]; } rows[] = {
+		{ 0, 0, 0, 0, 4000, 5000, 200, 5000, { 0, 0, 0, 0, 0, 4000, 1000 } },      /* at once on a pooled connection */
+		{ 0, 10, 100, 300, 4000, 5000, 200, 5000, { 0, 10, 90, 0, 200, 3700, 1000 } },
+		{ 2000, 2010, 2100, 2300, 4000, 5000, 200, 5000, { 2000, 10, 90, 0, 200, 1700, 1000 } }, /* its head came in pieces */
+		{ 5000, 0, 0, 0, 0, 5000, 0, 5000, { 5000, 0, 0, 0, 0, 0, 0 } },
+		{ 0, 10, 100, 0, 0, 5000, 0, 5000, { 0, 10, 90, 0, 4900, 0, 0 } },         /* never connected */
+		{ 0, 10, 100, 300, 0, 5000, 0, 5000, { 0, 10, 90, 0, 200, 4700, 0 } },     /* never answered */
 	};
 	struct made m;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		make(&m, RECORD_FAILED, "x", 0, 1);
+		m.r.head = rows[i].begun;
 		m.r.routed = rows[i].routed;
 		m.r.duration = rows[i].duration;
 		*try_of(&m) = (struct record_try){ .started = rows[i].started, .sent = rows[i].sent, .head = rows[i].head, .ended = rows[i].ended,
