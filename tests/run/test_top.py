@@ -162,15 +162,15 @@ def screen(t, columns=80, lines=24, env=None):
 
 
 def start(s, agent, *flags, until="q quit"):
-    s.command("stty -g >/tmp/outrider-top.$$; clear; %s top --interval=300ms --admin=%s %s" % (binary(), agent.text, " ".join(flags)))
+    s.command("stty -g >%s/stty; clear; %s top --interval=300ms --admin=%s %s" % (s.folder, binary(), agent.text, " ".join(flags)))
     return s.shows("outrider top", until)
 
 
 def is_back(s):
     """The shell's screen is there again, with a cursor, and the terminal is as it was."""
-    s.until("the shell", lambda text: PROMPT.strip() in text.splitlines()[-1 if not text.strip() else len(text.rstrip().splitlines()) - 1])
+    s.until("the shell", lambda text: PROMPT.strip() in text.rstrip().splitlines()[-1] if text.strip() else False)
     assert s.is_other() == (False, True)
-    s.command("clear; [ \"$(stty -g)\" = \"$(cat /tmp/outrider-top.$$)\" ] && echo as-it-was; rm -f /tmp/outrider-top.$$")
+    s.command("clear; [ \"$(stty -g)\" = \"$(cat %s/stty)\" ] && echo as-it-was" % s.folder)
     s.shows("as-it-was")
 
 
