@@ -14,7 +14,7 @@ PATIENCE = 60.0  # until an instance must be up again
 
 class Acts:
     # (act, quotes instance): whole containers and handlers alone, beside an agent of each kind
-    ROUND = [("configure", None), ("kill_instance", 0), ("hang", None), ("kill_handler", 2), ("flap", None), ("kill_handler", 1), ("kill_instance", 2)]
+    ROUND = [("configure", None), ("kill_instance", 0), ("hang", None), ("fail", None), ("kill_handler", 2), ("flap", None), ("slow", None), ("kill_handler", 1), ("kill_instance", 2)]
     ROUND_WITHOUT_AGENTS = [("kill_handler", 0)]  # then only the first one is called at all
 
     def __init__(self, landscape, traffic, tell):
@@ -53,6 +53,12 @@ class Acts:
 
     def hang(self):
         yield from chaos.Chaos(self.landscape, self.traffic, self.tell).hang()
+
+    def slow(self):
+        yield from chaos.Chaos(self.landscape, self.traffic, self.tell).slow()
+
+    def fail(self):
+        yield from chaos.Chaos(self.landscape, self.traffic, self.tell).fail()
 
     def flap(self):
         yield from chaos.Chaos(self.landscape, self.traffic, self.tell).flap()
