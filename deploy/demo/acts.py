@@ -14,7 +14,7 @@ PATIENCE = 60.0  # until an instance must be up again
 
 class Acts:
     # (act, quotes instance): whole containers and handlers alone, beside an agent of each kind
-    ROUND = [("configure", None), ("kill_instance", 0), ("absent", None), ("hang", None), ("kill_handler", 2), ("flap", None), ("kill_handler", 1), ("kill_instance", 2)]
+    ROUND = [("configure", None), ("kill_instance", 0), ("absent", None), ("hang", None), ("fail", None), ("kill_handler", 2), ("flap", None), ("slow", None), ("kill_handler", 1), ("kill_instance", 2)]
     ROUND_WITHOUT_AGENTS = [("kill_handler", 0)]  # then only the first one is called at all
 
     def __init__(self, landscape, traffic, tell):
@@ -56,6 +56,12 @@ class Acts:
 
     def absent(self):
         yield from chaos.Chaos(self.landscape, self.traffic, self.tell).absent()
+
+    def slow(self):
+        yield from chaos.Chaos(self.landscape, self.traffic, self.tell).slow()
+
+    def fail(self):
+        yield from chaos.Chaos(self.landscape, self.traffic, self.tell).fail()
 
     def flap(self):
         yield from chaos.Chaos(self.landscape, self.traffic, self.tell).flap()

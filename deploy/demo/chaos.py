@@ -1,4 +1,4 @@
-"""The acts of chaos: an instance that hangs, one that comes and goes, and a service that has none. Its callers' agent gives each attempt TRY, then asks another
+"""The acts of chaos: an instance that is slow, one that fails, one that hangs, and one that comes and goes; a service that has none. Its callers' agent gives each attempt TRY, then asks another
 instance; one that keeps failing is put aside, and comes back by one call."""
 import json
 import os
@@ -35,12 +35,37 @@ class Chaos:
                   f"{done} requests answered, {failed} failed")
 
     def busiest(self):
-        """A hang that nobody meets shows nothing."""
-        return max(self.landscape.quotes, key=lambda instance: self.traffic.rows[instance.name].right)
+        """Of the last half second: an illness that nobody meets shows nothing."""
+        rows = self.traffic.rows
+        before = {instance.name: rows[instance.name].right for instance in self.landscape.quotes}
+        yield 0.5
+        return max(self.landscape.quotes, key=lambda instance: rows[instance.name].right - before[instance.name])
+
+    def slow(self):
+        """It answers all, ten times later than the others: calls go where they are answered sooner."""
+        yield from self.sicken("slow", "is slow: 150 ms for each answer")
+
+    def fail(self):
+        """It answers 503 to all: calls are made again elsewhere, and it is put aside."""
+        yield from self.sicken("fail", "answers 503 to everything")
+
+    def sicken(self, how, words, seconds=3.0):
+        instance = yield from self.busiest()
+        self.tell(f"{instance.name} {words}, for {seconds:g} s")
+        self.begin()
+        before = {row: self.traffic.rows[row].right for row in (i.name for i in self.landscape.quotes)}
+        with open(instance.sick, "w", encoding="ascii") as file:
+            file.write(how)
+        yield seconds
+        os.unlink(instance.sick)
+        served = {name: self.traffic.rows[name].right - n for name, n in before.items()}
+        yield 0.5
+        self.result()
+        self.tell(f"  it answered {served[instance.name]} of {sum(served.values())}")
 
     def hang(self, seconds=3.0):
         """SIGSTOP: it accepts, and never answers."""
-        instance = self.busiest()
+        instance = yield from self.busiest()
         self.tell(f"{instance.name} hangs (SIGSTOP of its handler) for {seconds:g} s; an attempt may take {TRY}")
         self.begin()
         pids = instance.handler_pids()
@@ -62,7 +87,7 @@ class Chaos:
 
     def flap(self, times=4):
         """Half a second there, half a second away."""
-        instance = self.busiest()
+        instance = yield from self.busiest()
         self.tell(f"{instance.name} flaps: {times} times half a second away, half a second there")
         self.begin()
         pids = instance.handler_pids()

@@ -70,7 +70,8 @@ class Instance:
     def __init__(self, name, service, host, command, env, agent, agent_env, logs):
         self.name, self.service, self.host, self.how = name, service, host, agent[0]
         self.handler_at = f"{host}:{HANDLER_PORTS[service]}"
-        handler_env = {"LISTEN": self.handler_at, "INSTANCE": name, **env}
+        self.sick = os.path.join(logs, "sick-" + name)  # while this file is there the handler does what it says (chaos.py)
+        handler_env = {"LISTEN": self.handler_at, "INSTANCE": name, "SICK": self.sick, **env}
         program = agent[1]
         if self.how == "exec":
             self.processes = [Process(name, [program, "exec", "--", *command], {**agent_env, **handler_env}, logs)]

@@ -4,14 +4,34 @@ import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.concurrent.Executors;
+import java.util.concurrent.locks.LockSupport;
 
 public class QuotesService {
 	static final String[] QUOTES = {
 		"To be or not to be", "You, too, Brutus?", "Champagne should be cold, dry and free",
 		"I think, therefore I am", "In vino veritas", "Less is more"};
 
+	/** What the file of the demo's act of chaos says, while it is there: slow, fail. */
+	static String ill() {
+		try {
+			return Files.readString(Path.of(System.getenv().getOrDefault("SICK", "")));
+		} catch (IOException none) {
+			return "";
+		}
+	}
+
 	static void quote(HttpExchange x) throws IOException {
+		String ill = ill();
+		if (ill.equals("slow")) {
+			LockSupport.parkNanos(150_000_000);
+		} else if (ill.equals("fail")) {
+			x.sendResponseHeaders(503, -1);
+			x.close();
+			return;
+		}
 		String query = x.getRequestURI().getQuery();
 		int id = Integer.parseInt(query.substring(query.indexOf("id=") + 3));
 		byte[] body = ("{\"quote\":\"" + QUOTES[id % QUOTES.length] + "\",\"language\":\"en\",\"servedBy\":\""
