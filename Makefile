@@ -62,7 +62,7 @@ LDFLAGS_ALL += $(SANITIZE_FLAGS)
 endif
 
 # Libraries of the agent, by their pkg-config names; the list grows with the features that need it.
-AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson openssl hiredis yaml-0.1 libcurl librabbitmq zlib
+AGENT_PACKAGES := libevent_core libevent_extra libevent_pthreads libcares libcjson openssl hiredis yaml-0.1 libcurl librabbitmq libseccomp zlib
 # Their flags are asked for once, after the packages are there, and kept in a file that make includes.
 LIBS_MK := $(BUILD)/libs.mk
 
@@ -90,7 +90,7 @@ $(LIBS_MK): Makefile | $(DEPS)/build
 else
 # Debian's archives, but for the two that .ci/static-libs.sh compiles; see docs/decisions/0016-static-binary.md.
 STATIC_LIBS := build/static-libs
-STATIC_ARCHIVES := rabbitmq yaml cares event_openssl event_pthreads event_extra event_core hiredis ssl crypto z
+STATIC_ARCHIVES := seccomp rabbitmq yaml cares event_openssl event_pthreads event_extra event_core hiredis ssl crypto z
 LDFLAGS_ALL := $(filter-out -pie,$(LDFLAGS_ALL)) -static-pie -Wl,-z,pack-relative-relocs
 # Tables for exceptions, which C has not, would be an eighth of the file; a debugger finds its own beside it.
 CFLAGS_ALL += -ffile-prefix-map=$(CURDIR)=. -fno-asynchronous-unwind-tables -fno-unwind-tables
@@ -337,10 +337,19 @@ image: ## the image of Dockerfile.agent as outrider:latest, of a static program 
 	@$(MAKE) --no-print-directory static
 	@.ci/image.sh build/image "$(DOCKER)" "$(IMAGE)"
 
+# What the program says of itself: flag of `outrider help`, and where it goes below share/.
+INSTALL_MADE := --man:man/man1/outrider.1 --completion=bash:bash-completion/completions/outrider \
+	--completion=zsh:zsh/site-functions/_outrider --completion=fish:fish/vendor_completions.d/outrider.fish
+
 .PHONY: install
-install: $(BIN) ## installs to DESTDIR/PREFIX/bin and the licence to share/doc
+install: $(BIN) ## installs to DESTDIR/PREFIX/bin, with manual, completion for bash, zsh and fish, and the licence
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/outrider
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/outrider/LICENSE
+	@mkdir -p $(BUILD)/share
+	@for made in $(INSTALL_MADE); do \
+		$(BIN) help $${made%%:*} >$(BUILD)/share/made && \
+		install -D -m 0644 $(BUILD)/share/made $(DESTDIR)$(PREFIX)/share/$${made#*:} && echo "$(DESTDIR)$(PREFIX)/share/$${made#*:}" || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## removes build/

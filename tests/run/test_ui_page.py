@@ -135,3 +135,66 @@ def test_keeps_the_connection(t):
         assert reply.status == 200 and reply.read()
         assert conn.sock is not None, "closed after " + path
     conn.close()
+
+
+# --- through an edge, as deploy/ui.yml has it ----------------------------------------------------------------------------------
+
+
+def through_edge(t, hosts="ops.example.org", **route):
+    """An agent, and an edge in front of its admin port: (agent, call of the edge with that Host)."""
+    agent = t.sidecar(t.service(200), env={"OUTRIDER_ADMIN_HOSTS": hosts})
+    edge = t.edge({"ui": dict({"prefix": "/", "upstream": "outrider_agent"}, **route)},
+                  {"outrider_agent": ["%s:%d" % agent.admin]}, env={"OUTRIDER_UPSTREAM_OUTRIDER_AGENT_BALANCE_COOKIE": "outrider-ui"})
+
+    def call(path, host="ops.example.org:4180", method="GET", headers=None):
+        conn = http.client.HTTPConnection(*edge.edge, timeout=10)
+        conn.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for key, value in {"Host": host, **(headers or {})}.items():
+            conn.putheader(key, value)
+        conn.endheaders()
+        return conn.getresponse()
+    return agent, call
+
+
+@rows({"name": ("ops.example.org",), "port": ("ops.example.org:4180",), "address": ("10.1.2.3:4180",)})
+def test_the_page_through_an_edge(t, host):
+    """Under a name of outrider.admin.hosts the page, its files and its data come through an edge; a browser's own Origin is that name."""
+    _, call = through_edge(t, "ops.example.org,10.1.2.3")
+    assert call("/", host, headers=BROWSER).getheader("content-type").startswith("text/html")
+    assert call("/ui/uplot.js", host, headers=BROWSER).status == 200
+    assert call("/ui/state", host, headers={"Origin": "https://" + host}).status == 200
+
+
+@rows({"foreign": ("evil.example",), "below": ("x.ops.example.org",), "longer": ("ops.example.org.evil.example",), "other-address": ("10.1.2.4",)})
+def test_other_names_through_an_edge(t, host):
+    """A name that points at the edge without being listed is refused: a page elsewhere cannot read through it, nor change anything."""
+    _, call = through_edge(t, "ops.example.org,10.1.2.3")
+    for path in ("/", "/ui/state", "/ui/live"):
+        assert call(path, host, headers=BROWSER).status == 403, path
+    assert call("/ui/state", headers={"Origin": "http://" + host}).status == 403
+    assert call("/log?level=debug", host, "PUT", {"X-Outrider": "1", "Content-Length": "0"}).status == 403
+
+
+def test_a_listed_name_opens_nothing_else(t):
+    """Listing a name for the edge leaves loopback as it was: other names are refused there, and a page of the listed name is that name's."""
+    agent, _ = through_edge(t)
+    assert agent.admin_call("GET", "/ui/state", host="evil.example")[0] == 403
+    assert agent.admin_call("GET", "/ui/state", {"Origin": "http://ops.example.org"})[0] == 403
+
+
+def test_below_a_prefix(t):
+    """All works below a prefix that the edge strips, because the page's URLs are relative."""
+    _, call = through_edge(t, prefix="/outrider", strip="on")
+    reply = call("/outrider/", headers=BROWSER)
+    names = re.findall(r'(?:src|href)="(ui/[^"]+)"', gzip.decompress(reply.read()).decode())
+    assert names and all(call("/outrider/" + name, headers=BROWSER).status == 200 for name in names), names
+
+
+def test_events_through_an_edge(t):
+    """Events come through an edge one by one, as they are sent."""
+    _, call = through_edge(t)
+    reply = call("/ui/live", headers={"Accept": "text/event-stream"})
+    lines = []
+    while lines.count("event: tick\n") < 2:
+        lines.append(reply.fp.readline().decode() if not reply.chunked else reply.readline().decode())
+    assert "event: hello\n" in lines and "event: history\n" in lines, [one[:60] for one in lines]

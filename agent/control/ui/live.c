@@ -2,8 +2,8 @@
  *
  *     hello, history, tick ──> a tick every UI_INTERVAL, a change when it happens, a comment when there was nothing for long
  *
- * What several readers of a scope see is made once. Who does not take it in time is dropped by httpd (HTTPD_OUTPUT_MAX queued, 30 s without
- * taking anything). */
+ * What several readers of a scope see is made once. Who has not taken the last tick gets the next one later, and who takes nothing for
+ * 30 s is dropped by httpd. */
 #include "control/ui/ui_int.h"
 
 #include "control/ui/state.h"
@@ -14,6 +14,11 @@ void ui_live_send(struct ui_reader *q, const struct text *event)
 {
 	if (q->r && !event->failed && !httpd_stream_send(q->r, text_str(event)))
 		q->r = NULL; /* too slow, or gone */
+}
+
+bool ui_live_late(const struct ui_reader *q)
+{
+	return httpd_stream_backlog(q->r) > 0;
 }
 
 bool ui_live_any(const struct ui *u, enum ui_scope s)
@@ -134,7 +139,7 @@ static void tick(struct ui *u)
 	for (unsigned i = 0; i < UI_READERS; i++) {
 		struct ui_reader *q = &u->readers[i];
 		const struct agent *a = ui_agent(u, q->seat);
-		if (!q->r || q->scope == UI_SCOPE_SWARM)
+		if (!q->r || q->scope == UI_SCOPE_SWARM || ui_live_late(q))
 			continue;
 		if (!a) {
 			end(q);

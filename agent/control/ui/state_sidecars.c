@@ -99,7 +99,9 @@ static void put_names(struct json *j, const struct gathered *one, const struct a
 {
 	const struct agent_sidecar *view = one->f.view;
 	const struct telemetry_who *who = view ? view->who : NULL;
-	struct str service = one->f.service ? str_of(one->f.service) : view ? view->spec->service : STR("");
+	struct str service =
+		view ? view->spec->service
+		     : str_of(one->f.service) /* as edges name it, where it may have said so itself */;
 	struct str version = version_of(view ? view->agent : NULL);
 
 	put(j, "name", one->f.name ? str_of(one->f.name) : service);

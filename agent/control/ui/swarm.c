@@ -102,7 +102,8 @@ static void send_all(struct round *r, bool to_waiting)
 	text_addz(&r->event, "]}\n\n");
 	for (unsigned i = 0; i < UI_READERS; i++) {
 		struct ui_reader *q = &u->readers[i];
-		if (!q->r || q->scope != UI_SCOPE_SWARM || (to_waiting ? !q->waits : !q->ready))
+		if (!q->r || q->scope != UI_SCOPE_SWARM ||
+			(to_waiting ? !q->waits : !q->ready || ui_live_late(q)))
 			continue;
 		ui_live_send(q, &r->event);
 		if (to_waiting) {

@@ -52,6 +52,7 @@ const char *ui_scope_word(enum ui_scope s);
 void ui_live_tick(struct ui *u, usec now); /* the sampler has looked */
 bool ui_live_any(const struct ui *u, enum ui_scope s);
 void ui_live_changed(void *arg, uint64_t number, struct str json); /* struct ui; changes_listen() */
+bool ui_live_late(const struct ui_reader *q); /* it has not taken what it was sent: it gets no tick */
 /* Sends an event to a reader; one that is too slow is gone then. */
 void ui_live_send(struct ui_reader *q, const struct text *event);
 
