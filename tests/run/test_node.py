@@ -1,11 +1,12 @@
 """outrider node against a scripted engine, in real network namespaces: who gets a sidecar, what of a container counts, who takes over."""
 import os
 
-from harness.case import rows
+from harness.case import limit, rows
 from harness.hystrix import Reader
 from harness.node import node as _node, scripted as _engine, serving as _serving
 
 
+@limit(150)
 def test_a_container_gets_its_sidecar(t):
     """Its 4143 leads to a handler on its own loopback; /sidecars/NAME has its pages; when it ends nothing of it is left."""
     engine = _engine(t)
@@ -22,6 +23,7 @@ def test_a_container_gets_its_sidecar(t):
     agent.until("nobody listens", lambda: set(space.listeners()) <= {8080})
 
 
+@limit(150)
 def test_circuits_of_a_node(t):
     """/hystrix.stream of the node's agent names a circuit by who calls and whom, so that no two share a name; that of /sidecars/NAME says the upstream alone"""
     engine = _engine(t)
@@ -37,6 +39,7 @@ def test_circuits_of_a_node(t):
     assert names(*Reader(t, agent, prefix="/sidecars/c12").tick()) == [("quotes", "images")]
 
 
+@limit(150)
 def test_metrics_of_a_node(t):
     """/metrics of the node's agent has all its sidecars, that of /sidecars/NAME its own; the process tells of itself within its filter of system calls"""
     engine = _engine(t)
@@ -50,6 +53,7 @@ def test_metrics_of_a_node(t):
     assert status == 200 and b'service="accounts"' not in own and b'service="images"' in own, own[:2000]
 
 
+@limit(150)
 def test_options_of_a_container(t):
     """Variables and labels set its sidecar's options; what it may not set is left out and said; a handler outside is refused"""
     engine = _engine(t)
@@ -70,6 +74,7 @@ def test_options_of_a_container(t):
 
 @rows({"host": ({"mode": "host"}, "host's network namespace"), "other": ({"mode": "container:abc"}, "another container"),
        "own": ({"path": "/outrider"}, "outrider itself")})
+@limit(150)
 def test_left_alone(t, more, word):
     """containers that cannot have a sidecar are left alone, with a line that says why"""
     engine = _engine(t)
@@ -82,6 +87,7 @@ def test_left_alone(t, more, word):
 
 @rows({"20.10": ("1.41", "/v1.41/"), "25.0": ("1.44", "/v1.44/"), "28.5": ("1.51", "/v1.51/"), "29.0": ("1.52", "/v1.52/"), "29.7": ("1.55", "/v1.55/"),
        "future": ("1.70", "/v1.55/")})
+@limit(150)
 def test_versions_of_the_api(t, api, prefix):
     """the highest version that both know is spoken; keys that came or went with a version of the engine change nothing"""
     engine = _engine(t, api=api)
@@ -94,6 +100,7 @@ def test_versions_of_the_api(t, api, prefix):
     agent.until("its end is seen by the event", lambda: not agent.get("/sidecars")["sidecars"])
 
 
+@limit(150)
 def test_an_engine_that_is_too_old(t):
     """an engine without API 1.41 is named, with the version that is needed"""
     engine = _engine(t, api="1.40")
@@ -102,6 +109,7 @@ def test_an_engine_that_is_too_old(t):
     assert any(line["check"] == "engine" and line["state"] == "fail" for line in agent.get("/doctor")["lines"])
 
 
+@limit(150)
 def test_a_successor_takes_over(t):
     """a second agent gets the same listening sockets, serves, and the first one leaves them to it"""
     engine = _engine(t)
@@ -120,6 +128,7 @@ def test_a_successor_takes_over(t):
     assert space.fetch("http://127.0.0.1:4143/") == "same" and space.listeners() == before
 
 
+@limit(150)
 def test_without_the_folder(t):
     """a folder of namespaces that is not there is named with the remedy, and nothing starts"""
     engine = _engine(t)

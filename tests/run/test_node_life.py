@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from harness.agent import run
-from harness.case import Skip, rows
+from harness.case import Skip, limit, rows
 from harness.node import node as _node, scripted as _engine, serving as _serving
 
 # Tunnels of three kinds that say something each 50 ms and expect it back; prints when the last answer of each came. An echo stands on 8090.
@@ -66,6 +66,7 @@ def _sidecar(agent, number):
     return [s for s in agent.get("/sidecars")["sidecars"] if s["container"] == "c%d" % number]
 
 
+@limit(150)
 def test_tunnels_stay_with_the_old_agent(t):
     """WebSockets, event streams and tcp tunnels go on with the agent that leaves, byte for byte, are let go over its last third, and counted;
     new ones come to its successor"""
@@ -96,6 +97,7 @@ def test_tunnels_stay_with_the_old_agent(t):
     assert '"let_go":15' in first.stderr(), first.stderr()[-1500:]
 
 
+@limit(150)
 def test_a_paused_container(t):
     """a container that is paused keeps its sidecar and its listeners; so it is when it goes on"""
     engine = _engine(t)
@@ -113,6 +115,7 @@ def test_a_paused_container(t):
 
 
 @rows({"told": (True,), "its end was missed": (False,)})
+@limit(150)
 def test_a_restarted_container(t, told):
     """a container that is started anew has another namespace: the sidecar moves there, and nothing of it stays in the old one"""
     engine = _engine(t)
@@ -126,6 +129,7 @@ def test_a_restarted_container(t, told):
     assert len(_sidecar(agent, 33)) == 1
 
 
+@limit(150)
 def test_a_name_that_is_used_again(t):
     """a namespace whose name another container had before: its sidecar reaches its own handler, never the other's"""
     engine = _engine(t)
@@ -142,6 +146,7 @@ def test_a_name_that_is_used_again(t):
     assert second.fetch("http://127.0.0.1:4143/") == "two"
 
 
+@limit(150)
 def test_a_second_owner(t):
     """whoever holds @outrider in a namespace owns it: the container is left alone, with a line that says so, until the name is free"""
     engine = _engine(t)
@@ -161,6 +166,7 @@ def test_a_second_owner(t):
     agent.until("it serves", lambda: "c36" in _serving(agent))
 
 
+@limit(150)
 def test_another_network(t):
     """a container that joins a network keeps its sidecar; the addresses that it has there count as its own"""
     engine = _engine(t)
@@ -186,6 +192,7 @@ def _halves(agent):
     return agent.pid, int(children[0])
 
 
+@limit(150)
 def test_containers_by_the_second(t):
     """containers come and go; neither half keeps a descriptor of them, and those that are there are not disturbed"""
     engine = _engine(t)
@@ -203,13 +210,14 @@ def test_containers_by_the_second(t):
         agent.until("they have ended", lambda: len(agent.get("/sidecars")["sidecars"]) == 1)
         for _, space in made:
             space.close()
-    come_and_go(41, 3)
+    come_and_go(41, 2)
     before = [_open(pid) for pid in halves]
     for turn in range(3):
-        come_and_go(50 + 10 * turn, 5)
+        come_and_go(50 + 10 * turn, 3)
     agent.until("as many as before", lambda: [_open(pid) for pid in halves] <= [n + 1 for n in before])
 
 
+@limit(150)
 def test_pages_of_a_sidecar(t):
     """/sidecars says wiring and cost of each; outrider get --service finds one by service, service.stack, task and container"""
     engine = _engine(t)
@@ -229,6 +237,7 @@ def test_pages_of_a_sidecar(t):
         assert status == 0 and json.loads(out)["counters"]["outrider_requests_total"] == 1, (name, out, err)
 
 
+@limit(150)
 def test_a_network_that_the_operator_listed(t):
     """with outrider.expose.networks a container is left alone, with a line, until it joins one of them"""
     engine = _engine(t)
@@ -241,6 +250,7 @@ def test_a_network_that_the_operator_listed(t):
     agent.until("it serves", lambda: "c71" in _serving(agent))
 
 
+@limit(150)
 def test_a_folder_without_propagation(t):
     """a folder of namespaces in which later mounts are not seen is named at the start and by doctor, with the remedy"""
     engine = _engine(t)

@@ -24,6 +24,7 @@ class Swarm:
         self.prefix, self.env = prefix, {**os.environ, "SWARM_LAB_DIR": os.path.join(self.folder, "lab"), "SWARM_LAB_PREFIX": prefix}
         self.up, self.missing = False, self._why_not()
         self.loads = []  # that run: estate.Load
+        self.told_to_end = False
 
     @staticmethod
     def _why_not():
@@ -44,6 +45,8 @@ class Swarm:
             raise Missing(self.missing)
 
     def start(self, _peer):
+        if self.told_to_end:
+            raise SystemExit(143)
         while self.loads:  # of a test that failed before it took what came of them
             self.loads.pop().end()
         if self.up:

@@ -42,7 +42,7 @@ class Namespace:
         self.path = os.path.join(folder, name)
         self.holder = subprocess.Popen(["unshare", "--net", "sleep", "300"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.handler = None
-        limit = time.monotonic() + 5
+        limit = time.monotonic() + 30
         while self._inode(self.holder.pid) in (None, self._inode("self")):
             if self.holder.poll() is not None or time.monotonic() > limit:
                 raise Skip("network namespaces cannot be made here")
@@ -66,11 +66,11 @@ class Namespace:
             return None
 
     def run(self, *words):
-        return subprocess.run(["nsenter", "--net=" + self.path, *words], capture_output=True, text=True, timeout=20, check=False)
+        return subprocess.run(["nsenter", "--net=" + self.path, *words], capture_output=True, text=True, timeout=80, check=False)
 
     def fetch(self, url):
         """The body of a GET from inside, or what went wrong."""
-        code = "import sys, urllib.request\nprint(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode(), end='')"
+        code = "import sys, urllib.request\nprint(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode(), end='')"
         done = self.run("python3", "-c", code, url)
         return done.stdout if done.returncode == 0 else "failed: " + done.stderr.strip().split("\n")[-1]
 
@@ -216,7 +216,9 @@ def node(t, engine, **env):
     made = {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": engine.run, "OUTRIDER_ADMIN": port.text,
             "OUTRIDER_SERVICE": None, "OUTRIDER_STOP_TIMEOUT": "2s"}
     made.update({"OUTRIDER_" + key.upper(): value for key, value in env.items()})
-    return t.agent(["node"], made, {"admin": port})
+    agent = t.agent(["node"], made, {"admin": port})
+    agent.patience = 40.0
+    return agent
 
 
 def serving(agent):
