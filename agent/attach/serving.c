@@ -96,13 +96,15 @@ static void fill_agent(struct sidecar *sc)
 	a->flight = sc->crew->flight;
 	a->tap = sc->crew->tap;
 	a->access = sc->crew->access;
-	a->lines = sc->crew->lines;
+	a->logs = sc->crew->logs;
 	a->process = &sc->crew->process;
 	a->ui = sc->crew->ui;
 	a->changes = ui_changes(a->ui);
 	a->node = sc->who.node.n ? sc->who.node : options_text(sc->options, OPT_NODE);
 	sc->view.agent = a;
 	sc->view.who = &sc->who;
+	if (!sc->who.node.n) /* a host's name may be a container's: only what somebody said is a node */
+		sc->who.node = options_text(sc->options, OPT_NODE);
 }
 
 bool serving_start(struct sidecar *sc, struct err *err)
@@ -179,6 +181,7 @@ void serving_stop(struct sidecar *sc)
 void sidecar_release(struct sidecar *sc)
 {
 	reloading_release(sc);
+	sc->who.node = STR("");
 	options_free(sc->options);
 	sc->options = NULL;
 }

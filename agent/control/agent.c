@@ -71,6 +71,8 @@ void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_su
 		ret->failures += load(&c->failures);
 		ret->active += load(&c->active);
 		ret->retries += load(&c->retries);
+		usec called = load(&c->called);
+		ret->called = called > ret->called ? called : ret->called;
 		newest(&ret->last, &c->last);
 	}
 }

@@ -41,6 +41,7 @@ struct agent_process { /* what all sidecars of a process share; the crew's */
 	usec lag;                      /* of control's loop: how late its last beat was */
 	struct duration_bounds bounds; /* of all histograms */
 	uint32_t series_max;           /* of a page of metrics */
+	usec series_idle;              /* an upstream that nobody names and nobody called for so long is not on it; 0: it stays */
 	uint64_t series_dropped;       /* by all pages; metrics.c writes it */
 	usec scrape;                   /* that the last page took; metrics.c writes it */
 };
@@ -50,7 +51,7 @@ struct admin;
 struct ui;
 struct tap;
 struct access_log;
-struct line_writer;
+struct logs;
 
 struct agent {
 	struct loop *loop;
@@ -62,7 +63,7 @@ struct agent {
 	struct flight *flight;   /* the last exchanges; NULL: none are kept */
 	struct tap *tap;         /* NULL before there are workers */
 	const struct access_log *access; /* the same */
-	const struct line_writer *lines; /* where its lines go */
+	struct logs *logs;       /* where all records go; NULL before it is open */
 	uint64_t seat;           /* pages show records of this sidecar alone; 0: of all of this process */
 	const char *command; /* "sidecar", "exec", "edge" */
 	const char *version;
@@ -110,6 +111,7 @@ struct last_error_sum { /* of the worker that failed last; at: wall µs, 0 = nev
 
 struct upstream_sum {
 	uint64_t requests, failures, active, retries;
+	usec called; /* when the last call began; 0: never */
 	struct last_error_sum last;
 };
 void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_sum *ret);

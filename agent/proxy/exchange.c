@@ -179,10 +179,10 @@ static enum step_result step_begin(struct exchange *x)
 	x->request_done = x->up.ended;
 	if (lim->body && x->req.body == BODY_LENGTH && x->req.length > lim->body)
 		return refuse(x, REASON_BODY_TOO_LARGE);
-	trace_begin(x);
-	if (forward_looped(x))
-		return refuse(x, REASON_LOOP);
-	return CONTINUE;
+	bool looped = forward_looped(x);
+	if (looped || x->l->kind != LISTEN_EDGE)
+		trace_begin(x);
+	return looped ? refuse(x, REASON_LOOP) : CONTINUE;
 }
 
 static enum step_result step_route(struct exchange *x)
@@ -194,6 +194,8 @@ static enum step_result step_route(struct exchange *x)
 	}
 	enum reason why = route_find(x);
 
+	if (x->l->kind == LISTEN_EDGE)
+		trace_begin(x);
 	if (x->is_parked)
 		return WAIT;
 	if (why != REASON_NONE)
@@ -220,6 +222,7 @@ static enum step_result step_admit(struct exchange *x)
 	if (!x->prepared) {
 		count_add(&x->wup->c.requests, 1);
 		x->routed = loop_now(x->w->loop);
+		atomic_store_explicit(&x->wup->c.called, x->routed, memory_order_relaxed);
 	}
 	if (!x->admitted)
 		count_add(&x->wup->c.active, 1);

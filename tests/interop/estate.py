@@ -10,6 +10,7 @@ from guardian import Guardian
 from harness.origin import Port
 from harness.serial import Missing
 from maven import Maven
+from prometheus import Prometheus
 from rabbit import Rabbit
 from spring import ConfigGit, ConfigNative, Eureka, EurekaClient, SpringClient
 from zipkin import Zipkin
@@ -17,7 +18,7 @@ from zipkin import Zipkin
 # name -> class. The name is also the service's own: spring.application.name.
 PEERS = {"git": GitRepository, "rabbitmq": Rabbit, "config-git": ConfigGit, "config-native": ConfigNative,
          "spring-client": SpringClient, "eureka": Eureka, "eureka-client": EurekaClient,
-         "hystrix-dashboard": HystrixDashboard, "browser": Browser, "zipkin": Zipkin}
+         "hystrix-dashboard": HystrixDashboard, "browser": Browser, "zipkin": Zipkin, "prometheus": Prometheus}
 JVMS = 3
 
 
