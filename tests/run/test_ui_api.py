@@ -111,8 +111,9 @@ def test_support_is_told(t):
                                            "OUTRIDER_TRACE": "zipkin:http://127.0.0.1:1"})
     state = agent.until("in trouble", lambda: (s := state_of(agent)) and any(x["state"] == "trouble" for x in s["support"]) and s, 15)
     by = {one["kind"]: one for one in state["support"]}
-    assert set(by) == {"config", "registry", "trace"}, state["support"]
+    assert set(by) >= {"config", "registry", "trace"}, state["support"]
     assert by["config"]["state"] == "ok" and folder in by["config"]["name"], by
+    assert by["log"]["state"] == "ok" and "sent" in by["log"]["detail"], by
     assert by["registry"]["why"] and "127.0.0.1" in by["registry"]["name"], by
 
 

@@ -3,6 +3,7 @@
 #include "control/ui/state.h"
 
 #include "base/mem.h"
+#include "control/logs.h"
 
 #include <stdio.h>
 
@@ -97,10 +98,26 @@ static void put_exporters(struct json *j, const struct telemetry *t)
 
 	for (unsigned i = 0; telemetry_exporter(t, i, &x); i++) {
 		const struct exporter_counts *c = &x.counts;
+		uint64_t dropped = c->dropped_full + c->dropped_refused + c->dropped_failed;
 		snprintf(detail, sizeof(detail), "sent %llu, queued %llu, dropped %llu",
 			(unsigned long long)c->sent, (unsigned long long)c->queued,
-			(unsigned long long)(c->dropped_full + c->dropped_refused + c->dropped_failed));
+			(unsigned long long)dropped);
 		put_row(j, "trace", x.name, x.trouble, detail);
+	}
+}
+
+/* Where log records go; a container's page does not tell of the agent's sinks. */
+static void put_sinks(struct json *j, const struct logs *logs)
+{
+	struct logs_sink k;
+	char detail[200];
+
+	for (unsigned i = 0; logs_sink(logs, i, &k); i++) {
+		uint64_t lost = k.counts.produced - k.counts.sent - k.counts.queued;
+		snprintf(detail, sizeof(detail), "sent %llu, queued %llu, dropped %llu",
+			(unsigned long long)k.counts.sent, (unsigned long long)k.counts.queued,
+			(unsigned long long)lost);
+		put_row(j, "log", k.name, k.trouble, detail);
 	}
 }
 
@@ -118,6 +135,8 @@ void ui_state_support(struct ui_state *s, size_t until)
 		put_support(s->j, &all->at[i], a->each_sidecar != NULL);
 	if (a->process && a->process->telemetry)
 		put_exporters(s->j, a->process->telemetry);
+	if (s->whole && a->logs)
+		put_sinks(s->j, a->logs);
 	if (a->put_support)
 		a->put_support(a->put_arg, s->j);
 	json_end(s->j);
