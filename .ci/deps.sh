@@ -10,7 +10,7 @@ packages() {
 	case "$1" in
 	build) echo gcc libc6-dev make pkg-config libevent-dev libc-ares-dev libcjson-dev libssl-dev libhiredis-dev libyaml-dev \
 		libcurl4-openssl-dev librabbitmq-dev libseccomp-dev zlib1g-dev ;;
-	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server ;;
+	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server rsyslog ;;
 	bench) echo gcc libc6-dev python3 nginx-light haproxy ;;
 	demo) echo python3 ;;
 	interop) echo python3 maven default-jdk-headless git redis-server rabbitmq-server prometheus ;;
