@@ -11,7 +11,7 @@ packages() {
 	build) echo gcc libc6-dev make pkg-config libevent-dev libc-ares-dev libcjson-dev libssl-dev libhiredis-dev libyaml-dev \
 		libcurl4-openssl-dev librabbitmq-dev libseccomp-dev zlib1g-dev python3 ;;
 	page) echo npm ;;
-	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server tmux mandoc ;;
+	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server rsyslog tmux mandoc ;;
 	bench) echo gcc libc6-dev python3 nginx-light haproxy ;;
 	demo) echo python3 ;;
 	interop) echo python3 maven default-jdk-headless git redis-server rabbitmq-server prometheus ;;
@@ -96,7 +96,7 @@ for package in "${missing[@]}"; do
 done
 # Servers are wanted as programs only: while they are installed, no service may start and take a port.
 policy=/usr/sbin/policy-rc.d
-if [[ " ${names[*]} " =~ \ (nginx-light|haproxy|redis-server|rabbitmq-server|prometheus)\  ]] && [ ! -e "$policy" ]; then
+if [[ " ${names[*]} " =~ \ (nginx-light|haproxy|redis-server|rabbitmq-server|rsyslog|prometheus)\  ]] && [ ! -e "$policy" ]; then
 	printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
 	as_root chmod 0755 "$policy"
 	trap 'as_root rm -f "$policy"' EXIT

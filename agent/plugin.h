@@ -322,6 +322,7 @@ struct sink_ops {
 	void (*reopen)(struct sink *s); /* NULL: there is nothing to open again */
 	void (*flush)(struct sink *s, void (*done)(void *arg), void *arg); /* done may be called at once */
 	void (*close)(struct sink *s); /* NULL is fine; not inside its callbacks */
+	bool local; /* asks no names: its config has no resolver */
 };
 
 /* plugins/registry.c; NULL-terminated. */

@@ -8,7 +8,9 @@
 
 #include <errno.h>
 
-#define BATCH 64            /* messages of one turn */
+#define BATCH 64            /* messages of one writev */
+#define ROUNDS 16u          /* of them in one turn */
+#define DATAGRAMS 256u      /* in one turn */
 #define PATIENCE USEC_SEC   /* of a flush */
 #define REFUSED_FOR (5 * USEC_SEC) /* a datagram was refused so lately: it is trouble */
 #define SEND_BUFFER (256 * 1024) /* of the kernel: what a reset may take with it */
@@ -21,13 +23,9 @@ struct log_peer {
 	struct loop *loop;
 	struct netspace *ns;
 	struct resolver *resolver;
-	const struct sink_events *events;
-	void *arg;
+	struct log_peer_config cfg; /* but for its sink and events */
+	struct sink_events events;
 	struct log_address at;
-	size_t datagram;
-	void (*cut)(void *arg, uint64_t message, unsigned i, unsigned n, unsigned char head[LOG_PEER_PIECE_HEAD]);
-	void *cut_arg;
-	unsigned pieces_max;
 
 	enum state state;
 	struct resolve_query *query;
@@ -69,7 +67,7 @@ static void on_tell(void *arg)
 	if (strcmp(p->why.text, p->told.text) == 0)
 		return;
 	p->told = p->why;
-	p->events->on_trouble(p->arg, p->told.text);
+	p->events.on_trouble(p->cfg.arg, p->told.text);
 }
 
 /* --- queue -------------------------------------------------------------------------------------------------------------------- */
@@ -87,16 +85,16 @@ static void gone(struct log_peer *p, void (*how)(struct log_queue *q))
 
 static unsigned pieces_of(const struct log_peer *p, size_t n)
 {
-	size_t each = p->datagram - LOG_PEER_PIECE_HEAD;
+	size_t each = p->cfg.datagram - LOG_PEER_PIECE_HEAD;
 
-	return n <= p->datagram ? 1u : (unsigned)((n + each - 1) / each);
+	return n <= p->cfg.datagram ? 1u : (unsigned)((n + each - 1) / each);
 }
 
 size_t log_peer_longest(const struct log_peer *p)
 {
 	if (p->at.way == LOG_PEER_TCP)
 		return SIZE_MAX;
-	return p->cut ? (p->datagram - LOG_PEER_PIECE_HEAD) * p->pieces_max : p->datagram;
+	return p->cfg.cut ? (p->cfg.datagram - LOG_PEER_PIECE_HEAD) * p->cfg.pieces_max : p->cfg.datagram;
 }
 
 void log_peer_drop_long(struct log_peer *p)
@@ -257,14 +255,14 @@ static void begin(struct log_peer *p)
 static ssize_t send_piece(struct log_peer *p, struct log_message *m, unsigned n)
 {
 	unsigned char head[LOG_PEER_PIECE_HEAD];
-	size_t each = p->datagram - LOG_PEER_PIECE_HEAD, from = p->offset * each;
+	size_t each = p->cfg.datagram - LOG_PEER_PIECE_HEAD, from = p->offset * each;
 	struct iovec v[2] = { { head, sizeof(head) }, { m->bytes + from, m->n - from < each ? m->n - from : each } };
 
 	if (n == 1) {
 		v[0] = (struct iovec){ m->bytes, m->n };
 		return stream_writev(&p->stream, v, 1);
 	}
-	p->cut(p->cut_arg, m->number, (unsigned)p->offset, n, head);
+	p->cfg.cut(p->cfg.cut_arg, m->number, (unsigned)p->offset, n, head);
 	return stream_writev(&p->stream, v, 2);
 }
 
@@ -329,7 +327,7 @@ static void send_some(struct log_peer *p)
 {
 	enum outcome out = WENT;
 
-	for (unsigned i = 0; out == WENT && has_some(p) && i < (p->at.way == LOG_PEER_TCP ? 4u : (unsigned)BATCH); i++)
+	for (unsigned i = 0; out == WENT && has_some(p) && i < (p->at.way == LOG_PEER_TCP ? ROUNDS : DATAGRAMS); i++)
 		out = p->at.way == LOG_PEER_TCP ? send_bytes(p) : send_datagrams(p, log_queue_first(&p->queue));
 	if (out == BROKEN) {
 		fail(p, p->at.host, strerror(stream_errno(&p->stream)));
@@ -465,8 +463,8 @@ struct log_peer *log_peer_new(const struct log_peer_config *c, struct err *err)
 		err_set(err, "out of memory");
 		return NULL;
 	}
-	*p = (struct log_peer){ .loop = c->sink->loop, .ns = c->sink->ns, .resolver = c->sink->resolver, .events = c->events, .arg = c->arg,
-		.datagram = c->datagram, .cut = c->cut, .cut_arg = c->cut_arg, .pieces_max = c->pieces_max };
+	*p = (struct log_peer){ .loop = c->sink->loop, .ns = c->sink->ns, .resolver = c->sink->resolver, .cfg = *c,
+		.events = *c->events };
 	log_queue_init(&p->queue, c->sink->queue);
 	rng_seed_os(&p->rng);
 	timer_init(&p->timer, on_timer, p);

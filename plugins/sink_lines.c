@@ -122,6 +122,7 @@ const struct sink_ops sink_json = {
 	.counts = lines_counts,
 	.flush = lines_flush,
 	.close = lines_close,
+	.local = true,
 };
 
 const struct sink_ops sink_text = {
@@ -132,6 +133,7 @@ const struct sink_ops sink_text = {
 	.counts = lines_counts,
 	.flush = lines_flush,
 	.close = lines_close,
+	.local = true,
 };
 
 const struct sink_ops sink_file = {
@@ -143,4 +145,5 @@ const struct sink_ops sink_file = {
 	.reopen = file_reopen,
 	.flush = lines_flush,
 	.close = lines_close,
+	.local = true,
 };

@@ -230,7 +230,7 @@ static bool open_one(struct logs *h, const struct logs_config *cfg, struct str i
 	o->ops = find_ops(item, &c.address, err);
 	if (!o->ops)
 		return false;
-	if (!h->resolver && !(h->resolver = resolver_new(h->loop, NULL, err)))
+	if (!o->ops->local && !h->resolver && !(h->resolver = resolver_new(h->loop, NULL, err)))
 		return false;
 	c.resolver = h->resolver;
 	c.identity.host = h->host;
