@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "control/ask.h"
 #include "control/commands.h"
+#include "control/logs.h"
 #include "net/sockets.h"
 
 #include <errno.h>
@@ -68,6 +69,7 @@ static void listen_on_network(struct node *n, const struct wire_record *r)
 static void take_node(struct node *n, const struct wire_record *r)
 {
 	snprintf(n->name, sizeof(n->name), "%s", r->why);
+	logs_name_host(n->logs, n->name);
 	if (r->addr_len)
 		listen_on_network(n, r);
 }
@@ -289,7 +291,7 @@ static bool open_own(struct node *n, struct err *err)
 	own->agent = (struct agent){ .loop = n->loop, .log = &n->log, .reload = own->reload, .command = "node", .version = n->version,
 		.phase = AGENT_READY, .started = clock_wall(), .sidecars = n->views, .n_workers = n->crew.n_workers,
 		.workers = n->crew.workers, .beats = n->crew.beats, .process = &n->crew.process, .flight = n->crew.flight, .tap = n->crew.tap, .access = n->crew.access,
-		.lines = n->crew.lines, .put_sidecars = node_put_sidecars, .put_health = node_put_health, .examine = node_examine,
+		.logs = n->logs, .put_sidecars = node_put_sidecars, .put_health = node_put_health, .examine = node_examine,
 		.find_sidecar = node_find_sidecar, .put_arg = n, .sees_swarm = true };
 	return own->reload && reload_now(own->reload, err) && admin_start(&own->admin, &own->agent, &guard, err) && listen_own(n, err);
 }
@@ -321,10 +323,18 @@ static bool keeper_is_there(void)
 	       fcntl(WIRE_RECORDS_FD, F_SETFD, FD_CLOEXEC) == 0 && fcntl(WIRE_CALLS_FD, F_SETFD, FD_CLOEXEC) == 0;
 }
 
+static bool open_logs(struct node *n, struct err *err)
+{
+	const struct logs_config c = { .loop = n->loop, .options = n->options, .identity = { .version = n->version } };
+
+	n->logs = n->log.hub = n->own.log.hub = logs_new(&c, err);
+	return n->logs != NULL;
+}
+
 static bool start(struct node *n, struct err *err)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
-	const struct crew_config c = {
+	struct crew_config c = {
 		.n_workers = options_workers(n->options),
 		.log = &n->own.log,
 		.options = n->options,
@@ -338,7 +348,10 @@ static bool start(struct node *n, struct err *err)
 	raise_limits(n);
 	confine(n);
 	n->answers = answers_new(err);
-	if (!n->loop || !n->answers || !node_own_options(n, err) || !crew_start(&n->crew, &c, err) || !open_own(n, err))
+	if (!n->loop || !n->answers || !open_logs(n, err))
+		return false;
+	c.logs = n->logs;
+	if (!node_own_options(n, err) || !crew_start(&n->crew, &c, err) || !open_own(n, err))
 		return false;
 	loop_on_turn(n->loop, on_turn, n);
 	timer_init(&n->tick, on_tick, n);
@@ -355,11 +368,14 @@ static void end(struct node *n)
 	if (n->loop)
 		loop_on_turn(n->loop, NULL, NULL);
 	crew_halt(&n->crew);
+	logs_flush(n->logs);
 	node_end_all(n);
 	admin_stop(&n->own.admin);
 	reload_free(n->own.reload);
 	crew_release(&n->crew);
 	answers_free(n->answers);
+	n->log.hub = n->own.log.hub = NULL;
+	logs_free(n->logs);
 	loop_free(n->loop);
 	options_free(n->options);
 	mem_free(n->environ_);

@@ -59,6 +59,7 @@ struct node {
 	char **environ_;   /* owned: the same of the environment */
 	struct options *options;
 	struct log log;
+	struct logs *logs;   /* owned */
 	struct loop *loop;
 	struct crew crew;
 	struct watch on_records;

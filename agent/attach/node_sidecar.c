@@ -156,7 +156,7 @@ static struct node_sidecar *make(struct node *n, uint32_t number, struct str pac
 	s->since = clock_now();
 	text_init(&s->problems, 16 * 1024);
 	sidecar_init(&s->sidecar, COMMAND_SIDECAR);
-	s->sidecar.log.level = n->log.level;
+	s->sidecar.log.hub = n->logs;
 	s->sidecar.agent.command = "node";
 	s->sidecar.agent.version = n->version;
 	node_identify(s);

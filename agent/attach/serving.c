@@ -95,7 +95,7 @@ static void fill_agent(struct sidecar *sc)
 	a->flight = sc->crew->flight;
 	a->tap = sc->crew->tap;
 	a->access = sc->crew->access;
-	a->lines = sc->crew->lines;
+	a->logs = sc->crew->logs;
 	a->process = &sc->crew->process;
 	sc->view.agent = a;
 	sc->view.who = &sc->who;

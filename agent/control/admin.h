@@ -65,6 +65,10 @@ void admin_page_why(struct admin *a, struct httpd_request *r);
 void admin_page_failures(struct admin *a, struct httpd_request *r);
 void admin_page_traces(struct admin *a, struct httpd_request *r);
 void admin_page_trace(struct admin *a, struct httpd_request *r);
+void admin_page_log(struct admin *a, struct httpd_request *r); /* admin_log.c */
+void admin_page_log_level(struct admin *a, struct httpd_request *r);
+void admin_page_log_recent(struct admin *a, struct httpd_request *r);
+void admin_page_log_tail(struct admin *a, struct httpd_request *r);
 void admin_page_tap(struct admin *a, struct httpd_request *r);
 void admin_page_swarm(struct admin *a, struct httpd_request *r);
 void admin_swarm_stop(struct admin *a);

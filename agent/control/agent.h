@@ -39,7 +39,7 @@ struct doctor;
 struct admin;
 struct tap;
 struct access_log;
-struct line_writer;
+struct logs;
 
 struct agent {
 	struct loop *loop;
@@ -51,7 +51,7 @@ struct agent {
 	struct flight *flight;   /* the last exchanges; NULL: none are kept */
 	struct tap *tap;         /* NULL before there are workers */
 	const struct access_log *access; /* the same */
-	const struct line_writer *lines; /* where its lines go */
+	struct logs *logs;       /* where all records go; NULL before it is open */
 	uint64_t seat;           /* pages show records of this sidecar alone; 0: of all of this process */
 	const char *command; /* "sidecar", "exec", "edge" */
 	const char *version;
