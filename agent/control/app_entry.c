@@ -15,7 +15,7 @@ static const char *const level_names[] = { "level", "severity", "log.level", "lo
 	"@l", NULL };
 static const char *const message_names[] = { "message", "msg", "short_message", "@m", "event", NULL };
 /* Our stamps: what else a record has (control/log_json.h). */
-static const char *const stamps[] = { "time", "level", "kind", "subsystem", "message", "service", "task",
+static const char *const stamps[] = { "time", "level", "kind", "type", "subsystem", "message", "service", "task",
 	"stack", "slot", "node", "stream", "trace_id", "span_id", "partial", NULL };
 
 static bool is_one_of(struct str name, const char *const *list)

@@ -41,16 +41,26 @@ static bool take_hex4(struct scan *s, unsigned *ret)
 	return true;
 }
 
+/* Behind \u. Half of a pair is no character, and many readers take it for an error. */
+static bool take_unicode(struct scan *s)
+{
+	unsigned high, low;
+
+	if (!take_hex4(s, &high) || (high >= 0xdc00 && high <= 0xdfff))
+		return false;
+	if (high < 0xd800 || high > 0xdbff)
+		return true;
+	return take(s, '\\') && take(s, 'u') && take_hex4(s, &low) && low >= 0xdc00 && low <= 0xdfff;
+}
+
 /* Behind the backslash. */
 static bool take_escape(struct scan *s)
 {
-	unsigned code;
-
 	if (s->p == s->end)
 		return false;
 	char c = *s->p++;
 	if (c == 'u')
-		return take_hex4(s, &code);
+		return take_unicode(s);
 	return c && strchr("\"\\/bfnrt", c) != NULL;
 }
 

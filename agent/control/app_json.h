@@ -2,8 +2,8 @@
  *
  *     {"level":"warn","n":1e400,"mdc":{"a":[1]}}   ──app_json_read()──>   level: "warn"   n: 1e400   mdc: {"a":[1]}
  *
- * Strict (RFC 8259), and bounded: APP_JSON_MEMBERS, APP_JSON_DEPTH levels, names of APP_JSON_NAME bytes. Refused too are names with an escape
- * and two equal names: readers would take them for one or the other. Pure, one pass, no memory; any thread. */
+ * Strict (RFC 8259), and bounded: APP_JSON_MEMBERS, APP_JSON_DEPTH levels, names of APP_JSON_NAME bytes. Refused too are names with an escape,
+ * half surrogates, and two equal names: readers would take them for one or the other. Pure, one pass, no memory; any thread. */
 #ifndef OUTRIDER_CONTROL_APP_JSON_H
 #define OUTRIDER_CONTROL_APP_JSON_H
 

@@ -139,10 +139,20 @@ void app_lines_feed(
 	}
 }
 
-void app_lines_flush(struct app_lines *l, app_line_fn *line, void *arg)
+static void give_rest(struct app_lines *l, unsigned flags, app_line_fn *line, void *arg)
 {
 	if (!l->n)
 		return;
-	give(l, str_make(l->mem, l->n), APP_LINE_MORE, l->wall, line, arg);
+	give(l, str_make(l->mem, l->n), flags, l->wall, line, arg);
 	app_lines_release(l);
+}
+
+void app_lines_flush(struct app_lines *l, app_line_fn *line, void *arg)
+{
+	give_rest(l, APP_LINE_MORE, line, arg);
+}
+
+void app_lines_end(struct app_lines *l, app_line_fn *line, void *arg)
+{
+	give_rest(l, 0, line, arg);
 }

@@ -3,7 +3,8 @@
  *     app_lines_init(l, 64 KiB)
  *     app_lines_feed(l, bytes, now, wall, line, arg)     line() for each line that ended, and for each piece of one that is too long
  *     app_lines_due(l)                                   when what has come of a line is given without its end …
- *     app_lines_flush(l, line, arg)                      … by this; also when the writer is gone
+ *     app_lines_flush(l, line, arg)                      … by this
+ *     app_lines_end(l, line, arg)                        the writer is gone: what there is of a line is all of it
  *
  * A line ends in LF or CRLF, which are removed. Of one longer than `max` pieces of at most `max` bytes are given, never cut within a UTF-8
  * character, marked APP_LINE_MORE (it goes on in the next) and APP_LINE_REST (it began in a former one). A piece that was flushed is marked the
@@ -41,5 +42,6 @@ void app_lines_feed(
 	struct app_lines *l, struct str bytes, usec now, uint64_t wall, app_line_fn *line, void *arg);
 usec app_lines_due(const struct app_lines *l); /* USEC_NEVER: nothing waits */
 void app_lines_flush(struct app_lines *l, app_line_fn *line, void *arg);
+void app_lines_end(struct app_lines *l, app_line_fn *line, void *arg);
 
 #endif

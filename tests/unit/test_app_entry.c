@@ -142,6 +142,7 @@ static const struct {
 	{ "{\"a\":1]", false },
 	{ "{\"a\":1", false },
 	{ "{\"a", false },
+	{ "{\"a\":\"\\ude00\"}", false }, { "{\"a\":\"\\ud83d\"}", false }, { "{\"a\":\"\\ud83d\\u0041\"}", false },
 	{ "{\"a\":{\"b\":1,\"b\":2}}", true }, /* only what stands beside our stamps is looked at */
 	{ "", false },
 	{ "null", false },

@@ -116,7 +116,9 @@ START_TEST(an_incomplete_line_is_given_in_time)
 	ck_assert_uint_eq(app_lines_due(&l), USEC_NEVER);
 	app_lines_feed(&l, STR("Ada\nnext\n"), 2000000, 12, on_line, &g);
 	app_lines_flush(&l, on_line, &g); /* nothing waits */
-	ck_assert_str_eq(text_z(&g.all), "Name? 1|Ada2|next|");
+	app_lines_feed(&l, STR("last words"), 2000000, 12, on_line, &g);
+	app_lines_end(&l, on_line, &g);
+	ck_assert_str_eq(text_z(&g.all), "Name? 1|Ada2|next|last words|");
 	end(&l, &g);
 }
 END_TEST
