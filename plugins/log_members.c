@@ -1,5 +1,7 @@
 #include "log_members.h"
 
+#include "base/json.h"
+
 #define NESTED_MAX 64u
 
 static bool is_blank(char c)
@@ -209,4 +211,23 @@ void log_member_unescape(struct text *t, struct str s)
 			text_char(t, c);
 		}
 	}
+}
+
+bool log_member_is_clean(struct str s)
+{
+	uint32_t v;
+
+	for (size_t i = 0; i < s.n;) {
+		size_t n = utf8_length(s.p + i, s.n - i);
+		if (n == 0 || (unsigned char)s.p[i] < 0x20)
+			return false;
+		if (s.p[i] != '\\') {
+			i += n;
+			continue;
+		}
+		if (i + 1 == s.n || s.p[i + 1] == '\0' || !strchr("\"\\/bfnrtu", s.p[i + 1]) || (s.p[i + 1] == 'u' && !hex4(s, i + 2, &v)))
+			return false;
+		i += s.p[i + 1] == 'u' ? 6 : 2;
+	}
+	return true;
 }

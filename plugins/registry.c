@@ -23,6 +23,8 @@ extern const struct exporter_ops exporter_log;
 extern const struct sink_ops sink_json;
 extern const struct sink_ops sink_text;
 extern const struct sink_ops sink_file;
+extern const struct sink_ops sink_gelf;
+extern const struct sink_ops sink_syslog;
 
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
@@ -56,5 +58,7 @@ const struct sink_ops *const plugin_sinks[] = {
 	&sink_json,
 	&sink_text,
 	&sink_file,
+	&sink_gelf,
+	&sink_syslog,
 	NULL,
 };

@@ -35,6 +35,7 @@ struct logs {
 	char host[256];
 	struct outlet outlets[LOGS_SINKS_MAX];
 	unsigned n_outlets, flushing;
+	const struct outlet *except; /* what is said of a sink does not go there: it would bring about the next */
 	enum log_level level, start; /* of subsystems without a row */
 	struct level_row levels[LOGS_LEVELS_MAX];
 	unsigned n_levels;
@@ -118,7 +119,8 @@ static void give(struct logs *h, const struct log_record *r)
 {
 	h->counts.records[r->kind]++;
 	for (unsigned i = 0; i < h->n_outlets; i++)
-		h->outlets[i].ops->put(h->outlets[i].sink, r);
+		if (&h->outlets[i] != h->except)
+			h->outlets[i].ops->put(h->outlets[i].sink, r);
 	log_keep_put(h->keep, r);
 	log_tail_put(h->tail, r);
 }
@@ -189,8 +191,10 @@ static void on_trouble(void *arg, const char *why)
 	text_addz(&o->trouble, why);
 	if (o->owner->ended)
 		return;
+	o->owner->except = o;
 	log_write(&log, why[0] ? LEVEL_WARN : LEVEL_INFO, "log", why[0] ? "log records cannot be delivered" : "log records are delivered again",
 		LOG_FIELDS(log_text("sink", text_z(&o->name)), log_text("why", why)));
+	o->owner->except = NULL;
 }
 
 static const struct sink_ops *find_ops(struct str item, struct str *address, struct err *err)
