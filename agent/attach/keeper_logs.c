@@ -126,6 +126,9 @@ static void refuse(struct ward_log *l)
 			"its log driver %.40s cannot be read back; use json-file, local or journald, or "
 			"switch outrider.app.log off for it",
 			l->ward && l->ward->log_driver[0] ? l->ward->log_driver : "(unknown)");
+	else if (l->status == 403)
+		snprintf(why, sizeof(why),
+			"the engine, or a proxy before it, answers 403 to /containers/ID/logs: let GETs of it through");
 	else
 		snprintf(why, sizeof(why), "the engine answers %d to /containers/ID/logs: %.120s", l->status,
 			says);
@@ -321,8 +324,10 @@ void logs_choose(struct keeper *k, struct ward *w, const struct container *c)
 	w->terminal = c->terminal;
 	w->started = c->started;
 	w->runs = c->state == CONTAINER_RUNNING || c->state == CONTAINER_PAUSED;
-	w->follow = log_choose(
-		c, (enum app_log)options_u64(k->options, OPT_APP_LOG), options_text(k->options, OPT_LOG));
+	w->follow = LOG_CHOICE_OFF;
+	if (!wards_is_own(c))
+		w->follow = log_choose(c, (enum app_log)options_u64(k->options, OPT_APP_LOG),
+			options_text(k->options, OPT_LOG));
 	(void)str_copy(c->log_driver, w->log_driver, sizeof(w->log_driver));
 }
 

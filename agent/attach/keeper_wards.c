@@ -276,7 +276,7 @@ static void end(struct keeper *k, struct ward *w)
 }
 
 /* A container is called by the first letters of its id, unless it was named otherwise: then nobody is told where our admin port is. */
-static bool is_ours(const struct container *c)
+bool wards_is_own(const struct container *c)
 {
 	char host[256] = "";
 
@@ -297,7 +297,7 @@ void wards_see(struct keeper *k, const struct container *c)
 
 	char name[sizeof(w->sandbox)];
 
-	if (!k->own.len && is_ours(c))
+	if (!k->own.len && wards_is_own(c))
 		learn_own_address(k, c);
 	if (str_copy(c->sandbox, name, sizeof(name)))
 		early_use(k, name);

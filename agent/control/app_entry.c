@@ -196,6 +196,11 @@ static void put_members(struct app_entry *e, const struct app_object *o)
 	}
 }
 
+static struct str piece_of(const struct text *t, size_t from, size_t to)
+{
+	return to > from ? str_make(t->p + from, to - from) : STR("");
+}
+
 static bool merge(struct app_entry *e, struct str line)
 {
 	struct app_object o;
@@ -212,8 +217,8 @@ static bool merge(struct app_entry *e, struct str line)
 	if (e->text.failed)
 		return false;
 	if (!e->message.p)
-		e->message = str_make(e->text.p + e->message.n, from - e->message.n);
-	e->members = str_make(e->text.p + from, e->text.n - from);
+		e->message = piece_of(&e->text, e->message.n, from);
+	e->members = piece_of(&e->text, from, e->text.n);
 	if (!e->message.n)
 		e->message = STR(NO_MESSAGE);
 	return true;
