@@ -4,6 +4,7 @@ import json
 from estate import estate
 from swarm import until
 
+RUNNING = ("swarm",)
 TALK = "i=0; while :; do i=$((i+1)); echo line $i; echo \"{\\\"level\\\":\\\"warn\\\",\\\"n\\\":$i}\" >&2; /busybox usleep 20000; done"
 
 
@@ -56,3 +57,6 @@ def test_lines_of_a_service(_t, swarm):
             assert numbers == list(range(1, len(numbers) + 1)), (stream, sorted(set(range(1, numbers[-1])) - set(numbers))[:20], len(numbers))
     finally:
         e.docker(1, "service", "rm", "shop_talker", "shop_mute", check=False)
+
+
+test_lines_of_a_service.limit = 300
