@@ -41,6 +41,7 @@ static void on_listed(void *arg)
 	k->logs_since = clock_wall() * 1000;
 	early_begin(k);
 	handover_look(k);
+	logs_look_all(k);
 	facts_tell(k);
 	log_write(&k->log, LEVEL_INFO, "keeper", "the engine's containers are known",
 		LOG_FIELDS(log_text("node", k->node), log_text("engine", k->engine_version)));

@@ -267,14 +267,15 @@ static uint64_t since(const struct keeper *k, const struct ward *w)
 
 static void say(struct ward_log *l)
 {
-	char text[512];
+	char text[512], version[16] = "";
 	uint64_t from = since(l->k, l->ward);
+
+	if (l->k->api) /* 0: the engine said nothing of itself, and uses its newest */
+		snprintf(version, sizeof(version), "/v1.%u", l->k->api);
 	int n = snprintf(text, sizeof(text),
-		"GET /v1.%u/containers/%s/logs?follow=1&stdout=1&stderr=1&timestamps=1&since=%llu.%09llu "
-		"HTTP/1.0\r\n"
+		"GET %s/containers/%s/logs?follow=1&stdout=1&stderr=1&timestamps=1&since=%llu.%09llu HTTP/1.0\r\n"
 		"Host: docker\r\nUser-Agent: outrider\r\n\r\n",
-		l->k->api, l->ward->id, (unsigned long long)(from / NS_OF_SEC),
-		(unsigned long long)(from % NS_OF_SEC));
+		version, l->ward->id, (unsigned long long)(from / NS_OF_SEC), (unsigned long long)(from % NS_OF_SEC));
 	struct iovec iov = { text, (size_t)n };
 
 	if (stream_writev(&l->stream, &iov, 1) != n)

@@ -129,6 +129,7 @@ static void open_stream(struct node *n, struct node_sidecar *s, int fd, bool ter
 		.line_max = (size_t)options_u64(o, OPT_APP_LOG_LINE_MAX),
 		.rate = options_u64(o, OPT_APP_LOG_RATE),
 		.colours = options_bool(o, OPT_APP_LOG_COLOURS),
+		.after = l->told,
 		.counts = &l->counts,
 		.ended = on_ended,
 		.trouble = on_trouble,

@@ -15,6 +15,7 @@
 #define BURST USEC_SEC /* lines of that long may come at once */
 #define PIECE 4096u    /* bytes of one read: of the shortest lines some 2 ms */
 #define NS_OF_USEC 1000u
+#define UNTIL_SPARE 1000000000u /* ns */
 #define MEMBERS_MAX (LOG_MEMBERS_MAX + 64u)
 
 struct app_output {
@@ -129,6 +130,17 @@ static void feed(struct app_stream *s, enum app_source source, struct str bytes,
 	app_lines_feed(&s->lines[source], bytes, loop_now(s->of->loop), wall, on_line, s);
 }
 
+/* Messages of two streams may stand in another order than they were written. */
+static bool is_others(struct app_stream *s, uint64_t stamp)
+{
+	if (stamp && stamp <= s->cfg.after)
+		return true;
+	if (!s->until || stamp < s->until)
+		return false;
+	s->over = stamp >= s->until + UNTIL_SPARE;
+	return true;
+}
+
 static void feed_frames(struct app_stream *s, struct str bytes)
 {
 	struct app_piece p;
@@ -139,10 +151,8 @@ static void feed_frames(struct app_stream *s, struct str bytes)
 				s->cfg.trouble(s->cfg.arg, str_trim(p.bytes));
 			continue;
 		}
-		if (s->until && p.stamp >= s->until) {
-			s->over = true;
-			return;
-		}
+		if (is_others(s, p.stamp))
+			continue;
 		feed(s, p.source, p.bytes, p.stamp ? p.stamp / NS_OF_USEC : clock_wall());
 		s->stamp = p.stamp > s->stamp ? p.stamp : s->stamp;
 	}

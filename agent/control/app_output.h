@@ -48,6 +48,7 @@ struct app_stream_config {
 	size_t line_max;
 	uint64_t rate; /* lines per second; 0: any */
 	bool colours;
+	uint64_t after;    /* engine's streams: what was written until then was read by a former one, ns since 1970; 0: nothing was */
 	struct app_counts *counts; /* borrowed: counted on; several streams may have the same */
 	/* It is at its end, or broken: to be closed now or later. May be NULL. */
 	void (*ended)(void *arg, bool broken);
@@ -64,7 +65,7 @@ struct app_stream *app_stream_open(
 	struct app_output *o, int fd, const struct app_stream_config *config) MUST_CHECK;
 /* Engine's streams: when the last line was written that was given on, ns since 1970; 0: none yet. */
 uint64_t app_stream_stamp(const struct app_stream *s);
-/* Lines that were written at that time or later are somebody else's: the stream ends there. */
+/* Lines that were written at that time or later are somebody else's; the stream ends soon after it. */
 void app_stream_until(struct app_stream *s, uint64_t ns);
 /* Reads what stands there (APP_OUTPUT_LAST at most) and gives a last line without its end. Others may still hold the pipe open: nobody waits
  * for them. May be called inside ended(). NULL is fine. */
