@@ -188,7 +188,8 @@ check: | $(DEPS)/build $(DEPS)/check ## builds, then runs unit tests, tests/run 
 		"includes=$(PYTHON) tests/check/includes.py" \
 		"documented=$(PYTHON) tests/check/documented.py --bin $(BIN)" \
 		"sizes=$(PYTHON) tests/check/sizes.py" \
-		"words=$(PYTHON) tests/check/words.py"
+		"words=$(PYTHON) tests/check/words.py" \
+		"subsystems=$(PYTHON) tests/check/subsystems.py"
 
 .PHONY: asan
 asan: | $(DEPS)/build $(DEPS)/check ## the unit and run tests under AddressSanitizer and UBSan (build/asan)

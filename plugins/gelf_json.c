@@ -117,13 +117,24 @@ static struct str cut(struct str s, size_t max)
 	return str_make(s.p, max);
 }
 
+/* Without blanks and control bytes at its ends: it must hold something that can be seen. */
+static struct str bare(struct str s)
+{
+	while (s.n && (unsigned char)s.p[0] <= 0x20)
+		s = str_make(s.p + 1, s.n - 1);
+	while (s.n && (unsigned char)s.p[s.n - 1] <= 0x20)
+		s.n--;
+	return s;
+}
+
 static void put_message(struct json *j, struct str m)
 {
-	size_t end = str_find(m, '\n');
-	struct str head = cut(str_trim(end == SIZE_MAX ? m : str_make(m.p, end)), SHORT_MAX);
+	struct str all = bare(m), head = all;
+	size_t end = str_find(all, '\n');
 
-	if (!head.n)
-		head = str_trim(cut(str_trim(m), SHORT_MAX));
+	if (end != SIZE_MAX)
+		head.n = end;
+	head = bare(cut(head, SHORT_MAX));
 	json_key(j, "short_message");
 	json_str(j, head.n ? head : STR("-"));
 	if (head.n != m.n && m.n) {

@@ -225,7 +225,7 @@ bool log_member_is_clean(struct str s)
 			i += n;
 			continue;
 		}
-		if (i + 1 == s.n || s.p[i + 1] == '\0' || !strchr("\"\\/bfnrtu", s.p[i + 1]) || (s.p[i + 1] == 'u' && !hex4(s, i + 2, &v)))
+		if (i + 1 == s.n || s.p[i + 1] == '\0' || !strchr("\"\\/bfnrtu", s.p[i + 1]) || (s.p[i + 1] == 'u' && (!hex4(s, i + 2, &v) || (v >= 0xd800 && v < 0xe000))))
 			return false;
 		i += s.p[i + 1] == 'u' ? 6 : 2;
 	}

@@ -21,7 +21,7 @@ struct log_member {
 bool log_member_next(struct str *rest, struct log_member *ret);
 /* The bytes of an escaped JSON string; what is no escape stays as it is, \u of a surrogate alone becomes U+FFFD. */
 void log_member_unescape(struct text *t, struct str escaped);
-/* Is it the inside of a JSON string as it stands: UTF-8 without control bytes, escapes that are some? */
+/* Is it the inside of a JSON string as it stands: UTF-8 without control bytes, escapes that are some, none of a surrogate? */
 bool log_member_is_clean(struct str escaped);
 
 #endif

@@ -11,6 +11,7 @@
 #define BATCH 64            /* messages of one turn */
 #define PATIENCE USEC_SEC   /* of a flush */
 #define REFUSED_FOR (5 * USEC_SEC) /* a datagram was refused so lately: it is trouble */
+#define SEND_BUFFER (256 * 1024) /* of the kernel: what a reset may take with it */
 #define PROVEN USEC_SEC     /* a connection that stays for so long is good */
 #define HUNG (5 * USEC_SEC) /* a tcp peer took nothing for so long: it is trouble */
 
@@ -199,7 +200,9 @@ static void connect_now(struct log_peer *p)
 		return;
 	}
 	p->state = STATE_CONNECTING;
-	int r = stream_connect(&p->stream, p->ns, &p->to);
+	int r = stream_connect(&p->stream, p->ns, &p->to), room = SEND_BUFFER;
+	if (r >= 0)
+		(void)setsockopt(p->stream.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	if (r < 0)
 		fail(p, p->at.host, strerror(stream_errno(&p->stream)));
 	else if (r > 0)

@@ -1,4 +1,4 @@
-/* What the child of `exec` writes: log records, where outrider.app.log wants that (decision 0020).
+/* What the child of `exec` writes: log records, where outrider.app.log wants that (decision 0021).
  *
  * It writes into pipes of its own then. They are read by control as long as it runs (control/app_output.h), which never waits for a sink; what
  * stands in them when the agent leaves is read, a last line without its end among it. Who else holds them open (a grandchild that stays) is

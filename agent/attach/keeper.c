@@ -118,6 +118,16 @@ static void on_child(void *arg, int signo)
 	proxy_ended(arg);
 }
 
+/* Files of log records are the proxy's. */
+static void on_reopen(void *arg, int signo)
+{
+	struct keeper *k = arg;
+	struct wire_record r = { .op = WIRE_REOPEN };
+
+	(void)signo;
+	(void)proxy_send(k, &r, NULL, 0);
+}
+
 /* --- life ------------------------------------------------------------------------------------------------------------- */
 
 static bool watch_signals(struct keeper *k, struct err *err)
@@ -126,7 +136,7 @@ static bool watch_signals(struct keeper *k, struct err *err)
 
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	if (sigwatch_on(&k->on_term, k->loop, SIGTERM, on_stop, k) && sigwatch_on(&k->on_int, k->loop, SIGINT, on_stop, k) &&
-		sigwatch_on(&k->on_child, k->loop, SIGCHLD, on_child, k))
+		sigwatch_on(&k->on_child, k->loop, SIGCHLD, on_child, k) && sigwatch_on(&k->on_usr1, k->loop, SIGUSR1, on_reopen, k))
 		return true;
 	return err_set(err, "signals cannot be watched: memory or descriptors are short");
 }
@@ -225,6 +235,7 @@ static void end(struct keeper *k)
 	sigwatch_off(&k->on_term);
 	sigwatch_off(&k->on_int);
 	sigwatch_off(&k->on_child);
+	sigwatch_off(&k->on_usr1);
 	watch_off(&k->proxy.on_records);
 	watch_off(&k->proxy.on_calls);
 	outbox_close(&k->proxy.outbox);

@@ -104,7 +104,7 @@ struct keeper {
 	int clock_state;   /* keeper_facts.c */
 	struct proxy proxy;
 	struct handover *handover; /* owned; NULL: outrider.run=off */
-	struct sigwatch on_term, on_int, on_child;
+	struct sigwatch on_term, on_int, on_child, on_usr1;
 	bool expose_all;
 	bool handed; /* a successor serves the containers */
 	bool stopping;

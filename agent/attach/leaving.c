@@ -137,6 +137,15 @@ static void on_child(void *arg, int signo)
 	advance(p);
 }
 
+static void on_reopen(void *arg, int signo)
+{
+	struct process *p = arg;
+
+	(void)signo;
+	if (p->logs)
+		logs_reopen(p->logs);
+}
+
 static void on_ignore(void *arg, int signo)
 {
 	(void)arg;
@@ -154,7 +163,7 @@ static const struct {
 	{ SIGINT, on_stop, on_stop },
 	{ SIGQUIT, on_forward, on_stop },
 	{ SIGHUP, on_forward, on_stop },
-	{ SIGUSR1, on_forward, on_ignore },
+	{ SIGUSR1, on_forward, on_reopen },
 	{ SIGUSR2, on_forward, on_ignore },
 	{ SIGWINCH, on_forward, on_ignore },
 	{ SIGCONT, on_forward, on_ignore },

@@ -126,6 +126,9 @@ static void hear(struct node *n, const struct wire_record *r, int *fds, size_t *
 	case WIRE_ENDED:
 		node_ended(n, r->container);
 		break;
+	case WIRE_REOPEN:
+		logs_reopen(n->logs);
+		break;
 	case WIRE_STOP:
 		begin_drain(n, r->n != 0, r->kind <= STOP_MS_MAX ? r->kind : 0, str_of(r->why));
 		break;

@@ -99,7 +99,7 @@ void admin_page_log(struct admin *a, struct httpd_request *r)
 		put_u64(&j, "access_lines", c.lines);
 		put_u64(&j, "access_lost", c.cut);
 	}
-	if (g->logs)
+	if (g->logs && g->sees_swarm) /* where an agent's records go is no service's business */
 		put_hub(&j, g->logs);
 	if (g->output) {
 		json_key(&j, "output");

@@ -1,5 +1,7 @@
 #include "control/doctor.h"
 
+#include "control/logs.h"
+
 #include <stdio.h>
 #include <sys/utsname.h>
 
@@ -90,6 +92,21 @@ static void say_registries(struct doctor *d, const struct agent *a, const char *
 	}
 }
 
+static void say_sinks(struct doctor *d, const struct agent *a)
+{
+	struct logs_sink s;
+
+	for (unsigned i = 0; a->logs && logs_sink(a->logs, i, &s); i++) {
+		uint64_t dropped = s.counts.dropped_full + s.counts.dropped_failed + s.counts.dropped_long;
+		char text[400];
+
+		snprintf(text, sizeof(text), "%.120s: %.160s; %llu sent, %llu wait, %llu dropped", s.name, s.trouble[0] ? s.trouble : "well",
+			(unsigned long long)s.counts.sent, (unsigned long long)s.counts.queued, (unsigned long long)dropped);
+		doctor_say(d, &(struct doctor_line){ s.trouble[0] ? DOCTOR_WARN : DOCTOR_OK, "log", "", text,
+			"is it up, and on a network that the agent is on? GET /log tells what was dropped and why", "logging.md" });
+	}
+}
+
 void doctor_sidecar(struct doctor *d, const struct agent *a, const char *of, const char *problems, const char *wiring)
 {
 	say_handler(d, a, of);
@@ -117,6 +134,8 @@ void admin_page_doctor(struct admin *a, struct httpd_request *r)
 	json_array(&j);
 	say_kernel(&d);
 	say_workers(&d, g);
+	if (g->sees_swarm)
+		say_sinks(&d, g);
 	if (g->examine)
 		g->examine(g->put_arg, &d);
 	else

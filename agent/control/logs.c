@@ -121,8 +121,11 @@ static void give(struct logs *h, const struct log_record *r)
 	for (unsigned i = 0; i < h->n_outlets; i++)
 		if (&h->outlets[i] != h->except)
 			h->outlets[i].ops->put(h->outlets[i].sink, r);
-	log_keep_put(h->keep, r);
-	log_tail_put(h->tail, r);
+	struct log_record here = *r; /* pages of many agents stand side by side */
+	if (!here.node.n)
+		here.node = str_of(h->host);
+	log_keep_put(h->keep, &here);
+	log_tail_put(h->tail, &here);
 }
 
 /* Gives it to all with its line of JSON, which is made here if it has none. */
