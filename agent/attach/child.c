@@ -169,7 +169,7 @@ static void default_signals(void)
 
 /* In the child, after fork(): only functions that are safe there. Never returns. */
 static _Noreturn void become(char *const *files, char *const *argv, char *const *envp,
-	const struct child_limits *l, pid_t parent, int report)
+	const struct child_limits *l, const int out[2], pid_t parent, int report)
 {
 	default_signals();
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -177,6 +177,9 @@ static _Noreturn void become(char *const *files, char *const *argv, char *const 
 		_exit(EXIT_SIGNAL_BASE + SIGTERM);
 	if (l->raised)
 		(void)setrlimit(RLIMIT_NOFILE, &l->files);
+	for (int i = 0; out && i < 2; i++)
+		if (out[i] >= 0)
+			(void)dup2(out[i], STDOUT_FILENO + i);
 	if (report != 3) {
 		(void)dup3(report, 3, O_CLOEXEC);
 		report = 3;
@@ -223,7 +226,7 @@ static int read_report(int fd)
 }
 
 static bool fork_and_report(struct child *c, char *const *files, char *const *argv, char *const *envp,
-	const struct child_limits *l, struct err *err)
+	const struct child_limits *l, const int out[2], struct err *err)
 {
 	int report[2];
 	if (pipe2(report, O_CLOEXEC) != 0)
@@ -236,7 +239,7 @@ static bool fork_and_report(struct child *c, char *const *files, char *const *ar
 	pid = fork();
 	int error = errno;
 	if (pid == 0)
-		become(files, argv, envp, l, self, report[1]);
+		become(files, argv, envp, l, out, self, report[1]);
 	pthread_sigmask(SIG_SETMASK, &former, NULL);
 	close(report[1]);
 	if (pid > 0)
@@ -251,8 +254,8 @@ static bool fork_and_report(struct child *c, char *const *files, char *const *ar
 	return true;
 }
 
-bool child_start(
-	struct child *c, char *const *argv, char *const *envp, const struct child_limits *l, struct err *err)
+bool child_start(struct child *c, char *const *argv, char *const *envp, const struct child_limits *l, const int out[2],
+	struct err *err)
 {
 	*c = (struct child){ 0 };
 	struct arena a;
@@ -261,7 +264,7 @@ bool child_start(
 	bool ok = false;
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* refused only by kernels older than 3.4 */
 	if (files)
-		ok = fork_and_report(c, files, argv, envp, l, err);
+		ok = fork_and_report(c, files, argv, envp, l, out, err);
 	else
 		explain(c, argv[0], ENOMEM, err);
 	arena_release(&a);

@@ -49,10 +49,11 @@ void child_limits_raise(struct child_limits *l);
 /* The environment for the child: `base` changed by `env`, in the arena. NULL: out of memory. */
 char **child_environment(struct arena *a, char *const *base, const struct child_env *env) MUST_CHECK;
 
-/* Starts argv[0] (looked for in PATH of envp when it has no '/'). false: it could not be executed; err names the
+/* Starts argv[0] (looked for in PATH of envp when it has no '/'). out: what becomes its stdout and stderr, -1 or NULL: ours; they stay the
+ * caller's. false: it could not be executed; err names the
  * command and the remedy, c->status is 126 or 127, nothing runs. */
 bool child_start(struct child *c, char *const *argv, char *const *envp, const struct child_limits *l,
-	struct err *err) MUST_CHECK;
+	const int out[2], struct err *err) MUST_CHECK;
 /* Sends a signal; does nothing when the child ended. */
 void child_signal(const struct child *c, int signo);
 /* Reaps every process that ended; call it on SIGCHLD. true when the child itself is among them. */

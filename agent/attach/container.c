@@ -1,5 +1,6 @@
 #include "attach/container.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "http/bounded_json.h"
 
@@ -107,6 +108,19 @@ static uint8_t state_of(const cJSON *state)
 	return str_eq(s, STR("running")) ? CONTAINER_RUNNING : CONTAINER_ENDED;
 }
 
+static void take_state(struct container *c, const cJSON *root, const cJSON *config)
+{
+	const cJSON *state = cJSON_GetObjectItemCaseSensitive(root, "State");
+	const cJSON *host = cJSON_GetObjectItemCaseSensitive(root, "HostConfig");
+	struct str started = text_of(state, "StartedAt");
+
+	c->state = state_of(state);
+	c->terminal = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(config, "Tty"));
+	c->log_driver = arena_str(&c->arena, text_of(cJSON_GetObjectItemCaseSensitive(host, "LogConfig"), "Type"));
+	if (!clock_read_iso(started.p, started.n, &c->started)) /* "0001-01-01T00:00:00Z": not yet */
+		c->started = 0;
+}
+
 static bool take(struct container *c, const cJSON *root)
 {
 	const cJSON *config = cJSON_GetObjectItemCaseSensitive(root, "Config");
@@ -120,8 +134,8 @@ static bool take(struct container *c, const cJSON *root)
 	c->sandbox = arena_str(&c->arena, sandbox_name(text_of(net, "SandboxKey")));
 	c->network_mode = arena_str(&c->arena, text_of(cJSON_GetObjectItemCaseSensitive(root, "HostConfig"), "NetworkMode"));
 	c->entry = arena_str(&c->arena, text_of(root, "Path"));
-	c->state = state_of(cJSON_GetObjectItemCaseSensitive(root, "State"));
-	return c->id.p && c->name.p && c->image.p && c->hostname.p && c->sandbox.p && c->network_mode.p && c->entry.p &&
+	take_state(c, root, config);
+	return c->id.p && c->name.p && c->image.p && c->hostname.p && c->sandbox.p && c->network_mode.p && c->entry.p && c->log_driver.p &&
 	       take_env(c, cJSON_GetObjectItemCaseSensitive(config, "Env")) &&
 	       take_labels(c, cJSON_GetObjectItemCaseSensitive(config, "Labels")) &&
 	       take_networks(c, cJSON_GetObjectItemCaseSensitive(net, "Networks"));

@@ -32,6 +32,10 @@ struct container {
 	struct str sandbox; /* basename of its network namespace's file; empty: it has none */
 	struct str network_mode, entry; /* "host", "container:ID", …; path of its first process */
 	uint8_t state;      /* enum container_state */
+	/* The keeper's alone, they are not packed: */
+	struct str log_driver; /* "json-file" */
+	uint64_t started;      /* ns since 1970; 0: not yet */
+	bool terminal;         /* its output has no frames */
 	size_t n_env, n_labels, n_networks;
 	struct container_pair *env, *labels;
 	struct container_network *networks;

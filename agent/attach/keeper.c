@@ -38,8 +38,10 @@ static void on_listed(void *arg)
 {
 	struct keeper *k = arg;
 	k->listed = true;
+	k->logs_since = clock_wall() * 1000;
 	early_begin(k);
 	handover_look(k);
+	logs_look_all(k);
 	facts_tell(k);
 	log_write(&k->log, LEVEL_INFO, "keeper", "the engine's containers are known",
 		LOG_FIELDS(log_text("node", k->node), log_text("engine", k->engine_version)));
@@ -175,6 +177,7 @@ static bool open_engine(struct keeper *k, struct err *err)
 	snprintf(text, sizeof(text), "unix:%.*s", STR_ARG(options_text(k->options, OPT_ENGINE)));
 	if (!addr_parse(str_of(text), &c.to, err))
 		return err_prefix(err, "outrider.engine");
+	k->engine_at = c.to;
 	k->engine = engine_open(&c, err);
 	return k->engine != NULL;
 }
@@ -230,6 +233,7 @@ static void end(struct keeper *k)
 		timer_clear(&k->taken_timer);
 	}
 	wards_end_all(k);
+	logs_proxy_ended(k);
 	early_end(k);
 	sigwatch_off(&k->on_term);
 	sigwatch_off(&k->on_int);
@@ -250,6 +254,7 @@ int keeper_main(const char *version, int argc, char **argv)
 
 	list_init(&k.wards);
 	list_init(&k.used);
+	list_init(&k.logs);
 	log_init(&k.log, STDERR_FILENO, LEVEL_INFO);
 	int status = read_options(&k);
 	if (status == 0 && !start(&k, &err)) {

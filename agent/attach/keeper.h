@@ -5,6 +5,7 @@
  *     keeper_facts.c     what /doctor says of all that
  *     keeper_early.c     the namespace of a container that starts
  *     keeper_proxy.c     the proxy process and what it asks for     keeper_handover.c  listeners to and from another keeper
+ *     keeper_logs.c      containers' log streams into pipes         log_choice.h       whose
  *     engine.h           the container engine                       netns.h            sockets in namespaces
  *
  * It parses nothing but the engine's JSON and records of fixed size. These files share `struct keeper`. One thread. */
@@ -12,6 +13,7 @@
 #define OUTRIDER_ATTACH_KEEPER_H
 
 #include "attach/engine.h"
+#include "attach/log_choice.h"
 #include "attach/netns.h"
 #include "attach/outbox.h"
 #include "attach/wire.h"
@@ -51,7 +53,15 @@ struct ward { /* a container that has a sidecar, or was left alone for a reason 
 	char *packed; /* owned: for a proxy that starts */
 	size_t n_packed;
 	usec since; /* monotonic: attached */
+	/* keeper_logs.c */
+	enum log_choice follow;
+	bool terminal, runs;
+	uint64_t started, log_at; /* ns since 1970: the container; the line that was read last, 0: none yet */
+	char log_driver[40];
+	struct ward_log *log; /* owned; NULL: none is read */
 };
+
+struct ward_log;
 
 struct proxy { /* the other half */
 	pid_t pid; /* 0: none runs */
@@ -74,6 +84,10 @@ struct keeper {
 	struct log log;
 	struct loop *loop;
 	struct engine *engine;
+	struct addr engine_at;
+	struct list logs;     /* keeper_logs.c: also of containers that have ended */
+	uint64_t logs_since;  /* ns since 1970: when logs became ours to read */
+	uint64_t logs_until;  /* and a successor's; 0: not yet */
 	struct netns_home home;
 	bool blind; /* what is mounted there later is not seen */
 	struct list wards;
@@ -102,6 +116,7 @@ struct keeper {
 };
 
 /* --- keeper_wards.c --------------------------------------------------------------------------------------------- */
+bool wards_is_own(const struct container *c); /* ours, as far as can be told */
 void wards_see(struct keeper *k, const struct container *c); /* engine_config.container */
 void wards_joined(struct keeper *k, struct str id);   /* engine_config.joined */
 void wards_stopping(struct keeper *k, struct str id); /* engine_config.stopping */
@@ -121,6 +136,14 @@ bool wards_keep(struct ward *w, const struct addr *a, uint32_t index, int fd); /
 bool wards_inherit(struct keeper *k, const char *id, const struct addr *a, uint32_t index, int fd);
 bool wards_settled(const struct keeper *k); /* the proxy has begun, or refused, with each */
 
+/* --- keeper_logs.c ------------------------------------------------------------------------------------------------ */
+void logs_choose(struct keeper *k, struct ward *w, const struct container *c); /* it was seen (again) */
+void logs_look(struct keeper *k, struct ward *w); /* its log is read from now on, if it may be */
+void logs_look_all(struct keeper *k);
+void logs_read(struct keeper *k, struct ward *w, const struct wire_record *r); /* WIRE_LOG_AT */
+void logs_leave(struct keeper *k, struct ward *w); /* it has ended */
+void logs_proxy_ended(struct keeper *k);
+
 /* --- keeper_facts.c ----------------------------------------------------------------------------------------------- */
 void facts_begin(struct keeper *k);
 void facts_look(struct keeper *k); /* the folder is open: says what is wrong with it */ /* what may not be asked later */
@@ -139,6 +162,7 @@ void handover_listen(struct keeper *k);                 /* for a successor */
 void handover_look(struct keeper *k);                   /* are we ready to relieve the predecessor? */
 void handover_take(struct keeper *k, struct ward *w);   /* what was inherited of it becomes its */
 void handover_kept(struct keeper *k, const struct ward *w, const struct kept *e); /* a new listener, for a successor that is there */
+bool handover_is_over(const struct keeper *k);        /* the predecessor, if there is one, was told that we serve */
 const char *handover_trouble(const struct keeper *k); /* why no successor could take over; NULL */
 void handover_end(struct keeper *k);
 

@@ -102,14 +102,19 @@ static void successor_left(struct handover *h)
 		return;
 	log_write(&k->log, LEVEL_WARN, "keeper", "the successor went away: this agent serves again", NULL);
 	k->handed = false;
+	k->logs_until = 0;
 	handover_listen(k);
 	proxy_resume(k);
 	engine_again(k->engine);
 }
 
-static void successor_is_ready(struct handover *h)
+/* Its lines are all that are written from the moment that it names; an older program names none. */
+static void successor_is_ready(struct handover *h, struct str since)
 {
 	struct keeper *k = h->k;
+
+	if (!str_u64(since, &k->logs_until))
+		k->logs_until = clock_wall() * 1000;
 
 	log_write(&k->log, LEVEL_INFO, "keeper", "a successor serves; what is in flight here finishes", NULL);
 	k->handed = true;
@@ -133,7 +138,7 @@ static void on_successor(void *arg, short what)
 		if (r.op == WIRE_TAKE)
 			give_all(h);
 		else if (r.op == WIRE_READY)
-			successor_is_ready(h);
+			successor_is_ready(h, str_of(r.why));
 	}
 	successor_left(h);
 }
@@ -303,10 +308,18 @@ void handover_look(struct keeper *k)
 	if (!h || h->ready || !k->listed || !wards_settled(k))
 		return;
 	h->ready = true;
+	k->logs_since = clock_wall() * 1000;
+	snprintf(ready.why, sizeof(ready.why), "%llu", (unsigned long long)k->logs_since);
 	drop_inherited(h);
 	if (h->predecessor >= 0)
 		(void)wire_send(h->predecessor, &ready, NULL, 0, true);
 	handover_listen(k);
+	logs_look_all(k);
+}
+
+bool handover_is_over(const struct keeper *k)
+{
+	return k->listed && (!k->handover || k->handover->ready);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------------- */

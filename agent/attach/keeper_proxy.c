@@ -94,6 +94,8 @@ static void serving(struct keeper *k, const struct wire_record *q)
 	if (w)
 		w->settled = true;
 	handover_look(k);
+	if (w)
+		logs_look(k, w);
 }
 
 static void hear(struct keeper *k, const struct wire_record *q)
@@ -112,6 +114,11 @@ static void hear(struct keeper *k, const struct wire_record *q)
 		w = wards_find(k, q->container);
 		if (w && wire_get_addr(q, &a))
 			wards_unlisten(w, &a);
+		break;
+	case WIRE_LOG_AT:
+		w = wards_find(k, q->container);
+		if (w)
+			logs_read(k, w, q);
 		break;
 	default:
 		break; /* LEFT: its end tells the same */
@@ -259,6 +266,7 @@ static void forget(struct keeper *k)
 	close(p->records);
 	close(p->calls);
 	p->pid = 0;
+	logs_proxy_ended(k);
 	LIST_EACH(it, tmp, &k->wards) {
 		struct ward *w = LIST_OWNER(it, struct ward, link);
 		w->told = w->settled = false;
@@ -315,6 +323,8 @@ void proxy_stop(struct keeper *k, bool successor)
 	if (k->proxy.told >= to)
 		return;
 	k->proxy.told = to;
+	if (successor && k->logs_until)
+		snprintf(r.why, sizeof(r.why), "%llu", (unsigned long long)k->logs_until);
 	if (k->stopping && k->deadline > now)
 		r.kind = (uint32_t)((k->deadline - now) / USEC_MS);
 	(void)proxy_send(k, &r, NULL, 0);

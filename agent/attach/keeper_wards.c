@@ -123,6 +123,7 @@ static void ward_free(struct keeper *k, struct ward *w)
 {
 	while (!list_empty(&w->kept))
 		unkeep(w, LIST_OWNER(w->kept.next, struct kept, link));
+	logs_leave(k, w);
 	if (w->ns >= 0)
 		close(w->ns);
 	list_remove(&w->link);
@@ -191,8 +192,10 @@ static struct ward *ward_of(struct keeper *k, const struct container *c)
 {
 	struct ward *w = ward_new(k, c);
 
-	if (w && pack(w, c))
+	if (w && pack(w, c)) {
+		logs_choose(k, w, c);
 		return w;
+	}
 	log_write(&k->log, LEVEL_ERROR, "keeper", "a container gets no sidecar: memory is short, or there are too many", NULL);
 	if (w)
 		ward_free(k, w);
@@ -273,7 +276,7 @@ static void end(struct keeper *k, struct ward *w)
 }
 
 /* A container is called by the first letters of its id, unless it was named otherwise: then nobody is told where our admin port is. */
-static bool is_ours(const struct container *c)
+bool wards_is_own(const struct container *c)
 {
 	char host[256] = "";
 
@@ -294,7 +297,7 @@ void wards_see(struct keeper *k, const struct container *c)
 
 	char name[sizeof(w->sandbox)];
 
-	if (!k->own.len && is_ours(c))
+	if (!k->own.len && wards_is_own(c))
 		learn_own_address(k, c);
 	if (str_copy(c->sandbox, name, sizeof(name)))
 		early_use(k, name);
@@ -312,6 +315,8 @@ void wards_see(struct keeper *k, const struct container *c)
 	}
 	if (w && !w->left && pack(w, c) && w->told)
 		wards_tell(k, w); /* it joined or left a network, or has another name */
+	if (w && !w->left)
+		logs_choose(k, w, c);
 	if (w || k->handed || c->state == CONTAINER_ENDED) /* handed: it is the successor's */
 		return;
 	if (container_opts_in(c, &k->rule, &why)) {

@@ -229,10 +229,13 @@ bool leaving_start_child(struct process *p, struct err *err)
 	arena_init(&a, CHILD_ENV_MAX, NULL, 0);
 	change.add = child_config_prepare(p, &a, err);
 	char **env = change.add ? child_environment(&a, environ, &change) : NULL;
-	bool ok = env && child_start(&p->child, p->command, env, &p->limits, err);
+	bool piped = env && child_output_prepare(p, err);
+	bool ok = piped && child_start(&p->child, p->command, env, &p->limits, p->ends, err);
+	if (piped)
+		child_output_begin(p);
 	if (change.add && !env)
 		err_set(err, "out of memory");
-	if (!env)
+	if (!piped)
 		p->child.status = EXIT_FAILED;
 	arena_release(&a);
 	if (ok)

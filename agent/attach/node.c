@@ -76,8 +76,10 @@ static void take_node(struct node *n, const struct wire_record *r)
 		listen_on_network(n, r);
 }
 
-static void begin_drain(struct node *n, bool successor, uint32_t left_ms)
+static void begin_drain(struct node *n, bool successor, uint32_t left_ms, struct str logs_until)
 {
+	if (successor)
+		node_logs_until(n, logs_until);
 	if (left_ms) {
 		n->gone_by = loop_touch(n->loop) + left_ms * (usec)USEC_MS - LET_GO_SPARE;
 		n->let_go_from = n->gone_by - left_ms * (usec)USEC_MS / 3;
@@ -118,6 +120,9 @@ static void hear(struct node *n, const struct wire_record *r, int *fds, size_t *
 	case WIRE_FACT:
 		node_fact(n, r);
 		break;
+	case WIRE_LOG:
+		node_log(n, r, fds, n_fds);
+		break;
 	case WIRE_STOPPING:
 		node_stopping(n, r->container);
 		break;
@@ -128,7 +133,7 @@ static void hear(struct node *n, const struct wire_record *r, int *fds, size_t *
 		logs_reopen(n->logs);
 		break;
 	case WIRE_STOP:
-		begin_drain(n, r->n != 0, r->kind <= STOP_MS_MAX ? r->kind : 0);
+		begin_drain(n, r->n != 0, r->kind <= STOP_MS_MAX ? r->kind : 0, str_of(r->why));
 		break;
 	default:
 		break;
@@ -358,7 +363,7 @@ static bool start(struct node *n, struct err *err)
 	raise_limits(n);
 	confine(n);
 	n->answers = answers_new(err);
-	if (!n->loop || !n->answers || !open_logs(n, err))
+	if (!n->loop || !n->answers || !open_logs(n, err) || !node_logs_begin(n, err))
 		return false;
 	c.logs = n->logs;
 	if (!node_own_options(n, err) || !crew_start(&n->crew, &c, err) || !open_own(n, err))
@@ -378,6 +383,7 @@ static void end(struct node *n)
 	if (n->loop)
 		loop_on_turn(n->loop, NULL, NULL);
 	crew_halt(&n->crew);
+	node_logs_end(n);
 	logs_flush(n->logs);
 	node_end_all(n);
 	admin_stop(&n->own.admin);
@@ -405,6 +411,7 @@ int node_main(const char *version, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	list_init(&n.sidecars);
+	list_init(&n.logs_read);
 	crew_init(&n.crew);
 	sidecar_init(&n.own, COMMAND_ANY);
 	log_init(&n.log, STDERR_FILENO, LEVEL_INFO);

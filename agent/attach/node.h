@@ -4,6 +4,7 @@
  *     node.c          life: the keeper's records, the own admin port, the drain
  *     node_sidecar.c  a container's record becomes a sidecar, and ends
  *     node_options.c  its options: the agent's own, the container's variables, its labels, what swarm says of it
+ *     node_logs.c     what containers write
  *     node_pages.c    /sidecars                    node_doctor.c   /doctor
  *
  * These files share `struct node`. Thread: control's. */
@@ -13,6 +14,7 @@
 #include "attach/container.h"
 #include "attach/sidecar.h"
 #include "attach/wire.h"
+#include "control/app_output.h"
 #include "net/answers.h"
 #include "net/netspace.h"
 
@@ -23,6 +25,11 @@
 int node_main(const char *version, int argc, char **argv);
 
 struct node;
+
+struct node_fact { /* what the keeper said of its surroundings */
+	uint32_t level; /* enum doctor_level */
+	char says[sizeof(((struct wire_record *)NULL)->why)];
+};
 
 struct node_sidecar {
 	struct list link;
@@ -45,12 +52,11 @@ struct node_sidecar {
 	bool deaf; /* a worker could not be told to drop it */
 	usec since, until; /* monotonic; until: its end is waited for so long */
 	usec served;       /* wall time since when it serves */
+	struct node_log *log;   /* of what its container writes; NULL: that is not read */
+	struct node_fact output; /* why */
 };
 
-struct node_fact { /* what the keeper said of its surroundings */
-	uint32_t level; /* enum doctor_level */
-	char says[sizeof(((struct wire_record *)NULL)->why)];
-};
+struct node_log;
 
 struct node {
 	const char *version;
@@ -75,6 +81,10 @@ struct node {
 	usec let_go_from, gone_by; /* its last third: what is still under way is let go then, spread over it; 0: not yet known */
 	uint64_t to_let_go;        /* under way at let_go_from */
 	struct node_fact facts[WIRE_FACTS];
+	struct app_output *output; /* owned */
+	struct list logs_read;     /* struct node_log */
+	struct timer logs_timer;
+	uint64_t logs_until;       /* ns since 1970: from then on they are a successor's; 0: there is none */
 	struct answers *answers; /* owned: of DNS, shared by sidecars on equal networks */
 	uint64_t gathered; /* crew.changes when views were gathered */
 	struct agent_sidecar views[SLOTS_SIDECARS_MAX]; /* of those that serve, for admin pages */
@@ -90,6 +100,14 @@ struct node_sidecar *node_find(struct node *n, uint32_t number);
 /* Frees what has ended; only between turns of the loop, for it turns it itself. */
 void node_reap(struct node *n);
 void node_end_all(struct node *n); /* the crew is halted */
+
+/* --- node_logs.c ---------------------------------------------------------------------------------------------- */
+bool node_logs_begin(struct node *n, struct err *err) MUST_CHECK;
+void node_log(struct node *n, const struct wire_record *r, int *fds, size_t *n_fds); /* WIRE_LOG; takes the descriptor */
+void node_logs_until(struct node *n, struct str ns); /* a successor reads from then on */
+void node_log_leave(struct node_sidecar *s);         /* it is freed; what its container has written is still read */
+void node_logs_end(struct node *n);                  /* before the hub is flushed */
+void node_put_output(struct json *j, const struct node_sidecar *s); /* a member of its object on /sidecars */
 
 /* --- node_pages.c --------------------------------------------------------------------------------------------- */
 void node_put_sidecars(void *arg, struct json *j); /* agent.put_sidecars */

@@ -10,7 +10,7 @@
 static const struct {
 	const char *check, *remedy, *docs;
 } facts[WIRE_FACTS] = {
-	[FACT_ENGINE] = { "engine", "mount the engine's socket, and let GETs of /_ping, /info, /events, /containers/json and /containers/ID/json through",
+	[FACT_ENGINE] = { "engine", "mount the engine's socket, and let GETs of /_ping, /info, /events, /containers/json, /containers/ID/json and /containers/ID/logs through",
 		"operations.md#privileges" },
 	[FACT_RIGHTS] = { "rights", "deploy/outrider.yml has them: cap_drop: [ALL], cap_add: [SYS_ADMIN, SETUID, SETGID], read_only: true",
 		"operations.md#privileges" },
@@ -73,6 +73,9 @@ void node_examine(void *arg, struct doctor *d)
 		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
 		if (s->ending)
 			continue;
+		if (s->output.says[0])
+			doctor_say(d, &(struct doctor_line){ s->output.level == DOCTOR_OK ? DOCTOR_OK : DOCTOR_WARN, "output", s->task, s->output.says,
+				"outrider.app.log says whose output is read", "logging-app.md#on-a-node" });
 		if (!s->serving)
 			doctor_say(d, &(struct doctor_line){ DOCTOR_FAIL, "sidecar", s->task, s->why.text, "the container runs without its sidecar",
 				"operations.md#left-alone" });

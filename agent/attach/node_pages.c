@@ -100,6 +100,7 @@ static void put_sidecar(struct json *j, const struct node *n, const struct node_
 		put_u64(j, "serving_since_ms", (uint64_t)(s->served / USEC_MS));
 	put_u64(j, "requests", v[COUNTER_REQUESTS]);
 	put_cost(j, n, s, v);
+	node_put_output(j, s);
 	json_end(j);
 }
 

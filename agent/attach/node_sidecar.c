@@ -259,6 +259,7 @@ void node_ended(struct node *n, uint32_t number)
 
 static void sidecar_end(struct node_sidecar *s)
 {
+	node_log_leave(s);
 	serving_stop(&s->sidecar);
 	sidecar_release(&s->sidecar);
 	if (s->ns)

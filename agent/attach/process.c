@@ -165,7 +165,7 @@ static int serve(struct process *p)
 
 int process_main(enum process_kind kind, const char *version, int argc, char **argv)
 {
-	struct process p = { .kind = kind };
+	struct process p = { .kind = kind, .ends = { -1, -1 } };
 	crew_init(&p.crew);
 	sidecar_init(&p.sidecar, kinds[kind].options_for);
 	p.sidecar.agent.command = kinds[kind].word;
@@ -174,6 +174,7 @@ int process_main(enum process_kind kind, const char *version, int argc, char **a
 	if (status == EXIT_OK)
 		status = serve(&p);
 	crew_halt(&p.crew);
+	child_output_release(&p);
 	logs_flush(p.logs);
 	serving_stop(&p.sidecar);
 	crew_release(&p.crew);

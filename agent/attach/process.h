@@ -13,6 +13,7 @@
 #include "attach/child.h"
 #include "attach/drain.h"
 #include "attach/sidecar.h"
+#include "control/app_output.h"
 
 enum process_kind { PROCESS_SIDECAR, PROCESS_EXEC, PROCESS_EDGE };
 
@@ -49,6 +50,11 @@ struct process {
 	struct timer child_kill;
 	uint64_t child_hash;   /* of the service's own properties that the child was given */
 	bool child_restarts;   /* it was told to end, and is started again */
+	/* child_output.c */
+	struct app_output *output; /* owned; NULL: the child has our stdout and stderr */
+	struct app_stream *streams[2];
+	struct app_counts output_counts;
+	int ends[2]; /* the child's, until it has them */
 	bool deaf; /* a worker could not be told to drain: its listeners stay as they are */
 };
 
@@ -67,6 +73,12 @@ void child_config_watch(struct process *p); /* from now on a change does what ou
 /* The child ended: true when that was wanted and it runs again. */
 bool child_config_again(struct process *p);
 void child_config_release(struct process *p);
+
+/* --- child_output.c ---------------------------------------------------------------------------------------- */
+/* Pipes for what the child will write, where outrider.app.log wants that: they stand in p->ends, else -1. false: err. */
+bool child_output_prepare(struct process *p, struct err *err) MUST_CHECK;
+void child_output_begin(struct process *p); /* it has them, or was not started */
+void child_output_release(struct process *p); /* what stands in them is read; before the hub is flushed */
 
 int leaving_status(const struct process *p);
 void leaving_release(struct process *p);

@@ -10,6 +10,9 @@
  *     STOPPING (number)                ───────────>   tells callers to go elsewhere
  *     ENDED (number)                   ───────────>   drops the sidecar
  *     STOP (n: 1 = a successor serves; kind: ms that are left, 0 = open) ──>  drains
+ *     LOG (number, kind: of a terminal; fd: a pipe) ──>  reads the engine's log stream of that container there
+ *     LOG (number, n: enum doctor_level, why) ───────>  why there is none
+ *                                      <───────────   LOG_AT (number, kind: seconds, n: nanoseconds of what it read last; error: 1 = it read all)
  *                                      <───────────   LEFT: nothing is under way any more
  *
  * Two sockets: `records` for what nobody waits for, `calls` for LISTEN, which the proxy waits for (microseconds; WIRE_WAIT at most).
@@ -47,6 +50,8 @@ enum wire_op {
 	WIRE_SERVING,
 	WIRE_LEFT,
 	WIRE_REOPEN,
+	WIRE_LOG,
+	WIRE_LOG_AT,
 	WIRE_OPS
 };
 
@@ -60,7 +65,7 @@ struct wire_record {
 	int32_t error;      /* LISTENER without a descriptor: errno */
 	uint32_t addr_len;
 	struct sockaddr_un addr; /* of any family: the largest one */
-	char why[256];      /* for people */
+	char why[256];      /* for people; of READY and STOP for a successor: since when it reads logs, in ns */
 };
 
 /* A connected pair, both ends close-on-exec; writes wait for WIRE_WAIT_S at most. */

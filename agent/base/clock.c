@@ -65,3 +65,96 @@ void clock_iso(usec wall, char dst[25])
 	digits(dst + 17, of_day % 60, 2);
 	digits(dst + 20, wall / USEC_MS % 1000, 3);
 }
+
+/* --- the other way --------------------------------------------------------------------------------------------------- */
+
+struct reader {
+	const char *p, *end;
+};
+
+static bool take(struct reader *r, char c)
+{
+	if (r->p == r->end || (*r->p | 0x20) != (c | 0x20))
+		return false;
+	r->p++;
+	return true;
+}
+
+/* Exactly n digits, at most max. */
+static bool number(struct reader *r, int n, uint64_t max, uint64_t *ret)
+{
+	*ret = 0;
+	for (; n > 0; n--, r->p++) {
+		if (r->p == r->end || *r->p < '0' || *r->p > '9')
+			return false;
+		*ret = *ret * 10 + (uint64_t)(*r->p - '0');
+	}
+	return *ret <= max;
+}
+
+/* Digits after the point, as nanoseconds; what is finer is left out. */
+static bool fraction(struct reader *r, uint64_t *ns)
+{
+	uint64_t unit = 100000000, digit;
+
+	*ns = 0;
+	if (!take(r, '.') && !take(r, ','))
+		return true;
+	if (!number(r, 1, 9, &digit))
+		return false;
+	do {
+		*ns += digit * unit;
+		unit /= 10;
+	} while (r->p < r->end && *r->p >= '0' && *r->p <= '9' && number(r, 1, 9, &digit));
+	return true;
+}
+
+/* Seconds east of UTC. */
+static bool zone(struct reader *r, int64_t *ret)
+{
+	uint64_t hours, minutes;
+
+	*ret = 0;
+	if (take(r, 'Z'))
+		return true;
+	if (r->p == r->end || (*r->p != '+' && *r->p != '-'))
+		return false;
+	int64_t sign = *r->p++ == '-' ? -1 : 1;
+	if (!number(r, 2, 23, &hours))
+		return false;
+	(void)take(r, ':');
+	if (!number(r, 2, 59, &minutes))
+		return false;
+	*ret = sign * (int64_t)(hours * 3600 + minutes * 60);
+	return true;
+}
+
+/* Days since 1970 of a date of 1970 or later; see date_of_day(). */
+static uint64_t day_of_date(struct date d)
+{
+	uint64_t year = d.month <= 2 ? d.year - 1 : d.year, of_era = year % 400;
+	uint64_t from_march = d.month > 2 ? d.month - 3 : d.month + 9;
+	uint64_t of_year = (153 * from_march + 2) / 5 + d.day - 1;
+
+	return year / 400 * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+bool clock_read_iso(const char *p, size_t n, uint64_t *ret)
+{
+	struct reader r = { p, p + n };
+	struct date d;
+	uint64_t hour, minute, second, ns;
+	int64_t east;
+
+	if (!number(&r, 4, 2500, &d.year) || !take(&r, '-') || !number(&r, 2, 12, &d.month) || !take(&r, '-') || !number(&r, 2, 31, &d.day) ||
+		d.year < 1970 || !d.month || !d.day || !(take(&r, 'T') || take(&r, ' ')))
+		return false;
+	if (!number(&r, 2, 23, &hour) || !take(&r, ':') || !number(&r, 2, 59, &minute) || !take(&r, ':') || !number(&r, 2, 60, &second) ||
+		!fraction(&r, &ns) || !zone(&r, &east) || r.p != r.end)
+		return false;
+	int64_t seconds = (int64_t)(day_of_date(d) * 86400 + hour * 3600 + minute * 60 + second) - east;
+	if (seconds < 0)
+		return false;
+	*ret = (uint64_t)seconds * 1000000000 + ns;
+	return true;
+}

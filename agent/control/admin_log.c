@@ -1,6 +1,7 @@
 /* Admin pages about log records: /log, /log/recent, /log/tail. */
 #include "control/access_log.h"
 #include "control/admin.h"
+#include "control/app_output.h"
 #include "control/log_filter.h"
 #include "control/log_json.h"
 #include "control/log_keep.h"
@@ -100,6 +101,12 @@ void admin_page_log(struct admin *a, struct httpd_request *r)
 	}
 	if (g->logs && g->sees_swarm) /* where an agent's records go is no service's business */
 		put_hub(&j, g->logs);
+	if (g->output) {
+		json_key(&j, "output");
+		json_object(&j);
+		app_counts_put(&j, g->output);
+		json_end(&j);
+	}
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }

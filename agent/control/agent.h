@@ -52,6 +52,7 @@ struct ui;
 struct tap;
 struct access_log;
 struct logs;
+struct app_counts;
 
 struct agent {
 	struct loop *loop;
@@ -64,6 +65,7 @@ struct agent {
 	struct tap *tap;         /* NULL before there are workers */
 	const struct access_log *access; /* the same */
 	struct logs *logs;       /* where all records go; NULL before it is open */
+	const struct app_counts *output; /* of what the service writes; NULL: nobody reads it */
 	uint64_t seat;           /* pages show records of this sidecar alone; 0: of all of this process */
 	const char *command; /* "sidecar", "exec", "edge" */
 	const char *version;

@@ -2,6 +2,7 @@
 #include "control/metrics.h"
 
 #include "base/mem.h"
+#include "control/app_output.h"
 
 /* Estimates, as /sidecars says them: docs/performance.md has the measurements. */
 #define CONNECTION_BYTES 900u
@@ -218,6 +219,25 @@ static void put_log(struct metrics *m, enum family_id id)
 		exposition_u64(&m->e, STR(""), id == FAMILY_LOG_LINES ? m->a->log->lines : m->a->log->lost);
 }
 
+/* Streams as a service knows them; sinks count by themselves what they drop of it. */
+static void put_output(struct metrics *m)
+{
+	static const char *const streams[2] = { "stdout", "stderr" };
+	static const enum family_id ids[] = { FAMILY_APP_LINES, FAMILY_APP_BYTES, FAMILY_APP_SPLIT, FAMILY_APP_LOST };
+
+	for (size_t f = 0; f < sizeof(ids) / sizeof(ids[0]); f++) {
+		exposition_family(&m->e, ids[f]);
+		for (uint32_t i = 0; i < m->n_sidecars; i++) {
+			const struct metrics_sidecar *s = &m->sidecars[i];
+			const struct app_counts *c = s->agent->output;
+			if (c && f >= 2)
+				exposition_u64(&m->e, labels_of(m, s), f == 2 ? c->split : c->lost);
+			for (int k = 0; c && f < 2 && k < 2; k++)
+				exposition_u64(&m->e, labels_and(m, s, "stream", streams[k]), f == 0 ? c->lines[k] : c->bytes[k]);
+		}
+	}
+}
+
 static uint64_t carried(const struct metrics_sidecar *s)
 {
 	return s->v[COUNTER_REQUESTS] + s->v[COUNTER_CONNECTIONS];
@@ -250,5 +270,6 @@ void metrics_put_sidecars(struct metrics *m)
 	put_registries(m);
 	put_log(m, FAMILY_LOG_LINES);
 	put_log(m, FAMILY_LOG_LOST);
+	put_output(m);
 	put_cost(m);
 }

@@ -106,7 +106,7 @@ static int run(char *const *argv)
 	struct child c;
 	struct child_limits l = { .raised = false };
 	struct err err;
-	ck_assert_msg(child_start(&c, argv, environ, &l, &err), "%s", err.text);
+	ck_assert_msg(child_start(&c, argv, environ, &l, NULL, &err), "%s", err.text);
 	return run_to_end(&c);
 }
 
@@ -136,7 +136,7 @@ START_TEST(what_cannot_run_is_said)
 		struct child_limits l = { .raised = false };
 		struct err err;
 		char *argv[] = { (char *)rows[i].command, NULL };
-		ck_assert(!child_start(&c, argv, environ, &l, &err));
+		ck_assert(!child_start(&c, argv, environ, &l, NULL, &err));
 		ck_assert_int_eq(c.status, rows[i].status);
 		ck_assert_msg(strstr(err.text, rows[i].says) != NULL, "%s", err.text);
 		ck_assert_int_eq(c.pid, 0);
@@ -171,7 +171,7 @@ START_TEST(child_finds_defaults)
 		"test ! -e /proc/$$/fd/3 || exit 14\n"
 		"test $(ulimit -n) = 64 || exit 15\n",
 		NULL };
-	ck_assert_msg(child_start(&c, argv, environ, &l, &err), "%s", err.text);
+	ck_assert_msg(child_start(&c, argv, environ, &l, NULL, &err), "%s", err.text);
 	ck_assert_int_eq(run_to_end(&c), 0);
 }
 END_TEST
@@ -198,7 +198,7 @@ START_TEST(signals_reach_the_child)
 	struct child_limits l = { .raised = false };
 	struct err err;
 	char *argv[] = { "sleep", "60", NULL };
-	ck_assert(child_start(&c, argv, environ, &l, &err));
+	ck_assert(child_start(&c, argv, environ, &l, NULL, &err));
 	child_signal(&c, SIGTERM);
 	ck_assert_int_eq(run_to_end(&c), 143);
 	ck_assert_int_eq(c.signal, SIGTERM);
