@@ -25,6 +25,8 @@ class Screen:
         self.folder = tempfile.mkdtemp(prefix="outrider-tmux-")
         self.socket = os.path.join(self.folder, "s")
         self.env = environment({"LC_ALL": "C.UTF-8", "PS1": PROMPT, "TERM": "xterm-256color", "HISTFILE": "/dev/null", "NO_COLOR": None, **(env or {})})
+        # A program whose terminal is gone may look for leaks for ever; those of `top` are looked for by the tests without a terminal.
+        self.env["ASAN_OPTIONS"] = self.env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
         self.env.pop("TMUX", None)
         if (env or {}).get("NO_COLOR") is None:
             self.env.pop("NO_COLOR", None)
