@@ -74,7 +74,7 @@ def test_pages_of_all_nodes(_t, swarm):
         page = e.get(1, "/swarm/circuits")
         found = {c["upstream"] for one in page["agents"] for c in one.get("answer", {}).get("circuits", [])}
         return page["asked"] == 3 and page["failed"] == 0 and "quotes" in found
-    until("three agents answer", seen, 120)
+    until("three agents answer", seen, 240, show=lambda: e.docker(1, "exec", e.agent(1), "/outrider", "get", "/swarm/circuits", check=False).stdout[:2000])
     sidecars = e.get(2, "/swarm/sidecars")["agents"]
     assert len({s["node"] for one in sidecars for s in one["answer"]["sidecars"]}) == 3, sidecars
 
