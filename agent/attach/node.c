@@ -201,10 +201,9 @@ static void gather_views(struct node *n)
 static void on_turn(void *arg)
 {
 	struct node *n = arg;
-	if (n->reaping)
-		return;
-	gather_views(n);
-	node_reap(n);
+	gather_views(n); /* also while others are reaped, which turns the loop: who ends is in no view when it is freed */
+	if (!n->reaping)
+		node_reap(n);
 }
 
 /* Whoever comes back comes to the successor: not all at the same moment. */
