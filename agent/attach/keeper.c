@@ -201,7 +201,8 @@ static int read_options(struct keeper *k)
 		fprintf(stderr, "outrider node: unexpected argument \"%s\"; options are written --name=value, see: outrider node --help\n",
 			k->argv[rest]);
 	k->log.level = (enum log_level)options_u64(k->options, OPT_LOG_LEVEL);
-	k->expose_all = options_u64(k->options, OPT_EXPOSE) == 1;
+	k->rule = (struct container_rule){ .all = options_u64(k->options, OPT_EXPOSE) == 1, .stacks = options_text(k->options, OPT_EXPOSE_STACKS),
+		.networks = options_text(k->options, OPT_EXPOSE_NETWORKS) };
 	return good && rest >= k->argc ? 0 : 2;
 }
 

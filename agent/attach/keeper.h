@@ -41,6 +41,7 @@ struct ward { /* a container that has a sidecar, or was left alone for a reason 
 	bool left;        /* alone */
 	bool pending;     /* it is made, and not started: left alone until it is */
 	bool joined;      /* pending, and its network stands */
+	bool refused;     /* left alone by the operator's rule, or for what it is */
 	bool taken;       /* for the reason that another agent has it: tried again now and then */
 	bool told;        /* the present proxy knows it */
 	bool settled;     /* and serves it, or cannot */
@@ -91,7 +92,7 @@ struct keeper {
 	struct proxy proxy;
 	struct handover *handover; /* owned; NULL: outrider.run=off */
 	struct sigwatch on_term, on_int, on_child;
-	bool expose_all;
+	struct container_rule rule;
 	bool handed; /* a successor serves the containers */
 	bool stopping;
 	usec deadline; /* of the stop */

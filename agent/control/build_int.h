@@ -42,6 +42,7 @@ struct build_upstream {
 	enum upstream_kind kind;
 	uint16_t port;
 	struct addr handler;
+	bool called; /* a service that no option names */
 };
 struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sidecar_slot,
 				     const struct build_upstream *want) MUST_CHECK;

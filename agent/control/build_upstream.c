@@ -173,7 +173,7 @@ static bool same_balancing(const struct spec_upstream *a, const struct spec_upst
 static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
 	if (a->slot != b->slot || a->generation != b->generation || !str_eq(a->name, b->name) ||
-		a->kind != b->kind || a->mode != b->mode || a->port != b->port ||
+		a->kind != b->kind || a->mode != b->mode || a->port != b->port || a->called != b->called ||
 		!addr_eq(&a->handler, &b->handler) || !build_policy_same(a, b) || a->circuit != b->circuit || !a->keyed != !b->keyed ||
 		a->n_endpoints != b->n_endpoints || a->told != b->told || !same_balancing(a, b))
 		return false;
@@ -224,6 +224,7 @@ static struct spec_upstream *upstream_alloc(
 	u->refs = 1;
 	u->kind = (uint8_t)want->kind;
 	u->port = want->port;
+	u->called = want->called;
 	u->handler = want->handler;
 	u->name = arena_str(&u->arena, want->name);
 	if (u->name.p)

@@ -154,6 +154,8 @@ static void say(struct outliers *o, const struct spec_upstream *u, uint32_t i, c
 		return;
 	}
 	snprintf(name, sizeof(name), "%.*s", STR_ARG(u->name));
+	agent_note(o->agent, state.why ? CHANGE_EJECTED : CHANGE_READMITTED, u->name, str_of(e->text), "%s of %s is %s%s%s", e->text, name, state.word,
+		state.why ? ": " : " again", check ? check : state.why ? state.why : "");
 	log_write(o->agent->log, state.why ? LEVEL_WARN : LEVEL_INFO, "balance", "an endpoint changed its state",
 		  LOG_FIELDS(log_text("upstream", name), log_text("endpoint", e->text), log_text("state", state.word),
 			     log_text("was", was), log_text("why", check ? check : state.why ? state.why : ""),

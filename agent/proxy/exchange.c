@@ -183,10 +183,10 @@ static enum step_result step_begin(struct exchange *x)
 	x->request_done = x->up.ended;
 	if (lim->body && x->req.body == BODY_LENGTH && x->req.length > lim->body)
 		return refuse(x, REASON_BODY_TOO_LARGE);
-	trace_begin(x);
-	if (forward_looped(x))
-		return refuse(x, REASON_LOOP);
-	return CONTINUE;
+	bool looped = forward_looped(x);
+	if (looped || x->l->kind != LISTEN_EDGE)
+		trace_begin(x);
+	return looped ? refuse(x, REASON_LOOP) : CONTINUE;
 }
 
 static enum step_result step_route(struct exchange *x)
@@ -198,6 +198,8 @@ static enum step_result step_route(struct exchange *x)
 	}
 	enum reason why = route_find(x);
 
+	if (x->l->kind == LISTEN_EDGE)
+		trace_begin(x);
 	if (x->is_parked)
 		return WAIT;
 	if (why != REASON_NONE)
@@ -226,6 +228,7 @@ static enum step_result step_admit(struct exchange *x)
 		x->routed = loop_now(x->w->loop);
 		if (x->upstream->policy.stall != exchange_spec(x)->external->policy.stall && x->c)
 			client_await_move(x->c, x->upstream->policy.stall);
+		atomic_store_explicit(&x->wup->c.called, x->routed, memory_order_relaxed);
 	}
 	if (!x->admitted)
 		count_add(&x->wup->c.active, 1);

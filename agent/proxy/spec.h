@@ -130,6 +130,7 @@ struct spec_upstream {
 	struct str cookie;    /* sticky sessions: the cookie's name; empty: none */
 	struct str subset;    /* outrider.upstream.<s>.subset as it was written */
 	bool locality;
+	bool called; /* a service that no option names: it was called and found */
 	struct circuit *const *keyed; /* CIRCUIT_KEYS of them, for the breakers of single SOAP actions; NULL: none */
 	const uint32_t *keyed_slots;  /* control's: where they stand; NULL: none */
 	struct circuit *circuit; /* shared by all workers, keyed by slot, outlives the spec; NULL: neither breaker nor bulkhead */
@@ -146,6 +147,8 @@ struct spec_route {
 	bool strip;         /* remove the prefix before forwarding */
 	struct str rewrite; /* replaces the prefix when not empty */
 	struct spec_upstream *upstream;
+	uint32_t part, generation; /* where its durations are counted: a slot as of an upstream, + 1; 0: nowhere */
+	const struct sampler_policy *sampler; /* of traces that begin here; NULL: the sidecar's */
 	struct spec_upstream *own; /* the same with a policy and a circuit for this route alone: slot, endpoints and pools are the upstream's.
 				    * NULL: none of its options was said of this route */
 };

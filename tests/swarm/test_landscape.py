@@ -7,6 +7,7 @@ from estate import DEPLOY, estate
 from swarm import until
 
 RUNNING = ("swarm",)
+LIMIT = 400
 
 
 def test_landscape(_t, swarm):
@@ -20,7 +21,7 @@ def test_landscape(_t, swarm):
         def call(path="/accounts/7"):
             done = swarm.at(1, "curl", "-s", "-m", "5", "http://127.0.0.1:8080" + path)
             return done.stdout if done.returncode == 0 else ""
-        reply = until("an account", lambda: (lambda text: text if "quotedBy" in text else None)(call()), 60,
+        reply = until("an account", lambda: (lambda text: text if "quotedBy" in text else None)(call()), 240,
                       show=lambda: (call(), swarm.docker(1, "service", "ls"), e.logs()[-2000:]))
         account = json.loads(reply)
         swarm.say("  " + reply)
@@ -33,6 +34,3 @@ def test_landscape(_t, swarm):
         swarm.docker(1, "exec", e.agent(1), "/outrider", "doctor", check=False)
     finally:
         swarm.docker(1, "stack", "rm", "land")
-
-
-test_landscape.limit = 120
