@@ -12,6 +12,7 @@
 
 #define TROUBLE_MAX 1024u
 #define TICK USEC_SEC
+#define KEEP_DNS (3600 * USEC_SEC)
 
 struct asked { /* one registry of the chain */
 	struct discovery *owner;
@@ -366,17 +367,14 @@ static const struct registry_ops *find_ops(struct str item, struct str *address,
 	for (size_t i = 0; plugin_registries[i]; i++)
 		if (str_eq(name, str_of(plugin_registries[i]->name)))
 			return plugin_registries[i];
-	err_set(err, "outrider.registry: there is no registry \"%.*s\"", STR_ARG(name));
+	err_set(err, "outrider.registry: there is no registry \"%.*s\"", STR_ARG(name)); /* the options' check says more */
 	return NULL;
 }
 
-#define KEEP_DNS (3600 * USEC_SEC)
-
 static usec keep_of(const struct options *o, const struct registry_ops *ops)
 {
-	if (str_ieq(options_text(o, OPT_REGISTRY_KEEP), STR("auto")))
-		return ops->lazy ? KEEP_DNS : 0;
-	return options_duration(o, OPT_REGISTRY_KEEP);
+	bool is_auto = str_ieq(options_text(o, OPT_REGISTRY_KEEP), STR("auto"));
+	return !is_auto ? options_duration(o, OPT_REGISTRY_KEEP) : ops->lazy ? KEEP_DNS : 0;
 }
 
 static bool open_one(struct discovery *d, struct str item, struct err *err)
