@@ -117,7 +117,7 @@ function box(ctx, n, at, near, picked, q) {
 function apart(edges) {
 	const placed = [];
 	for (const e of edges.slice().sort((a, b) => a.y - b.y)) {
-		const failing = share(e.errors, e.rate), text = rate(e.rate >= 10 ? Math.round(e.rate) : e.rate) + (failing >= .05 ? " " + percent(failing) : ""), label = { ...e, text, width: text.length * 6.3 + 12 };
+		const failing = share(e.errors, e.rate), text = (e.rate >= 10 && e.rate < 1000 ? Math.round(e.rate) + "/s" : rate(e.rate)) + (failing >= .05 ? " " + percent(failing) : ""), label = { ...e, text, width: text.length * 6.3 + 12 };
 		for (let turn = 0; turn < 12; turn++) {
 			const hit = placed.find(p => Math.abs(p.x - label.x) < (p.width + label.width) / 2 + 2 && Math.abs(p.y - label.y) < 19);
 			if (!hit)
@@ -191,4 +191,3 @@ export default {
 		focus && detail(g, focus), support()];
 	},
 };
-

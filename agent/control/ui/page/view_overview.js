@@ -135,11 +135,29 @@ function whereTo(c) {
 	return c.kind === "registry" ? link("map", null, {}) : link("sidecars", null, { q: c.service });
 }
 
+/* A circuit that tries again and again, and what is told twice, is one line with the time since when. Newest first. */
+function folded(changes) {
+	const lines = [];
+	for (const c of changes.slice().reverse()) {
+		const last = lines.find(o => c.kind === "circuit" && o.kind === c.kind && o.service === c.service && o.upstream === c.upstream && o.node === c.node && o.first - c.time_ms < 60000);
+		if (last) {
+			last.times++;
+			last.first = c.time_ms;
+			last.keys.push(c.key);
+		} else {
+			lines.push({ ...c, times: 1, first: c.time_ms, keys: [c.key] });
+		}
+		if (lines.length === 120)
+			break;
+	}
+	return lines;
+}
+
 function list(changes, picked) {
 	if (!changes.length)
 		return empty("Nothing changed lately", "Rollouts, configuration, ejections and circuits are listed here as they happen.");
-	return h("ol", { class: "changes tall", tabindex: 0, "aria-label": "What changed" }, changes.slice().reverse().slice(0, 120).map(c => h("li", { key: c.key, class: c.key === picked ? "on" : null },
-		h("span", { class: c.tone }, icon(c.kind)), h("a", { class: "text", href: whereTo(c), "data-row": true }, c.text), time(c.time_ms), subject(c) && h("span", { class: "sub" }, subject(c)))));
+	return h("ol", { class: "changes tall", tabindex: 0, "aria-label": "What changed" }, folded(changes).map(c => h("li", { key: c.key, class: c.keys.includes(picked) ? "on" : null },
+		h("span", { class: c.tone }, icon(c.kind)), h("a", { class: "text", href: whereTo(c), "data-row": true }, c.text), time(c.time_ms), h("span", { class: "sub" }, subject(c), c.times > 1 ? ` · ${c.times} changes since ${clock(c.first)}` : ""))));
 }
 
 /* --- charts -------------------------------------------------------------------------------------------------------------------- */
@@ -206,4 +224,3 @@ export default {
 				list(changes, ctx.params.change))))];
 	},
 };
-
