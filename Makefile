@@ -344,10 +344,19 @@ image: ## the image of Dockerfile.agent as outrider:latest, of a static program 
 	@$(MAKE) --no-print-directory static
 	@.ci/image.sh build/image "$(DOCKER)" "$(IMAGE)"
 
+# What the program says of itself: flag of `outrider help`, and where it goes below share/.
+INSTALL_MADE := --man:man/man1/outrider.1 --completion=bash:bash-completion/completions/outrider \
+	--completion=zsh:zsh/site-functions/_outrider --completion=fish:fish/vendor_completions.d/outrider.fish
+
 .PHONY: install
-install: $(BIN) ## installs to DESTDIR/PREFIX/bin and the licence to share/doc
+install: $(BIN) ## installs to DESTDIR/PREFIX/bin, with manual, completion for bash, zsh and fish, and the licence
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/outrider
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/outrider/LICENSE
+	@mkdir -p $(BUILD)/share
+	@for made in $(INSTALL_MADE); do \
+		$(BIN) help $${made%%:*} >$(BUILD)/share/made && \
+		install -D -m 0644 $(BUILD)/share/made $(DESTDIR)$(PREFIX)/share/$${made#*:} && echo "$(DESTDIR)$(PREFIX)/share/$${made#*:}" || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## removes build/

@@ -11,14 +11,14 @@ packages() {
 	build) echo gcc libc6-dev make pkg-config libevent-dev libc-ares-dev libcjson-dev libssl-dev libhiredis-dev libyaml-dev \
 		libcurl4-openssl-dev librabbitmq-dev libseccomp-dev zlib1g-dev python3 ;;
 	page) echo npm ;;
-	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server ;;
+	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server tmux mandoc ;;
 	bench) echo gcc libc6-dev python3 nginx-light haproxy ;;
 	demo) echo python3 ;;
 	interop) echo python3 maven default-jdk-headless git redis-server rabbitmq-server prometheus ;;
 	browser) echo chromium-headless-shell ;;
 	static) echo gcc libc6-dev make dpkg-dev zlib1g-dev libc-ares-dev libevent-dev libssl-dev libhiredis-dev libyaml-dev librabbitmq-dev \
 		libseccomp-dev ca-certificates python3 ;;
-	swarm) echo python3 curl docker.io iproute2 iptables busybox-static ;;
+	swarm) echo python3 curl docker.io iproute2 iptables busybox-static redis-server prometheus ;;
 	fuzz) echo clang libclang-rt-14-dev ;;
 	lint) echo clang clang-tidy clang-format shellcheck python3 universal-ctags ;;
 	*)

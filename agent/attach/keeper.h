@@ -75,6 +75,7 @@ struct keeper {
 	struct loop *loop;
 	struct engine *engine;
 	struct netns_home home;
+	bool blind; /* what is mounted there later is not seen */
 	struct list wards;
 	struct list used; /* keeper_early.c */
 	int names_fd; /* inotify of the folder */
@@ -121,7 +122,8 @@ bool wards_inherit(struct keeper *k, const char *id, const struct addr *a, uint3
 bool wards_settled(const struct keeper *k); /* the proxy has begun, or refused, with each */
 
 /* --- keeper_facts.c ----------------------------------------------------------------------------------------------- */
-void facts_begin(struct keeper *k); /* what may not be asked later */
+void facts_begin(struct keeper *k);
+void facts_look(struct keeper *k); /* the folder is open: says what is wrong with it */ /* what may not be asked later */
 void facts_tell(struct keeper *k);  /* the proxy */
 
 /* --- keeper_early.c ----------------------------------------------------------------------------------------------- */

@@ -34,30 +34,6 @@ static unsigned widest(const cJSON *lines, const char *key, const struct style *
 	return most < NAME_COLUMNS_MAX ? most : NAME_COLUMNS_MAX;
 }
 
-/* Broken between words at the terminal's width, each line behind `indent` blanks; uncut where there is no width. */
-static void add_wrapped(struct text *t, const struct style *s, struct str z, unsigned indent, enum paint p)
-{
-	unsigned room = s->width > indent + 20 ? s->width - indent : UINT32_MAX, at = 0;
-	struct str word;
-
-	style_begin(t, s, p);
-	while (str_next(&z, ' ', &word)) {
-		unsigned n = style_columns(s, word);
-		if (at && n >= room - at) {
-			text_char(t, '\n');
-			style_blanks(t, indent);
-			at = 0;
-		} else if (at) {
-			text_char(t, ' ');
-			at++;
-		}
-		style_add(t, s, word, PAINT_NONE);
-		at += n;
-	}
-	style_end(t, s, p);
-	text_char(t, '\n');
-}
-
 static void add_finding(struct text *t, const struct style *s, const cJSON *line, unsigned check, unsigned of)
 {
 	const char *state = member(line, "state"), *remedy = member(line, "remedy"), *docs = member(line, "docs");
@@ -69,12 +45,14 @@ static void add_finding(struct text *t, const struct style *s, const cJSON *line
 	style_blanks(t, GAP);
 	style_cell(t, s, str_of(member(line, "of")), of, STYLE_LEFT, PAINT_NONE);
 	style_blanks(t, GAP);
-	add_wrapped(t, s, str_of(member(line, "says")), indent, PAINT_NONE);
+	style_wrap(t, s, str_of(member(line, "says")), indent, PAINT_NONE);
+	text_char(t, '\n');
 	if (!remedy[0])
 		return;
 	snprintf(what, sizeof(what), "-> %s%s%s", remedy, docs[0] ? "; docs/" : "", docs);
 	style_blanks(t, indent);
-	add_wrapped(t, s, str_of(what), indent + 3, PAINT_WARN);
+	style_wrap(t, s, str_of(what), indent + 3, PAINT_WARN);
+	text_char(t, '\n');
 }
 
 /* *good: no line says fail. false: it is no diagnosis. */

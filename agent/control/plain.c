@@ -85,6 +85,8 @@ static bool is_table(const cJSON *v)
 	return true;
 }
 
+static void add_list(const struct sheet *s, const cJSON *v, int depth);
+
 struct column {
 	const char *name;
 	unsigned width;
@@ -131,12 +133,26 @@ static void add_cell(const struct sheet *s, const struct column *c, const char *
 		style_blanks(s->t, INDENT);
 }
 
+static bool is_too_wide(const struct sheet *s, const struct column *cols, size_t n, int depth)
+{
+	unsigned all = (unsigned)(depth * INDENT);
+
+	for (size_t i = 0; i < n; i++)
+		all += cols[i].width + (i ? INDENT : 0);
+	return s->style->width && all > s->style->width;
+}
+
+/* A table that the terminal would break is a list instead, each row below the other. */
 static void add_table(const struct sheet *s, const cJSON *v, int depth)
 {
 	struct column cols[COLUMNS_MAX];
 	size_t n = table_columns(s, v, cols);
 	char cell[CELL_MAX];
 	const cJSON *row;
+	if (is_too_wide(s, cols, n, depth)) {
+		add_list(s, v, depth);
+		return;
+	}
 	add_indent(s, depth);
 	for (size_t i = 0; i < n; i++)
 		add_cell(s, &cols[i], cols[i].name, i + 1 == n, PAINT_BOLD);
@@ -174,7 +190,7 @@ static void add_object(const struct sheet *s, const cJSON *v, int depth)
 		if (is_scalar(m)) {
 			scalar_text(m, cell);
 			add_padded(s, m->string, width + INDENT, STYLE_LEFT, PAINT_DIM);
-			style_add(s->t, s->style, str_of(cell), paint_of(m->string, m));
+			style_wrap(s->t, s->style, str_of(cell), (unsigned)(depth * INDENT) + width + INDENT, paint_of(m->string, m));
 			text_char(s->t, '\n');
 		} else {
 			style_add(s->t, s->style, str_of(m->string), PAINT_BOLD);

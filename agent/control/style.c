@@ -204,3 +204,30 @@ void style_cell(struct text *t, const struct style *s, struct str z, unsigned co
 	/* A wide character that did not fit leaves a column. */
 	style_blanks(t, align == STYLE_RIGHT ? columns - took - fill : columns - took);
 }
+
+#define WRAP_ROOM 20u /* columns below which breaking makes nothing better */
+
+void style_wrap(struct text *t, const struct style *s, struct str z, unsigned indent, enum paint p)
+{
+	unsigned room = s->width >= indent + WRAP_ROOM ? s->width - indent : UINT32_MAX, at = 0;
+	struct str word;
+
+	style_begin(t, s, p);
+	for (bool first = true; z.n; first = false) {
+		size_t end = str_find(z, ' ');
+		word = str_make(z.p, end == SIZE_MAX ? z.n : end);
+		z = str_make(z.p + word.n + (end != SIZE_MAX), z.n - word.n - (end != SIZE_MAX));
+		unsigned n = style_columns(s, word);
+		if (at && n >= room - at) {
+			text_char(t, '\n');
+			style_blanks(t, indent);
+			at = 0;
+		} else if (!first) {
+			text_char(t, ' ');
+			at++;
+		}
+		style_add(t, s, word, PAINT_NONE);
+		at += n < room - at ? n : room - at;
+	}
+	style_end(t, s, p);
+}

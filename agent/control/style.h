@@ -50,6 +50,9 @@ unsigned style_columns(const struct style *s, struct str z);
 unsigned style_cut(struct text *t, const struct style *s, struct str z, unsigned columns);
 /* As style_cut, and filled with blanks to exactly `columns`. */
 void style_cell(struct text *t, const struct style *s, struct str z, unsigned columns, enum style_align align, enum paint p);
+/* Cleaned, and broken between words at the terminal's width, further lines behind `indent` blanks; the first begins where the text
+ * stands, at that column. Without a width, or with little room, it is not broken. */
+void style_wrap(struct text *t, const struct style *s, struct str z, unsigned indent, enum paint p);
 void style_blanks(struct text *t, unsigned n);
 
 #endif

@@ -168,6 +168,7 @@ static bool use_sort(struct top *t, struct err *err)
 static void take_model(struct top *t, struct top_model *m)
 {
 	top_trend_take(t->trend, m, top_ui_groups(&t->ui));
+	top_ui_learn(&t->ui, m);
 	top_model_free(t->model);
 	t->model = m;
 	t->looked_at = clock_now();
@@ -196,8 +197,9 @@ static void settle_scope(struct top *t, bool scoped)
 static bool look_once(struct top *t, struct err *err)
 {
 	struct top_wish w = top_wish_of(&t->ui, 0);
-	struct top_model *m = top_look(t->options, &w, err);
 
+	w.past = !t->once;
+	struct top_model *m = top_look(t->options, &w, err);
 	if (m)
 		take_model(t, m);
 	return m != NULL;
@@ -254,6 +256,7 @@ static void ask_now(struct top *t)
 {
 	struct top_wish w = top_wish_of(&t->ui, ++t->wished);
 
+	w.past = !t->model || t->model->scope != t->ui.scope;
 	top_watch_wish(t->watch, &w);
 	t->asking = true;
 	t->next = clock_now() + t->ui.interval;

@@ -149,10 +149,9 @@ static unsigned widest(const struct top_table *t, const struct top_column *c, co
 	return most;
 }
 
-/* In this order the room that is left is given away, to each at first no more than a usual name needs. */
+/* In this order the room that is left is given away, to each at first no more than a usual name needs;
+ * columns of rare interest come only then. */
 static const enum top_cell greedy[] = { CELL_PAIR, CELL_NAME, CELL_OTHER, CELL_STATE, CELL_NOTE, CELL_NODE, CELL_KEY, CELL_TREND };
-static const unsigned rounds[] = { 16, 32, UINT32_MAX };
-
 static void widen_one(const struct top_table *t, const struct top_column *c, const struct style *s, unsigned most, unsigned *width, struct top_layout *l, unsigned *left)
 {
 	unsigned want = t ? widest(t, c, s) : c->width;
@@ -167,36 +166,45 @@ static void widen_one(const struct top_table *t, const struct top_column *c, con
 	*left -= more;
 }
 
-static void widen(const struct top_model *m, enum top_view view, const struct style *s, unsigned room, struct top_layout *l)
+static void widen(const struct top_model *m, enum top_view view, const struct style *s, unsigned bound, unsigned most, struct top_layout *l)
+{
+	size_t n;
+	const struct top_column *columns = top_columns(view, &n);
+	unsigned left = bound - (l->all < bound ? l->all : bound);
+
+	for (size_t g = 0; g < sizeof(greedy) / sizeof(greedy[0]) && left; g++)
+		for (size_t i = 0; i < n; i++)
+			if (columns[i].cell == greedy[g] && l->width[i])
+				widen_one(m ? &m->tables[view] : NULL, &columns[i], s, most, &l->width[i], l, &left);
+}
+
+static void add_ranks(enum top_view view, unsigned from, unsigned to, unsigned bound, bool grouped, bool trend, struct top_layout *l)
 {
 	size_t n;
 	const struct top_column *columns = top_columns(view, &n);
 
-	for (size_t r = 0; r < sizeof(rounds) / sizeof(rounds[0]); r++)
-		for (size_t g = 0; g < sizeof(greedy) / sizeof(greedy[0]) && room; g++)
-			for (size_t i = 0; i < n; i++)
-				if (columns[i].cell == greedy[g] && l->width[i])
-					widen_one(m ? &m->tables[view] : NULL, &columns[i], s, rounds[r], &l->width[i], l, &room);
+	for (unsigned rank = from; rank < to; rank++)
+		for (size_t i = 0; i < n; i++) {
+			const struct top_column *c = &columns[i];
+			if (c->rank != rank || (c->number == TOP_INSTANCES && c->cell == CELL_NUMBER && !grouped) || (c->cell == CELL_TREND && !trend))
+				continue;
+			if (l->all && l->all + 1 + c->width > bound)
+				continue;
+			l->width[i] = c->width < bound ? c->width : bound;
+			l->all += l->width[i] + (l->all > 0);
+		}
 }
 
 void top_lay_out(const struct top_model *m, enum top_view view, const struct style *s, unsigned width, bool grouped, struct top_layout *ret)
 {
-	size_t n;
-	const struct top_column *columns = top_columns(view, &n);
 	const unsigned bound = width ? width : UINT32_MAX;
+	bool trend = s->terminal || width; /* one look has no history */
 
 	*ret = (struct top_layout){ .all = 0 };
-	for (unsigned rank = 0; rank < TOP_COLUMNS_MAX; rank++)
-		for (size_t i = 0; i < n; i++) {
-			const struct top_column *c = &columns[i];
-			if (c->rank != rank || (c->number == TOP_INSTANCES && c->cell == CELL_NUMBER && !grouped))
-				continue;
-			if (c->cell == CELL_TREND && !s->terminal && !width)
-				continue; /* one look has no history */
-			if (ret->all && ret->all + 1 + c->width > bound)
-				continue;
-			ret->width[i] = c->width < bound ? c->width : bound;
-			ret->all += ret->width[i] + (ret->all > 0);
-		}
-	widen(m, view, s, bound - (ret->all < bound ? ret->all : bound), ret);
+	add_ranks(view, 0, TOP_RANK_RARE, bound, grouped, trend, ret);
+	widen(m, view, s, bound, 16, ret);
+	widen(m, view, s, bound, 24, ret);
+	add_ranks(view, TOP_RANK_RARE, UINT8_MAX, bound, grouped, trend, ret);
+	widen(m, view, s, bound, 40, ret); /* one long name does not cost the rates of the last minutes */
+	widen(m, view, s, bound, UINT32_MAX, ret);
 }

@@ -51,22 +51,27 @@ static bool end_line(struct pen *p)
 
 /* --- the head ------------------------------------------------------------------------------------------------------------- */
 
+static const char *plural(double n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void draw_title(struct pen *p, const struct top_model *m, const struct top_ui *ui)
 {
 	put(p, PAINT_BOLD, "outrider top");
 	if (m && ui->scope == TOP_SWARM)
-		put_fmt(p, PAINT_NONE, "  swarm of %u agents", m->agents + m->agents_silent);
+		put_fmt(p, PAINT_NONE, "  swarm of %u agent%s", m->agents + m->agents_silent, plural(m->agents + m->agents_silent));
 	else if (m && ui->scope == TOP_SIDECAR && (ui->service[0] || m->service[0]))
 		put_fmt(p, PAINT_NONE, "  %s", ui->service[0] ? ui->service : m->service);
 	if (m && m->node[0] && ui->scope != TOP_SWARM)
 		put_fmt(p, PAINT_NONE, "  on %s", m->node);
-	if (m && m->version[0])
-		put_fmt(p, PAINT_DIM, "  %s", m->version);
 	put_fmt(p, PAINT_NONE, "  scope %s", top_scope_words[ui->scope]);
-	if (ui->live)
-		put_fmt(p, PAINT_DIM, "  every %.3gs", (double)ui->interval / USEC_SEC);
 	if (ui->paused)
 		put(p, PAINT_WARN, "  PAUSED");
+	else if (ui->live)
+		put_fmt(p, PAINT_DIM, "  every %.3gs", (double)ui->interval / USEC_SEC);
+	if (m && m->version[0])
+		put_fmt(p, PAINT_DIM, "  %s", m->version);
 }
 
 static void put_ms(struct pen *p, const char *name, double v)
@@ -93,7 +98,7 @@ static void draw_point(struct pen *p, const char *name, const struct top_point *
 	put_ms(p, "p95", v->p95);
 	put_ms(p, "p99", v->p99);
 	put(p, PAINT_DIM, " ms");
-	put_fmt(p, PAINT_NONE, "  %s now", active);
+	put_fmt(p, PAINT_NONE, " %4s now", active);
 	if (!live || p->width == UINT32_MAX || room(p) < 6)
 		return;
 	unsigned columns = room(p) - 2 < TOP_TREND ? room(p) - 2 : TOP_TREND;
@@ -112,12 +117,13 @@ static void draw_counts(struct pen *p, const struct top_model *m)
 
 	for (size_t i = 0; i < services->n; i++)
 		sidecars += services->rows[i].of[TOP_INSTANCES];
-	put_fmt(p, PAINT_NONE, "%.0f sidecars", sidecars + services->left_out);
+	sidecars += services->left_out;
+	put_fmt(p, PAINT_NONE, "%.0f sidecar%s", sidecars, plural(sidecars));
 	if (m->not_serving)
 		put_fmt(p, PAINT_BAD, ", %u not serving", m->not_serving);
-	put_fmt(p, PAINT_NONE, "  %zu upstreams", edges->n + edges->left_out);
-	put_fmt(p, m->healthy < m->endpoints ? PAINT_WARN : PAINT_NONE, "  %.0f/%.0f endpoints", m->healthy, m->endpoints);
-	put_fmt(p, m->circuits_open ? PAINT_BAD : PAINT_NONE, "  %u circuits open", m->circuits_open);
+	put_fmt(p, PAINT_NONE, "  %zu upstream%s", edges->n + edges->left_out, plural((double)(edges->n + edges->left_out)));
+	put_fmt(p, m->healthy < m->endpoints ? PAINT_WARN : PAINT_NONE, "  %.0f/%.0f endpoint%s", m->healthy, m->endpoints, plural(m->endpoints));
+	put_fmt(p, m->circuits_open ? PAINT_BAD : PAINT_NONE, "  %u circuit%s open", m->circuits_open, plural(m->circuits_open));
 	if (isnan(m->cpu))
 		return;
 	top_number_text(z, m->cpu, FORMAT_PERCENT);
@@ -383,10 +389,10 @@ void top_draw(struct text *t, const struct top_model *m, struct top_ui *ui, cons
 		if (end_line(&p))
 			draw_rows(&p, m, ui, &l, p.height - p.lines, gutter);
 	}
+	for (; ui->live && p.lines < p.height; p.lines++)
+		text_char(t, '\n');
 	if (!foot)
 		return;
-	for (; p.lines < p.height; p.lines++)
-		text_char(t, '\n');
 	draw_foot(&p, ui);
 	text_char(t, '\n');
 }

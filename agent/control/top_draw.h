@@ -1,6 +1,7 @@
 /* The screen of `outrider top` as text: pure, from what is known (top_model.h) and what is wanted (top_ui.h).
  *
- * Lines end in '\n' and have at most ui->width columns; there are at most ui->height of them, 0 standing for no bound (--once).
+ * Lines end in '\n' and have at most ui->width columns; there are at most ui->height of them, exactly so many when it
+ * is live; 0 stands for no bound (--once).
  * No byte of a name reaches the text uncleaned, and but for colours there is no byte below a blank in it except '\n'. */
 #ifndef OUTRIDER_CONTROL_TOP_DRAW_H
 #define OUTRIDER_CONTROL_TOP_DRAW_H
@@ -26,7 +27,7 @@ struct top_layout {
 	unsigned width[TOP_COLUMNS_MAX]; /* 0: not shown */
 	unsigned all;                    /* columns that they take with the blanks between them */
 };
-/* Columns by their rank while there is room; what is left goes to names, then to notes, then to the trend. width 0: all of them. */
+/* Columns by their rank while there is room; what is left goes to names, notes, rare columns, the trend. width 0: all of them. */
 void top_lay_out(const struct top_model *m, enum top_view view, const struct style *s, unsigned width, bool grouped, struct top_layout *ret);
 
 #endif

@@ -104,6 +104,13 @@ static bool take_changes(struct top_model *m, const cJSON *answer, const char *a
 	return true;
 }
 
+static bool take_past(struct top_model *m, const cJSON *answer, const char *agent, struct err *err)
+{
+	(void)agent, (void)err;
+	top_read_past(m, answer);
+	return true;
+}
+
 static bool take_failures(struct top_model *m, const cJSON *answer, const char *agent, struct err *err)
 {
 	return top_read_failures(m, answer, agent, err);
@@ -135,6 +142,8 @@ struct top_model *top_look(const struct options *o, const struct top_wish *w, st
 	}
 	/* Without these the figures are still worth showing. */
 	(void)!add_page(m, o, w, "/ui/changes", take_changes, false, &ignored);
+	if (w->past && w->scope != TOP_SWARM)
+		(void)!add_page(m, o, w, "/ui/history?points=40", take_past, false, &ignored);
 	if (w->view == TOP_FAILURES && !add_page(m, o, w, w->scope == TOP_SWARM ? "/failures" : "/failures?limit=200", take_failures, false, &ignored))
 		top_trouble(m, "failures", ignored.text);
 	top_model_finish(m, w->group);

@@ -12,6 +12,7 @@ struct top_wish {
 	enum top_scope scope;
 	enum top_view view;
 	bool group;
+	bool past; /* the rates of the last minutes too, for the sparklines of the head */
 	char service[128];
 	usec limit; /* for each page */
 	uint64_t number; /* the caller's, to know the answer again */

@@ -155,7 +155,7 @@ static void plus(double *sum, double v)
 
 static bool is_open(const struct top_row *edge)
 {
-	return edge->state[0] && strcmp(edge->state, "closed") != 0;
+	return edge->state[0] && strcmp(edge->state, "closed") != 0 && strcmp(edge->state, "forced-closed") != 0 && strcmp(edge->state, "off") != 0;
 }
 
 /* What the edges of a service say of it: found by binary search, the services are sorted by name then. */

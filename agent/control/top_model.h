@@ -110,7 +110,7 @@ struct top_model {
 	unsigned n_changes;
 	struct top_trouble troubles[TOP_TROUBLES_MAX];
 	unsigned n_troubles;
-	unsigned n_trend_in, n_trend_out;
+	unsigned n_trend_in, n_trend_out; /* after top_read_past() what the agent remembers, after top_trend_take() all */
 	float trend_in[TOP_TREND], trend_out[TOP_TREND];
 };
 
@@ -121,6 +121,7 @@ void top_model_free(struct top_model *m);         /* NULL is fine */
 
 /* STATE of one agent. false: it is none, or memory is short; what was read stays. agent: its address, for a swarm, or "". */
 bool top_read_state(struct top_model *m, const cJSON *state, const char *agent, struct err *err) MUST_CHECK;
+void top_read_past(struct top_model *m, const cJSON *page); /* /ui/history */
 void top_read_changes(struct top_model *m, const cJSON *page);
 bool top_read_failures(struct top_model *m, const cJSON *page, const char *node, struct err *err) MUST_CHECK;
 /* A page of /swarm/…: calls fn for each answer with status 200; the others become troubles when `complain`. */

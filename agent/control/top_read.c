@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define CHANGE_ONCE 5000 /* ms within which the same words of two agents mean the same event */
 #define EDGES_MAX 1000u /* rows of one kind that one agent may give */
 
 static const cJSON *member(const cJSON *o, const char *key)
@@ -97,9 +98,13 @@ static void read_sidecar(struct top_model *m, const cJSON *o)
 	TAKE(o, "node", r->node);
 	TAKE(o, "state", r->state);
 	TAKE(o, "handler", handler);
-	TAKE(o, "wired", r->note);
+	TAKE(o, "why", r->note);
+	if (!r->note[0])
+		TAKE(o, "wired", r->note);
 	if (strcmp(handler, "down") == 0) {
 		m->handlers_down++;
+		if (member(o, "handler_why"))
+			TAKE(o, "handler_why", r->note);
 		(void)str_copy(STR("down"), r->state, sizeof(r->state));
 	}
 	r->of[TOP_RATE] = in.rate;
@@ -226,6 +231,7 @@ bool top_read_state(struct top_model *m, const cJSON *state, const char *agent, 
 	cJSON_ArrayForEach(o, member(state, "circuits")) if (++n <= EDGES_MAX) read_circuit(m, o, node);
 	read_support(m, member(state, "support"), agent[0] ? node : "");
 	m->tables[TOP_SERVICES].left_out += (unsigned)top_min(1e6, known(number(left, "sidecars")));
+	m->tables[TOP_CIRCUITS].left_out += (unsigned)top_min(1e6, known(number(left, "circuits")));
 	m->tables[TOP_UPSTREAMS].left_out += (unsigned)top_min(1e6, known(number(left, "edges")));
 	double cpu = number(process, "cpu_percent"), memory = number(process, "memory_bytes");
 	m->cpu = isnan(m->cpu) ? cpu : m->cpu + known(cpu);
@@ -233,13 +239,50 @@ bool top_read_state(struct top_model *m, const cJSON *state, const char *agent, 
 	return true;
 }
 
-/* --- changes, failures ------------------------------------------------------------------------------------------------------ */
+/* --- history, changes, failures ------------------------------------------------------------------------------------------------------ */
+
+/* The newest TOP_TREND ones, oldest first. */
+static unsigned read_series(const cJSON *list, float dst[TOP_TREND])
+{
+	const cJSON *v;
+	int n = cJSON_GetArraySize(list), skip = n > (int)TOP_TREND ? n - (int)TOP_TREND : 0;
+	unsigned kept = 0;
+
+	cJSON_ArrayForEach(v, list)
+	{
+		if (skip-- > 0)
+			continue;
+		double d = number_of(v);
+		if (kept < TOP_TREND && (kept || !isnan(d))) /* before it began nothing is known */
+			dst[kept++] = isnan(d) ? 0 : (float)d;
+	}
+	return kept;
+}
+
+void top_read_past(struct top_model *m, const cJSON *page)
+{
+	m->n_trend_in = read_series(member(member(page, "in"), "rate"), m->trend_in);
+	m->n_trend_out = read_series(member(member(page, "out"), "rate"), m->trend_out);
+}
+
+/* Several agents tell of one event. */
+static bool is_told(const struct top_model *m, const struct top_change *c)
+{
+	for (unsigned i = 0; i < m->n_changes; i++) {
+		double apart = m->changes[i].time_ms - c->time_ms;
+		if (apart < CHANGE_ONCE && -apart < CHANGE_ONCE && strcmp(m->changes[i].kind, c->kind) == 0 && strcmp(m->changes[i].text, c->text) == 0)
+			return true;
+	}
+	return false;
+}
 
 /* Kept in order, newest first; what is older than the last one has no room. */
 static void put_change(struct top_model *m, const struct top_change *c)
 {
 	unsigned at = m->n_changes;
 
+	if (is_told(m, c))
+		return;
 	while (at && m->changes[at - 1].time_ms < c->time_ms)
 		at--;
 	if (at == TOP_CHANGES_MAX)

@@ -130,12 +130,11 @@ bool term_draw(struct str lines)
 	while (lines.n && str_find(lines, '\n') != SIZE_MAX) {
 		line = str_make(lines.p, str_find(lines, '\n'));
 		lines = str_make(lines.p + line.n + 1, lines.n - line.n - 1);
-		text_addz(&t, first ? "" : "\r\n");
+		/* Cleared before it is written: behind a full line the cursor stands on its last character. */
+		text_addz(&t, first ? "\033[K" : "\r\n\033[K");
 		first = false;
 		text_add(&t, line);
-		text_addz(&t, "\033[K");
 	}
-	text_addz(&t, "\033[J");
 	struct str all = text_str(&t);
 	while (all.n && good) {
 		ssize_t k = write(STDOUT_FILENO, all.p, all.n);

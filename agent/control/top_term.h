@@ -20,7 +20,7 @@ bool term_open(struct err *err) MUST_CHECK;
 void term_close(void); /* nothing when it is not held */
 /* The size now; 80x24 when it is not known. */
 void term_size(unsigned *columns, unsigned *lines);
-/* Lines that end in '\n', in place of what is there. false: nobody is there any more. */
+/* Lines that end in '\n', as many as the screen has, in place of what is there. false: nobody is there any more. */
 bool term_draw(struct str lines) MUST_CHECK;
 /* What was typed, at most cap bytes; a lone Escape is waited for to become a sequence. 0: nothing; -1: the terminal is gone. */
 int term_read(char *dst, size_t cap);

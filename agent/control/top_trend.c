@@ -106,6 +106,12 @@ void top_trend_take(struct top_trend *t, struct top_model *m, bool group)
 	for (unsigned v = TOP_SERVICES; v <= TOP_UPSTREAMS; v++)
 		for (size_t i = 0; i < m->tables[v].n; i++)
 			take_row(t, &m->tables[v].rows[i], v, group);
+	if (m->n_trend_in || m->n_trend_out) {
+		t->in.n = (uint8_t)m->n_trend_in;
+		t->out.n = (uint8_t)m->n_trend_out;
+		memcpy(t->in.last, m->trend_in, sizeof(t->in.last));
+		memcpy(t->out.last, m->trend_out, sizeof(t->out.last));
+	}
 	push(&t->in, m->in.rate);
 	push(&t->out, m->out.rate);
 	m->n_trend_in = t->in.n;

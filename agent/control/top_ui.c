@@ -101,6 +101,18 @@ void top_ui_init(struct top_ui *ui)
 	}
 }
 
+void top_ui_learn(struct top_ui *ui, const struct top_model *m)
+{
+	/* Who could name a sidecar stands before a node's agent. */
+	if (m->scope == TOP_SIDECAR && ui->service[0]) {
+		ui->can[TOP_NODE] = true;
+		return;
+	}
+	/* What one offer of a swarm's says holds for the agent that was asked. */
+	for (unsigned i = 0; i < TOP_SCOPES; i++)
+		ui->can[i] = ui->can[i] || m->can[i];
+}
+
 bool top_ui_groups(const struct top_ui *ui)
 {
 	return ui->group < 0 ? ui->scope == TOP_SWARM : ui->group > 0;
@@ -164,9 +176,9 @@ static enum top_act next_scope(struct top_ui *ui, const struct top_model *m)
 {
 	for (unsigned i = 1; i < TOP_SCOPES; i++) {
 		enum top_scope next = (enum top_scope)((ui->scope + i) % TOP_SCOPES);
-		if (!m || !m->can[next])
+		if (!ui->can[next])
 			continue;
-		if (next == TOP_SIDECAR && m->can[TOP_NODE]) {
+		if (next == TOP_SIDECAR && ui->can[TOP_NODE]) {
 			if (ui->scope == TOP_SWARM)
 				continue; /* its rows are of other agents */
 			return enter(ui, m);
@@ -180,13 +192,13 @@ static enum top_act next_scope(struct top_ui *ui, const struct top_model *m)
 }
 
 /* Up again, from one sidecar to its node. */
-static enum top_act leave(struct top_ui *ui, const struct top_model *m)
+static enum top_act leave(struct top_ui *ui)
 {
 	if (ui->help) {
 		ui->help = false;
 		return ACT_DRAW;
 	}
-	if (ui->scope != TOP_SIDECAR || !m || !m->can[TOP_NODE])
+	if (ui->scope != TOP_SIDECAR || !ui->can[TOP_NODE])
 		return ACT_NOTHING;
 	ui->service[0] = '\0';
 	set_scope(ui, TOP_NODE);
@@ -262,7 +274,7 @@ enum top_act top_ui_key(struct top_ui *ui, int key, const struct top_model *m)
 	case KEY_ENTER:
 		return enter(ui, m);
 	case KEY_BACK:
-		return leave(ui, m);
+		return leave(ui);
 	case 'k':
 		return move_cursor(ui, KEY_UP, m ? m->tables[ui->view].n : 0);
 	case 'j':

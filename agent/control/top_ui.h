@@ -6,6 +6,7 @@
 #include "control/top_model.h"
 
 #define TOP_COLUMNS_MAX 16u
+#define TOP_RANK_RARE 8u /* columns of this rank and above are there when names have room enough */
 
 enum top_cell { CELL_NAME, CELL_OTHER, CELL_NODE, CELL_STATE, CELL_NOTE, CELL_KEY, CELL_NUMBER, CELL_PAIR, CELL_TREND };
 enum top_format { FORMAT_RATE, FORMAT_PERCENT, FORMAT_MS, FORMAT_COUNT, FORMAT_BYTES, FORMAT_AGE, FORMAT_STATUS };
@@ -17,7 +18,7 @@ struct top_column {
 	enum top_number number; /* TOP_NUMBERS: sorted by name */
 	enum top_format format;
 	unsigned width; /* the least */
-	unsigned rank;  /* those of lower rank are shown first; 0 always */
+	unsigned rank;	/* those of lower rank are shown first; 0 always */
 	const char *says; /* for the help */
 };
 
@@ -54,6 +55,7 @@ struct top_ui {
 	bool descending[TOP_VIEWS];
 	size_t cursor[TOP_VIEWS], offset[TOP_VIEWS];
 	uint32_t shown[TOP_VIEWS]; /* columns that the screen has, a bit each; top_draw() says so */
+	bool can[TOP_SCOPES]; /* what the agent offers; a page of one sidecar says nothing of its node's */
 	int group; /* -1: in scope swarm only; 0 never, 1 always */
 	bool paused, help, quit;
 	bool live; /* there is somebody at the keys */
@@ -69,6 +71,8 @@ void top_ui_init(struct top_ui *ui);
 bool top_ui_groups(const struct top_ui *ui);
 
 enum top_act { ACT_NOTHING, ACT_DRAW, ACT_ASK /* scope, view or service is another: look at once */ };
+/* Takes over what an agent offers. */
+void top_ui_learn(struct top_ui *ui, const struct top_model *m);
 /* m: what is shown, or NULL; its rows are in the order of the screen. */
 enum top_act top_ui_key(struct top_ui *ui, int key, const struct top_model *m);
 /* Takes one key off the front of a terminal's input; KEY_NONE: an unknown sequence, taken away. 0 bytes: more must come. */

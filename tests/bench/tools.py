@@ -24,7 +24,7 @@ HEADERS = ["bench.h", "hist.h"]
 
 
 # Programs made of the agent's own objects, as `make` left them.
-OF_AGENT = {"sidecars": "sidecars.c"}
+OF_AGENT = {"sidecars": "sidecars.c", "balance": "balance.c", "circuit": "circuit.c", "questions": "questions.c"}
 
 
 class Failed(Exception):

@@ -50,7 +50,7 @@ def documented():
             continue
         with open(os.path.join(ROOT, "docs", name), encoding="utf-8") as file:
             text = file.read()
-        found += [(name, one.replace("\\|", "|").replace("[5m]", "[10s]")) for one in re.findall(r"`([^`\n]*(?:rate\(|quantile\(|outrider_\w+[^`\n]* [=<>]+ )[^`\n]*)`", text)
+        found += [(name, one.replace("\\|", "|").replace("[5m]", "[10s]")) for one in re.findall(r"`((?:sum|max|min|avg|count|rate|increase|histogram_quantile)\b[^`\n]*\([^`\n]*)`", text)
                   if "outrider_" in one or "process_" in one]
     return found
 

@@ -80,15 +80,18 @@ def test_left_alone(t, more, word):
     assert agent.get("/sidecars")["sidecars"] == []
 
 
-@rows({"oldest": ("1.41", "/v1.41/"), "newest": ("1.55", "/v1.55/"), "future": ("1.70", "/v1.55/")})
+@rows({"20.10": ("1.41", "/v1.41/"), "25.0": ("1.44", "/v1.44/"), "28.5": ("1.51", "/v1.51/"), "29.0": ("1.52", "/v1.52/"), "29.7": ("1.55", "/v1.55/"),
+       "future": ("1.70", "/v1.55/")})
 def test_versions_of_the_api(t, api, prefix):
-    """the highest version that both know is spoken"""
+    """the highest version that both know is spoken; keys that came or went with a version of the engine change nothing"""
     engine = _engine(t, api=api)
     agent = _node(t, engine)
     engine.container(t, 6, ["OUTRIDER_PORT=8080"], "x")
     agent.until("it serves", lambda: "c6" in _serving(agent))
     spoken = {path.split("containers")[0] for path in engine.asked if "containers" in path}
     assert spoken == {prefix}, spoken
+    engine.gone("%064x" % 6)
+    agent.until("its end is seen by the event", lambda: not agent.get("/sidecars")["sidecars"])
 
 
 def test_an_engine_that_is_too_old(t):

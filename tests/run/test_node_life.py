@@ -1,8 +1,11 @@
 """outrider node over a container's life, against a scripted engine: tunnels beside an upgrade, pauses, restarts, namespaces that change hands."""
+import json
 import os
 import subprocess
 import time
 
+from harness.agent import run
+from harness.case import Skip, rows
 from harness.node import node as _node, scripted as _engine, serving as _serving
 
 # Tunnels of three kinds that say something each 50 ms and expect it back; prints when the last answer of each came. An echo stands on 8090.
@@ -109,13 +112,14 @@ def test_a_paused_container(t):
     assert space.listeners() == before and "c32" in _serving(agent)
 
 
-def test_a_restarted_container(t):
+@rows({"told": (True,), "its end was missed": (False,)})
+def test_a_restarted_container(t, told):
     """a container that is started anew has another namespace: the sidecar moves there, and nothing of it stays in the old one"""
     engine = _engine(t)
     agent = _node(t, engine)
     ident, old = engine.container(t, 33, ["OUTRIDER_PORT=8080"], "old")
     agent.until("it serves", lambda: _serving(agent).get("c33", {}).get("handler") == "up")
-    new = engine.restarted(t, ident, "%012x" % 0x3301, "new")
+    new = engine.restarted(t, ident, "%012x" % 0x3301, "new", told)
     agent.until("it serves there", lambda: 4143 in new.listeners() and _serving(agent).get("c33", {}).get("handler") == "up")
     assert new.fetch("http://127.0.0.1:4143/") == "new"
     agent.until("nobody listens in the old one", lambda: set(old.listeners()) <= {8080})
@@ -221,7 +225,8 @@ def test_pages_of_a_sidecar(t):
     assert (one["service"], one["stack"], one["task"], one["node"]) == ("accounts", "shop", "shop_accounts.1.abc", "node-1"), one
     assert {"cpu_ms", "connections", "sockets_in_stock", "memory_kb"} <= set(one["cost"]) and one["requests"] == 1, one
     for name in ("accounts", "accounts.shop", "shop_accounts.1.abc", "c38", "%064x" % 38):
-        assert agent.get("/sidecars/%s/stats" % name)["counters"]["outrider_requests_total"] == 1, name
+        status, out, err = run(["get", "/stats", "--service=" + name, "--admin=%s:%d" % agent.admin])
+        assert status == 0 and json.loads(out)["counters"]["outrider_requests_total"] == 1, (name, out, err)
 
 
 def test_a_network_that_the_operator_listed(t):
@@ -234,3 +239,18 @@ def test_a_network_that_the_operator_listed(t):
     engine.containers[ident]["NetworkSettings"]["Networks"]["open"] = {"IPAddress": "10.7.0.71"}
     engine.event("update", ident)
     agent.until("it serves", lambda: "c71" in _serving(agent))
+
+
+def test_a_folder_without_propagation(t):
+    """a folder of namespaces in which later mounts are not seen is named at the start and by doctor, with the remedy"""
+    engine = _engine(t)
+    if subprocess.run(["mount", "--bind", engine.netns, engine.netns], check=False).returncode != 0:
+        raise Skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "--make-private", engine.netns], check=True)
+        agent = _node(t, engine)
+        agent.until("it is said", lambda: "without propagation" in agent.stderr() and "rslave" in agent.stderr())
+        line = [one for one in agent.get("/doctor")["lines"] if one["check"] == "namespaces"][0]
+        assert line["state"] == "fail" and "rslave" in line["remedy"], line
+    finally:
+        subprocess.run(["umount", "-l", engine.netns], check=False)

@@ -1,4 +1,5 @@
 """`outrider top`: once, as plain pages, and on a terminal (tmux) that is looked at."""
+import http.client
 import json
 import os
 import signal
@@ -6,7 +7,7 @@ import subprocess
 
 from harness import agent_pages as pages
 from harness.agent import binary, environment, run
-from harness.case import Skip, rows
+from harness.case import Skip, limit, rows
 from harness.screen import PROMPT, Screen, there_is_tmux
 
 HOSTILE = "\x1b[2J\x1b]0;evil\x07"
@@ -18,15 +19,16 @@ SHOP = pages.state(
     support=[{"kind": "trace", "name": "zipkin:http://zipkin:9411", "state": "trouble", "why": "connect refused", "detail": ""}])
 OTHER = pages.state(sidecars=[pages.sidecar("accountservice", 60, "n2"), pages.sidecar("vipservice", 1, "n2")], node="n2",
                     edges=[pages.edge("accountservice", "quotes-service", 59, "open", 1)])
-CHANGES = {"changes": [pages.change(1, "ejected", "10.0.5.7:4143 of quotes-service: 5 failures in a row"),
+CHANGES = {"changes": [pages.change(1, "ejected", "10.0.5.7:4143 of quotes-service: 5 failures in a row, and so on"),
                        pages.change(2, "circuit", HOSTILE + "imageservice is open", ago_ms=3000)]}
 FAILURES = {"failures": [pages.failure("id-%d" % i, path="/api/" + HOSTILE) for i in range(40)], "next_before": None}
 PAGES = {
     "/ui/state": SHOP, "/ui/changes": CHANGES, "/failures": FAILURES,
+    "/ui/history": {"in": {"rate": [None, 0, 50, 100] * 10}, "out": {"rate": []}},
     "/swarm/ui/state": pages.swarm("/ui/state", {"10.0.5.2:4191": SHOP, "10.0.5.3:4191": OTHER}, {"10.0.5.4:4191": "connect timeout"}),
     "/swarm/ui/changes": pages.swarm("/ui/changes", {"10.0.5.2:4191": CHANGES}),
     "/sidecars/shop_accountservice.1.x/ui/state": pages.state(sidecars=[pages.sidecar("accountservice", 40)], edges=SHOP["edges"],
-                                                              scopes=("sidecar", "node", "swarm")),
+                                                              scopes=("sidecar",)),
 }
 
 
@@ -45,7 +47,7 @@ def test_once(t):
     """--once prints the whole page: totals, troubles, changes, a row for each sidecar; no name moves the cursor."""
     status, out, err = once(scripted(t))
     assert status == 0 and not err, err
-    for word in ("on n1", "0.1.0+test", "scope node", "in     100/s", "5.00% failed", "2/6 endpoints", "1 circuits open", "2 not serving",
+    for word in ("on n1", "0.1.0+test", "scope node", "in     100/s", "5.00% failed", "2/6 endpoints", "1 circuit open", "2 not serving",
                  "zipkin:http://zipkin:9411: connect refused", "5 failures in a row", "accountservice", "draining", "down", "?[2J?]0;evil?", "n" * 90):
         assert word in out, (word, out)
     assert not [c for c in out if ord(c) < 32 and c != "\n"], out
@@ -179,14 +181,16 @@ def test_screen(t, columns, lines, absent):
     start(s, scripted(t))
     text = s.shows("accountservice", "?[2J?]0;evil?" if columns > 100 else "?[2J?]0;evil?"[:10], "draining", ">accountservice")
     shown = text.splitlines()
-    assert len(shown) == lines and shown[0].startswith("outrider top  on n1  0.1.0+test  scope node") and shown[-1].startswith("q quit"), text
+    assert len(shown) == lines and shown[0].startswith("outrider top  on n1  scope node  every 0.3s  0.1.0+test") and shown[-1].startswith("q quit"), text
     assert shown[1] == "! trace zipkin:http://zipkin:9411: connect refused" and "P99" in text and "TREND" in text, text
-    assert "10.0.5.7:4143 of quotes-service: 5 failures in a row"[:columns - 30] in text and "12s ago" in text, text
+    assert "10.0.5.7:4143 of quotes-service: 5 failures in a row, and so on"[:columns - 30] in text and "12s ago" in text, text
     assert not [word for word in absent if word in text], text
     row = next(line for line in shown if line.startswith(">accountservice"))
     for value in ("serving", " 40.0", " 2.00", " 1.50", " 300", " 2/6"):
         assert value in row, (value, row)
     assert ("n" * 60 in text) == (columns > 190), text
+    if columns == 80:  # what is cut says so, in the last column
+        assert [line for line in shown if len(line) == 80 and line.endswith("…")], text
     for key, words in (("2", ("[2 upstreams]", "quotes-service", "2/3", "open", "CIRCUIT")), ("3", ("[3 circuits]", "60 of 100 fail", "65s", "60.0")),
                        ("4", ("[4 failures]", "connect-refused", "503", "7s", "GET /api")), ("?", ("Columns of failures", "pause", "outrider why"))):
         s.keys(key)
@@ -319,3 +323,47 @@ def test_a_slow_agent(t):
     s.shows("ERR%↓")
     s.keys("q")
     is_back(s)
+
+
+# --- with a real agent --------------------------------------------------------------------------------
+
+
+@limit(60)
+def test_a_real_agent(t):
+    """Figures of a sidecar that carries requests: its rate, an upstream with one endpoint of two that answers, a failure."""
+    quotes = t.service(lambda asked, n: 503 if asked.target == "/bad" else 200)
+    agent = t.sidecar(quotes.text, endpoints={"quotes": [quotes, t.port()]}, env={"OUTRIDER_TRACE": None})
+    admin = "--admin=%s:%d" % agent.admin
+
+    def look():
+        for n in range(4):
+            call(agent.inbound, "handler", "/bad" if n == 0 else "/")
+            call(agent.outbound, "quotes", "/bad" if n == 0 else "/")
+        status, out, err = run(["top", "--once", "--json", "--view=failures", admin])
+        assert status == 0, err
+        page = json.loads(out)
+        edge = next((row for row in page["upstreams"] if row["to"] == "quotes"), {})
+        return page if edge.get("rate") and page["services"][0]["rate"] and page["failures"] else None
+
+    page = agent.until("figures", look, 30)
+    assert page["scope"] == "sidecar" and page["services"][0]["service"] == "accountservice" and page["version"], page
+    edge = next(row for row in page["upstreams"] if row["to"] == "quotes")
+    assert edge["from"] == "accountservice" and edge["endpoints"] == 2 and edge["p99_ms"] > 0, edge
+    assert page["in"]["rate"] > 0 and page["out"]["rate"] > 0 and 503 in [row["status"] for row in page["failures"]], page
+    s = screen(t)
+    s.command("clear; %s top --interval=300ms %s" % (binary(), admin))
+    text = s.shows("scope sidecar", ">accountservice", "1 sidecar ")
+    s.keys("2")
+    text = s.shows("quotes", "[2 upstreams]")
+    s.keys("s")
+    s.shows("no other scope")
+    assert all(len(line) <= 80 for line in text.splitlines()), text
+
+
+def call(address, host, path):
+    wire = http.client.HTTPConnection(address[0], address[1], timeout=10)
+    try:
+        wire.request("GET", path, headers={"Host": host})
+        return wire.getresponse().read()
+    finally:
+        wire.close()

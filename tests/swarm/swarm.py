@@ -86,9 +86,9 @@ class Swarm:
     def lab(self, *words):
         subprocess.run([LAB, *words], env=self.env, capture_output=True, timeout=240, check=True)
 
-    def image(self, tag, tree, *changes):
-        """An image of the files {path in it: path here} on every node, made without a registry; its layer is a tar, changes are
-        lines of a Dockerfile."""
+    def image(self, tag, tree, *changes, nodes=None):
+        """An image of the files {path in it: path here} on every node, or on those, made without a registry; its layer is a tar,
+        changes are lines of a Dockerfile."""
         root = tempfile.mkdtemp(dir=self.folder)
         for inside, here in tree.items():
             at = os.path.join(root, inside.lstrip("/"))
@@ -98,9 +98,18 @@ class Swarm:
         tar = os.path.join(self.folder, "layer.tar")
         subprocess.run(["tar", "-C", root, "-cf", tar, "."], check=True)
         shutil.rmtree(root)
-        for node in range(1, self.n + 1):
+        for node in nodes or range(1, self.n + 1):
             self.docker(node, "import", *[word for line in changes for word in ("--change", line)], tar, tag)
         os.unlink(tar)
+
+    def telemetry_images(self):
+        """On the manager, under the names of landscape.yml: Debian's Prometheus; in place of Zipkin a collector (programs/collector.py), for there is
+        no image of it here, and of Grafana a server of its dashboards' folder, for no package has it."""
+        self.image("prom/prometheus:v2.53.0", self.linked("prometheus"), 'ENTRYPOINT ["%s"]' % shutil.which("prometheus"), nodes=[1])
+        self.python_image("openzipkin/zipkin-slim:3", {"/collector.py": os.path.join(HERE, "programs", "collector.py")},
+                          'CMD ["/usr/bin/python3", "/collector.py"]', nodes=[1])
+        self.image("grafana/grafana-oss:11.1.0", {"/busybox": "/bin/busybox"},
+                   'CMD ["/busybox", "httpd", "-f", "-p", "3000", "-h", "/var/lib/grafana/dashboards"]', nodes=[1])
 
     def linked(self, program):
         """{path: path} of a program of this machine and the libraries that it is linked with."""
@@ -117,8 +126,8 @@ class Swarm:
         """Runs a program of this machine in the node's own network namespace."""
         return subprocess.run([LAB, "netns", str(node), *words], env=self.env, capture_output=True, text=True, timeout=timeout, check=False)
 
-    def python_image(self, tag, tree=(), *changes):
-        """An image with this machine's Python under the name of a public one, and with the files {path in it: path here}."""
+    def python_image(self, tag, tree=(), *changes, nodes=None):
+        """An image on every node, or on those, with this machine's Python under the name of a public one, and with the files {path in it: path here}."""
         python = os.path.realpath("/usr/bin/python3")
         root = tempfile.mkdtemp(dir=self.folder)
         linked = subprocess.run(["ldd", python, *_modules()], capture_output=True, text=True, check=False).stdout
@@ -138,7 +147,7 @@ class Swarm:
         tar = os.path.join(self.folder, "python.tar")
         subprocess.run(["tar", "-C", root, "-cf", tar, "."], check=True)
         shutil.rmtree(root)
-        for node in range(1, self.n + 1):
+        for node in nodes or range(1, self.n + 1):
             self.docker(node, "import", *[word for line in changes for word in ("--change", line)], tar, tag)
         os.unlink(tar)
 

@@ -14,13 +14,15 @@ SECONDS = 30 if FULL else 8
 USERS = 1000
 COLLECTOR = "zipkin:http://collector:9411"
 
-# What is switched on, container by container; one that is traced by nobody says so, for the agent has a collector meanwhile.
+# What is switched on, container by container, with limits that refuse nothing; one that is traced by nobody says so, for the agent has
+# a collector meanwhile.
 CAPABILITIES = {
-    "bulkhead, adaptive limit, rate limit": {"LIMIT_CONCURRENT": "500", "LIMIT_ADAPTIVE": "on", "LIMIT_REQUESTS": "50000", "TRACE_SAMPLE": "never"},
+    "bulkhead, rate limit": {"LIMIT_CONCURRENT": "20000", "LIMIT_CONCURRENT_QUEUE": "20000", "LIMIT_REQUESTS": "50000", "TRACE_SAMPLE": "never"},
     "each request traced to a collector": {"TRACE_SAMPLE": "always"},
     "each request in the access log": {"ACCESS_SAMPLE": "100%", "TRACE_SAMPLE": "never"},
     "metrics read each second": {"TRACE_SAMPLE": "never"},
-    "all of these": {"LIMIT_CONCURRENT": "500", "LIMIT_ADAPTIVE": "on", "LIMIT_REQUESTS": "50000", "TRACE_SAMPLE": "always", "ACCESS_SAMPLE": "100%"},
+    "all of these": {"LIMIT_CONCURRENT": "20000", "LIMIT_CONCURRENT_QUEUE": "20000", "LIMIT_REQUESTS": "50000", "TRACE_SAMPLE": "always",
+                     "ACCESS_SAMPLE": "100%"},
 }
 
 

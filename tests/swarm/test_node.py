@@ -2,9 +2,11 @@
 import json
 import os
 import re
+import shutil
 import time
 
 from estate import bar, estate, told, whole
+from harness.case import Skip
 from swarm import until
 
 RUNNING = ("swarm",)
@@ -109,6 +111,33 @@ def test_a_service_with_a_virtual_address(_t, swarm):
             assert CONTAINER.fullmatch(answer), (name, answer)
     finally:
         swarm.docker(1, "service", "rm", "shop_vipped")
+
+
+def test_a_source_on_the_overlay(_t, swarm):
+    """the agent's own options come from a Redis that stands on network outrider only, and reach the sidecars of services while they run"""
+    if not shutil.which("redis-server") or not shutil.which("redis-cli"):
+        raise Skip("there is no redis-server: `make deps` installs it")
+    e = estate(swarm)
+    swarm.image("redis:7-alpine", swarm.linked("redis-server"), 'CMD ["%s"]' % shutil.which("redis-server"))
+    swarm.docker(2, "run", "-d", "--name", "values", "--network", "outrider", "redis:7-alpine", shutil.which("redis-server"), "--protected-mode", "no")
+
+    def told(*words):
+        return swarm.inside(2, "values", "redis-cli", *words).stdout
+
+    def page():
+        return swarm.docker(1, "exec", e.agent(1), "/outrider", "get", "/config", "--service=accounts")
+    try:
+        until("it takes a value", lambda: told("HSET", "outrider:config:accounts", "outrider.timeout.connect", "1234ms").strip() in ("0", "1"))
+        e.update("outrider_agent", "--env-add", "OUTRIDER_CONFIG=redis:values:6379", "--update-monitor", "1s")
+        until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
+        until("its value is in force", lambda: "1234ms" in page() and "redis:values:6379/outrider:config:accounts" in page(), 120, show=page)
+        told("HSET", "outrider:config:accounts", "outrider.timeout.connect", "1235ms")
+        told("PUBLISH", "outrider:config", "accounts")
+        until("the next one, too", lambda: "1235ms" in page(), 20, show=page)
+    finally:
+        e.update("outrider_agent", "--env-rm", "OUTRIDER_CONFIG", "--update-monitor", "1s")
+        until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
+        swarm.docker(2, "rm", "-f", "values", check=False)
 
 
 def test_scale(_t, swarm):

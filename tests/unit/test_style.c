@@ -76,6 +76,31 @@ START_TEST(cells)
 }
 END_TEST
 
+START_TEST(wrapping)
+{
+	static const struct {
+		const char *in, *want;
+		unsigned width, indent;
+	} rows[] = {
+		{ "one two three four five six", "one two three four five\n     six", 30, 5 },
+		{ "one two  three", "one two  three", 0, 5 },
+		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n  b", 24, 2 }, /* a word is not broken */
+		{ "one two three four five six", "one two three four five six", 24, 5 },                               /* too little room */
+		{ " a", " a", 80, 0 }, { "", "", 80, 2 },
+	};
+	struct text t;
+
+	text_init(&t, 4096);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct style s = { .utf8 = true, .width = rows[i].width };
+		text_clear(&t);
+		style_wrap(&t, &s, str_of(rows[i].in), rows[i].indent, PAINT_NONE);
+		ck_assert_str_eq(text_z(&t), rows[i].want);
+	}
+	text_release(&t);
+}
+END_TEST
+
 START_TEST(what_the_environment_says)
 {
 	static const struct {
@@ -108,6 +133,7 @@ Suite *suite_style(void)
 	TCase *c = tcase_create("style");
 	tcase_add_test(c, nothing_obeys);
 	tcase_add_test(c, cells);
+	tcase_add_test(c, wrapping);
 	tcase_add_test(c, what_the_environment_says);
 	suite_add_tcase(s, c);
 	return s;

@@ -147,11 +147,20 @@ START_TEST(changes_and_failures)
 				"\"reason\":\"connect-refused\",\"duration_ms\":2.5,\"attempts\":2,\"method\":\"GET\",\"path\":\"/x\",\"request_id\":\"id1\"}]}");
 
 	m->time_ms = 4000;
-	for (unsigned i = 0; i < TOP_CHANGES_MAX; i++) /* more than there is room for */
-		top_read_changes(m, changes);
-	ck_assert_uint_eq(m->n_changes, TOP_CHANGES_MAX);
+	top_read_changes(m, changes);
+	top_read_changes(m, changes); /* another agent saw the same */
+	ck_assert_uint_eq(m->n_changes, 3);
 	ck_assert_str_eq(m->changes[0].text, "new");
-	ck_assert_str_eq(m->changes[TOP_CHANGES_MAX - 1].text, "new");
+	ck_assert_str_eq(m->changes[1].text, "between");
+	for (unsigned i = 0; i < 2 * TOP_CHANGES_MAX; i++) { /* more than there is room for */
+		char z[100];
+		snprintf(z, sizeof(z), "[{\"time_ms\":%u,\"kind\":\"x\",\"text\":\"number %u\"}]", 10000 + i, i);
+		cJSON *more = parse(z);
+		top_read_changes(m, more);
+		cJSON_Delete(more);
+	}
+	ck_assert_uint_eq(m->n_changes, TOP_CHANGES_MAX);
+	ck_assert_str_eq(m->changes[0].text, "number 31");
 	ck_assert(top_read_failures(m, failures, "", &err));
 	const struct top_row *r = row_of(m, TOP_FAILURES, "a", "b");
 	ck_assert_double_eq(r->of[TOP_AGE], 2500);
@@ -161,6 +170,26 @@ START_TEST(changes_and_failures)
 	cJSON_Delete(changes);
 	cJSON_Delete(failures);
 	top_model_free(m);
+}
+END_TEST
+
+START_TEST(what_was_before)
+{
+	struct top_trend *trend = top_trend_new();
+	struct top_model *m = model_of(two, false);
+	cJSON *page = parse("{\"in\":{\"rate\":[null,null,5,null,7]},\"out\":{\"rate\":\"x\"}}");
+
+	top_read_past(m, page);
+	ck_assert_uint_eq(m->n_trend_in, 3);
+	ck_assert_uint_eq(m->n_trend_out, 0);
+	top_trend_take(trend, m, false);
+	ck_assert_uint_eq(m->n_trend_in, 4);
+	ck_assert_double_eq(m->trend_in[0], 5);
+	ck_assert_double_eq(m->trend_in[2], 7);
+	ck_assert_double_eq(m->trend_in[3], 100);
+	cJSON_Delete(page);
+	top_model_free(m);
+	top_trend_free(trend);
 }
 END_TEST
 
@@ -265,6 +294,7 @@ START_TEST(lines_of_every_size)
 	static const char hostile[] = STATE(SIDECAR("\\u001b[2J\\u009b31m\\u202eevil\\nname", "n\\t1", "10", "serving") ","
 		SIDECAR("\u540d\u524d\u30b5\u30fc\u30d3\u30b9\u540d\u524d\u30b5\u30fc\u30d3\u30b9\u540d\u524d\u30b5\u30fc\u30d3\u30b9", "n1", "1e14", "\\u0007"),
 		EDGE("\\u001b]0;x\\u0007", "<script>alert(1)</script>", "5e-9", "open\\r", "1e14"));
+	static const unsigned widths[] = { 1, 2, 19, 20, 21, 40, 79, 80, 81, 132, 240 }, heights[] = { 1, 2, 8, 9, 10, 16, 24, 50 };
 	struct top_model *m = model_of(hostile, false);
 	struct top_ui ui;
 	struct text t;
@@ -273,9 +303,11 @@ START_TEST(lines_of_every_size)
 	ui.live = true;
 	text_init(&t, 1 << 20);
 	top_trouble(m, "\033[31m", "\033[0m");
-	for (ui.width = 1; ui.width < 260; ui.width += ui.width < 24 || (ui.width >= 76 && ui.width < 84) ? 1 : 7)
-		for (ui.height = 1; ui.height < 60; ui.height += ui.height < 10 ? 1 : 5)
+	for (size_t w = 0; w < sizeof(widths) / sizeof(widths[0]); w++)
+		for (size_t h = 0; h < sizeof(heights) / sizeof(heights[0]); h++)
 			for (unsigned v = 0; v < TOP_VIEWS * 4; v++) {
+				ui.width = widths[w];
+				ui.height = heights[h];
 				ui.view = v % TOP_VIEWS;
 				ui.help = v & 4;
 				const struct style *s = v & 8 ? &ascii : &plain;
@@ -302,8 +334,8 @@ START_TEST(a_screen)
 	text_init(&t, 1 << 16);
 	top_sort(&m->tables[TOP_SERVICES], TOP_RATE, true);
 	draw(&t, m, &ui, &plain);
-	static const char *const wanted[] = { "outrider top  on n1  0.1.0  scope node  every 2s", "in     100/s   5.00% failed  p50  1.50  p95  20.0  p99   300 ms  7 now",
-		"6 sidecars, 1 not serving  2 upstreams  4/6 endpoints  1 circuits open", "[1 services]", "4 more are not shown", "RATE\u2193",
+	static const char *const wanted[] = { "outrider top  on n1  scope node  every 2s  0.1.0", "in     100/s   5.00% failed  p50  1.50  p95  20.0  p99   300 ms    7 now",
+		"6 sidecars, 1 not serving  2 upstreams  4/6 endpoints  1 circuit open", "[1 services]", "4 more are not shown", "RATE\u2193",
 		">beta", " alpha", "draining", "q quit" };
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
 		ck_assert_msg(strstr(text_z(&t), wanted[i]) != NULL, "%s in:\n%s", wanted[i], text_z(&t));
@@ -352,6 +384,7 @@ START_TEST(what_keys_do)
 	struct top_ui ui;
 
 	top_ui_init(&ui);
+	top_ui_learn(&ui, m);
 	ui.height = 24;
 	ck_assert_int_eq(top_ui_key(&ui, '2', m), ACT_ASK);
 	ck_assert_int_eq(ui.view, TOP_UPSTREAMS);
@@ -382,7 +415,7 @@ START_TEST(what_keys_do)
 	ck_assert(ui.said[0]);
 	ck_assert_int_eq(top_ui_key(&ui, 's', m), ACT_ASK);
 	ck_assert(ui.scope == TOP_NODE && !ui.said[0]);
-	m->can[TOP_SWARM] = m->can[TOP_NODE] = false;
+	ui.can[TOP_SWARM] = ui.can[TOP_NODE] = false;
 	ck_assert_int_eq(top_ui_key(&ui, 's', m), ACT_DRAW);
 	ck_assert_str_eq(ui.said, "this agent offers no other scope");
 	ck_assert_int_eq(top_ui_key(&ui, 'p', m), ACT_DRAW);
@@ -432,6 +465,7 @@ Suite *suite_top(void)
 	tcase_add_test(c, what_is_no_state);
 	tcase_add_test(c, a_swarm);
 	tcase_add_test(c, changes_and_failures);
+	tcase_add_test(c, what_was_before);
 	tcase_add_test(c, memory_is_short);
 	tcase_add_test(c, order);
 	tcase_add_test(c, trends);

@@ -142,11 +142,22 @@ class Engine:
             "Config": {"Image": "app:1", "Env": list(env), "Labels": more.get("labels", {})},
             "HostConfig": {"NetworkMode": more.get("mode", "shop")},
             "NetworkSettings": {"SandboxKey": self.netns + "/" + sandbox, "Networks": {"shop": {"IPAddress": "10.0.0.%d" % (number % 250)}}}}
+        if self._minor() < 52:  # the default bridge's, once more; GraphDriver gave way to Storage in 1.52
+            self.containers[ident]["NetworkSettings"].update(Bridge="", IPAddress="", Gateway="", MacAddress="", Ports={})
+            self.containers[ident]["GraphDriver"] = {"Name": "overlay2", "Data": None}
+        if self._minor() >= 48:
+            self.containers[ident]["ImageManifestDescriptor"] = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 424}
         self.event("start", ident)
         return ident, space
 
+    def _minor(self):
+        return int(self.api.split(".")[1])
+
     def event(self, action, ident, **attributes):
-        line = json.dumps({"Type": "container", "Action": action, "Actor": {"ID": ident, "Attributes": attributes}}).encode() + b"\n"
+        record = {"Type": "container", "Action": action, "Actor": {"ID": ident, "Attributes": attributes}, "scope": "local"}
+        if self._minor() < 52:  # later ones have dropped these
+            record.update(status=action, id=ident, **{"from": "app:1"})
+        line = json.dumps(record).encode() + b"\n"
         for one in list(self.listeners):
             one.write(line)
 
@@ -154,9 +165,10 @@ class Engine:
         self.containers[ident]["State"]["Status"] = status
         self.event(event, ident)
 
-    def restarted(self, t, ident, sandbox, text):
-        """The same container, ended and started again: the engine gives it another namespace."""
-        self.state(ident, "exited", "die")
+    def restarted(self, t, ident, sandbox, text, told=True):
+        """The same container, ended and started again: the engine gives it another namespace. told: of its end, too."""
+        if told:
+            self.state(ident, "exited", "die")
         space = t._keep(Namespace(self.netns, sandbox, text))
         self.containers[ident]["NetworkSettings"]["SandboxKey"] = self.netns + "/" + sandbox
         self.state(ident, "running", "start")
@@ -175,7 +187,9 @@ class Engine:
                 time.sleep(0.02)
             return
         status, body = 200, b"OK"
-        if path.endswith("/info"):
+        if not path.endswith("/_ping") and path.startswith("/v1.") and int(path.split("/")[1].split(".")[1]) > self._minor():
+            status, body = 400, {"message": "client version %s is too new. Maximum supported API version is %s" % (path.split("/")[1], self.api)}
+        elif path.endswith("/info"):
             body = {"Name": "node-1", "ServerVersion": "27.0", "Swarm": {"LocalNodeState": "active", "NodeID": "n1"}}
         elif path.endswith("/containers/json"):
             body = [{"Id": ident} for ident, c in self.containers.items() if c["State"]["Status"] in ("running", "paused")]

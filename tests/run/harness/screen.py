@@ -42,6 +42,10 @@ class Screen:
         """What is on the screen, line by line, without trailing blanks."""
         return self._tmux("capture-pane", "-p", "-t", "t")
 
+    def everything(self):
+        """The screen and what was scrolled away, lines that the terminal broke joined again."""
+        return self._tmux("capture-pane", "-p", "-J", "-S", "-", "-t", "t")
+
     def coloured(self):
         """The same with the sequences of its colours."""
         return self._tmux("capture-pane", "-p", "-e", "-t", "t")
@@ -51,7 +55,7 @@ class Screen:
         return {part for found in SGR.findall(self.coloured()) for part in re.split("[;:]", found) if part not in ("", "0")}
 
     def type(self, text):
-        self._tmux("send-keys", "-t", "t", "-l", text)
+        self._tmux("send-keys", "-t", "t", "-l", "--", text)
 
     def keys(self, *names):
         """As tmux calls them: Enter, Up, C-c, or a letter."""

@@ -2,11 +2,13 @@
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
+import time
 
 from estate import DEPLOY, HERE, ROOT, estate
-from swarm import until
+from swarm import LAB, until
 
 RUNNING = ("swarm",)
 LIMIT = 600
@@ -79,3 +81,51 @@ def test_an_image_of_its_own(_t, swarm):
         until("the node's agent says why", lambda: "its entry point is outrider itself" in e.logs("5m"), 60)
     finally:
         e.docker(1, "rm", "-f", "own", check=False)
+
+
+def readme():
+    """(lines for a service's stack file, shell commands) of README's first screen, as they stand there."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        screen = file.read().split("## On a swarm", 1)[1].split("\n## ", 1)[0]
+    lines = re.search(r"```yaml\n(.*?)```", screen, re.S).group(1)
+    return lines, [line.strip() for line in screen.split("\n") if line.startswith("    docker ") and "stack deploy" not in line]
+
+
+FRIENDS = """
+version: "3.8"
+services:
+  accountservice:
+    image: handler:1
+    command: [--listen, "127.0.0.1:6767"]
+%s    deploy: {endpoint_mode: dnsrr, placement: {constraints: [node.hostname == node1]}}
+  quotes-service:
+    image: handler:1
+    environment: {OUTRIDER_PORT: 8080}
+    networks: [outrider]
+    deploy: {endpoint_mode: dnsrr}
+networks: {outrider: {external: true}}
+"""
+
+
+def test_the_first_screen(_t, swarm):
+    """what README's first screen says, literally: its lines in a service's stack file, the log line that it promises, a call, its command"""
+    e = estate(swarm)
+    lines, commands = readme()
+    path = os.path.join(swarm.folder, "friends.yml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(FRIENDS % lines)
+    began = time.monotonic()
+    e.deploy(path, "friends")
+    try:
+        def call():
+            return e.docker(1, "exec", e.containers("friends_accountservice", 1)[0], "/busybox", "wget", "-qO-", "http://quotes-service:8080/")
+        until("its service answers by its plain URL", lambda: e.containers("friends_accountservice", 1) and len(call().strip()) == 12, 120, show=e.logs)
+        client = 'docker() { "%s" docker 1 "$@"; }; ' % LAB
+        assert len(commands) == 1, commands
+        page = until("the call is seen", lambda: subprocess.run(["bash", "-c", client + commands[0]], env=swarm.env, capture_output=True, text=True,
+                                                                timeout=60, check=False).stdout, 60)
+        assert "quotes-service" in page and ":4143" in page, page
+        until("the log line", lambda: '"message":"a sidecar serves","service":"accountservice"' in e.logs("10m"), 60)
+        swarm.say("  from the service's deployment to the sight of a call %.1f s\n    %s" % (time.monotonic() - began, page.replace("\n", "\n    ")))
+    finally:
+        e.docker(1, "stack", "rm", "friends")
