@@ -180,7 +180,7 @@ function charts(ctx, changes, from, to) {
 	return [
 		h("section", { class: "card", key: "rate" }, h("header", null, h("h2", null, "Requests"), when, h("span", { class: "right" }, key("c1", "in", rate(at.in.rate)), key("c2", "calls out", rate(at.out.rate), "dash"))),
 			h("div", null, strip(groups, ctx.params.change), lineChart({ label: "Requests a second over the last ten minutes, in and out", data: [t, line("in", "rate"), line("out", "rate")],
-				lines: [{ colour: "c1", fill: true }, { colour: "c2", dash: [5, 3] }], format: v => count(v) + "/s", top: nice(1), ...shared }))),
+				lines: [{ colour: "c1", fill: true }, { colour: "c2", dash: [5, 3] }], format: v => (v >= 10000 ? count(v) : v) + "/s", top: nice(1), ...shared }))),
 		h("section", { class: "card", key: "errors" }, h("header", null, h("h2", null, "Failing"), h("span", { class: "note" }, "share of requests"), h("span", { class: "right" }, key("bad", "in", said(at)("in")), key("c2", "calls out", said(at)("out"), "dash"))),
 			lineChart({ label: "Share of failing requests over the last ten minutes", data: [t, failing("in"), failing("out")], lines: [{ colour: "bad", fill: true }, { colour: "c2", dash: [5, 3] }],
 				format: v => v + "%", top: max => Math.min(100, nice(1)(max)), ...shared })),
