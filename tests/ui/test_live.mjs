@@ -102,6 +102,7 @@ export async function the_agent_restarts(browser, undo) {
 	const agent = await landscape(undo), page = await open(browser, agent.url + "#/overview", { allow: ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_NETWORK"] });
 	await page.waitForSelector('[data-connection="live"]');
 	await until("a tick came", () => page.evaluate(() => /\d\/s/.test(document.querySelector("main").textContent)));
+	assert(!(await page.textContent("body")).includes("was restarted at"), "nothing was restarted yet");
 	await agent.stop();
 	await page.waitForSelector('[data-connection="lost"]');
 	assert((await page.textContent('[role="alert"]')).includes("does not answer"), await page.textContent('[role="alert"]'));

@@ -35,6 +35,7 @@ function drawMarks(u, chart) {
 		if (x < u.bbox.left || x > u.bbox.left + u.bbox.width)
 			continue;
 		ctx.strokeStyle = colour(mark.on ? "accent" : mark.tone === "bad" ? "bad" : "line-strong");
+		ctx.globalAlpha = mark.on ? 1 : .55;
 		ctx.setLineDash(mark.on ? [] : [3 * devicePixelRatio, 3 * devicePixelRatio]);
 		ctx.beginPath();
 		ctx.moveTo(x, u.bbox.top);

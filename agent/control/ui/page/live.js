@@ -12,7 +12,7 @@ export const live = {
 	since: Date.now(), time: 0, why: "", restarts: 0, restartedAt: 0, retryAt: 0, version: null, ticks: 0, circuits: new Map(),
 };
 
-let source = null, timer = null, tries = 0, tell = () => {}, hiddenTimer = null, opened = null, up = null, startAt = 0;
+let source = null, timer = null, tries = 0, tell = () => {}, hiddenTimer = null, again = false, up = null, startAt = 0;
 
 /* "sidecar:NAME" is asked below sidecars/NAME/; everything else of the agent itself. */
 export function prefix(scope) {
@@ -145,11 +145,12 @@ function onTick(data) {
 	const age = live.agents.length === 1 ? live.agents[0].state?.process?.uptime_ms : null;
 	if (age !== null && age !== undefined) {
 		const began = data.time_ms - age;
-		if (startAt && began > startAt + 3000 && live.scope === opened) {
+		if (again && startAt && began > startAt + 3000) { /* only a new connection can be to another process */
 			live.restarts++;
 			live.restartedAt = began;
 		}
 		startAt = began;
+		again = false;
 	}
 }
 
@@ -165,6 +166,7 @@ function onHello(data) {
 	live.version = data.version;
 	if (up !== live.scope)
 		startAt = 0;
+	again = true;
 	up = live.scope;
 }
 
@@ -206,7 +208,6 @@ function lost() {
 function open() {
 	clearTimeout(timer);
 	source?.close();
-	opened = live.scope;
 	source = new EventSource(address(live.scope));
 	handle("hello", onHello);
 	handle("history", onHistory);

@@ -45,7 +45,7 @@ export function changeTone(kind, text) {
 	if (kind === "ejected" || kind === "config-refused" || kind === "sidecar-down")
 		return "bad";
 	if (kind === "circuit")
-		return /close/.test(text || "") ? "ok" : "bad";
+		return /clos/.test(text || "") ? "ok" : /half/.test(text || "") ? "warn" : "bad";
 	if (kind === "readmitted" || kind === "sidecar-up")
 		return "ok";
 	if (kind === "handler" || kind === "registry")

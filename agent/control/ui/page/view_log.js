@@ -106,4 +106,3 @@ export default {
 			h("div", { style: { "font-family": "system-ui, sans-serif" } }, Object.keys(ctx.params).some(k => ["q", "level", "show", "service"].includes(k)) ? empty("No record fits", "New ones that fit appear here as they come.") : empty("Nothing was logged lately", "Records appear here as they come.")))];
 	},
 };
-

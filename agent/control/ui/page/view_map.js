@@ -109,7 +109,7 @@ function box(ctx, n, at, near, picked, q) {
 	return h("g", { onmouseenter: over(n.name), onmouseleave: over(null), onfocus: over(n.name), onblur: over(null), key: n.name, class: "node" + (picked === n.name ? " on" : "") + (dim ? " dim" : ""), transform: `translate(${at.x.toFixed(1)} ${at.y.toFixed(1)})`, role: "link", tabindex: "0", "data-row": true, "data-node": n.name,
 		"aria-label": says, onclick: open, onkeydown: event => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), open()) },
 	h("title", null, says), h("rect", { class: "box", width: NODE.w, height: NODE.h, rx: 8 }),
-	h("svg", { x: 10, y: 10, width: 11, height: 11, viewBox: "0 0 10 10", class: tone }, mark(tone).kids), h("text", { class: "t", x: 27, y: 19 }, cut(n.name, 19)),
+	h("svg", { x: 10, y: 10, width: 11, height: 11, viewBox: "0 0 10 10", class: tone }, mark(tone).kids), h("text", { class: "t", x: 27, y: 19 }, cut(n.name, n.count > 1 ? 17 : 18)),
 	n.count > 1 && h("text", { class: "s", x: NODE.w - 9, y: 19, "text-anchor": "end" }, "×" + n.count), h("text", { class: "s", x: 11, y: 36 }, cut(line, 27)));
 }
 
@@ -117,7 +117,7 @@ function box(ctx, n, at, near, picked, q) {
 function apart(edges) {
 	const placed = [];
 	for (const e of edges.slice().sort((a, b) => a.y - b.y)) {
-		const failing = share(e.errors, e.rate), text = rate(e.rate >= 10 ? Math.round(e.rate) : e.rate) + (failing >= .05 ? " " + percent(failing) : ""), label = { ...e, text, width: text.length * 6.3 + 12 };
+		const failing = share(e.errors, e.rate), text = (e.rate >= 10 && e.rate < 1000 ? Math.round(e.rate) + "/s" : rate(e.rate)) + (failing >= .05 ? " " + percent(failing) : ""), label = { ...e, text, width: text.length * 6.3 + 12 };
 		for (let turn = 0; turn < 12; turn++) {
 			const hit = placed.find(p => Math.abs(p.x - label.x) < (p.width + label.width) / 2 + 2 && Math.abs(p.y - label.y) < 19);
 			if (!hit)
@@ -191,4 +191,3 @@ export default {
 		focus && detail(g, focus), support()];
 	},
 };
-

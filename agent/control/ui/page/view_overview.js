@@ -86,24 +86,29 @@ function shown() {
 	return all;
 }
 
-/* Marks that lie closer than their width become one with a count. */
-function strip(changes, from, to, picked) {
-	const groups = [];
+const worst = all => all.find(c => c.tone === "bad") || all.find(c => c.tone === "warn") || all[0];
+
+/* Changes that lie closer than a mark is wide are one mark, with their count. */
+function grouped(changes, from, to) {
+	const groups = [], wide = document.documentElement.clientWidth < 760 ? 9 : 4.8;
 	for (const c of changes) {
-		const x = (c.time_ms / 1000 - from) / (to - from) * 100;
+		const x = (c.time_ms / 1000 - from) / (to - from) * 100, last = groups[groups.length - 1];
 		if (x < 0 || x > 100)
 			continue;
-		const last = groups[groups.length - 1];
-		if (last && x - last.x < 2.6)
+		if (last && x - last.x < wide)
 			last.all.push(c);
 		else
 			groups.push({ x, all: [c] });
 	}
+	return groups;
+}
+
+function strip(groups, picked) {
 	return h("div", { class: "strip", role: "group", "aria-label": "Changes on the time axis" }, groups.map(g => {
-		const worst = g.all.find(c => c.tone === "bad") || g.all.find(c => c.tone === "warn") || g.all[0], on = g.all.some(c => c.key === picked);
+		const one = worst(g.all), on = g.all.some(c => c.key === picked);
 		const text = g.all.map(c => clock(c.time_ms) + " " + c.text).join("\n");
-		return h("button", { key: g.all[0].key, class: worst.tone, style: { left: g.x.toFixed(2) + "%" }, "aria-pressed": on ? "true" : "false", title: text, "aria-label": text,
-			onclick: () => setParams({ change: on ? null : worst.key }) }, icon(worst.kind), g.all.length > 1 && h("b", null, g.all.length));
+		return h("button", { key: g.all[0].key, class: one.tone, style: { left: g.x.toFixed(2) + "%" }, "aria-pressed": on ? "true" : "false", title: text, "aria-label": text,
+			onclick: () => setParams({ change: on ? null : one.key }) }, icon(one.kind), g.all.length > 1 && h("b", null, g.all.length));
 	}));
 }
 
@@ -130,11 +135,29 @@ function whereTo(c) {
 	return c.kind === "registry" ? link("map", null, {}) : link("sidecars", null, { q: c.service });
 }
 
+/* A circuit that tries again and again, and what is told twice, is one line with the time since when. Newest first. */
+function folded(changes) {
+	const lines = [];
+	for (const c of changes.slice().reverse()) {
+		const last = lines.find(o => c.kind === "circuit" && o.kind === c.kind && o.service === c.service && o.upstream === c.upstream && o.node === c.node && o.first - c.time_ms < 60000);
+		if (last) {
+			last.times++;
+			last.first = c.time_ms;
+			last.keys.push(c.key);
+		} else {
+			lines.push({ ...c, times: 1, first: c.time_ms, keys: [c.key] });
+		}
+		if (lines.length === 120)
+			break;
+	}
+	return lines;
+}
+
 function list(changes, picked) {
 	if (!changes.length)
 		return empty("Nothing changed lately", "Rollouts, configuration, ejections and circuits are listed here as they happen.");
-	return h("ol", { class: "changes tall", tabindex: 0, "aria-label": "What changed" }, changes.slice().reverse().slice(0, 120).map(c => h("li", { key: c.key, class: c.key === picked ? "on" : null },
-		h("span", { class: c.tone }, icon(c.kind)), h("a", { class: "text", href: whereTo(c), "data-row": true }, c.text), time(c.time_ms), subject(c) && h("span", { class: "sub" }, subject(c)))));
+	return h("ol", { class: "changes tall", tabindex: 0, "aria-label": "What changed" }, folded(changes).map(c => h("li", { key: c.key, class: c.keys.includes(picked) ? "on" : null },
+		h("span", { class: c.tone }, icon(c.kind)), h("a", { class: "text", href: whereTo(c), "data-row": true }, c.text), time(c.time_ms), h("span", { class: "sub" }, subject(c), c.times > 1 ? ` · ${c.times} changes since ${clock(c.first)}` : ""))));
 }
 
 /* --- charts -------------------------------------------------------------------------------------------------------------------- */
@@ -145,19 +168,19 @@ function charts(ctx, changes, from, to) {
 	const rows = joined(), way = ctx.params.dir === "out" ? "out" : "in", last = rows[rows.length - 1] || { in: {}, out: {} };
 	const at = rows[ctx.own.cursor] || last, pointed = rows[ctx.own.cursor];
 	const t = rows.map(r => r.t), line = (w, name) => rows.map(r => r[w][name] ?? null);
-	const shared = { range: [from, to], cursor: index => {
+	const groups = grouped(changes, from, to), shared = { range: [from, to], cursor: index => {
 		if (ctx.own.cursor !== index) {
 			ctx.own.cursor = index;
 			ctx.redraw();
 		}
-	}, marks: changes.map(c => ({ t: c.time_ms / 1000, tone: c.tone, on: c.key === ctx.params.change })) };
+	}, marks: groups.map(g => ({ t: worst(g.all).time_ms / 1000, tone: worst(g.all).tone })).concat(changes.filter(c => c.key === ctx.params.change).map(c => ({ t: c.time_ms / 1000, on: true }))) };
 	const failing = w => rows.map(r => is(r[w].rate) && is(r[w].errors) ? share(r[w].errors, r[w].rate) : null);
 	const said = r => w => is(r[w].rate) ? percent(share(r[w].errors, r[w].rate)) : "–";
 	const when = h("span", { class: "note nowrap" }, pointed ? "at " + clock(pointed.t * 1000) : "now");
 	return [
 		h("section", { class: "card", key: "rate" }, h("header", null, h("h2", null, "Requests"), when, h("span", { class: "right" }, key("c1", "in", rate(at.in.rate)), key("c2", "calls out", rate(at.out.rate), "dash"))),
-			h("div", null, strip(changes, from, to, ctx.params.change), lineChart({ label: "Requests a second over the last ten minutes, in and out", data: [t, line("in", "rate"), line("out", "rate")],
-				lines: [{ colour: "c1", fill: true }, { colour: "c2", dash: [5, 3] }], format: v => count(v) + "/s", top: nice(1), ...shared }))),
+			h("div", null, strip(groups, ctx.params.change), lineChart({ label: "Requests a second over the last ten minutes, in and out", data: [t, line("in", "rate"), line("out", "rate")],
+				lines: [{ colour: "c1", fill: true }, { colour: "c2", dash: [5, 3] }], format: v => (v >= 10000 ? count(v) : v) + "/s", top: nice(1), ...shared }))),
 		h("section", { class: "card", key: "errors" }, h("header", null, h("h2", null, "Failing"), h("span", { class: "note" }, "share of requests"), h("span", { class: "right" }, key("bad", "in", said(at)("in")), key("c2", "calls out", said(at)("out"), "dash"))),
 			lineChart({ label: "Share of failing requests over the last ten minutes", data: [t, failing("in"), failing("out")], lines: [{ colour: "bad", fill: true }, { colour: "c2", dash: [5, 3] }],
 				format: v => v + "%", top: max => Math.min(100, nice(1)(max)), ...shared })),
@@ -201,4 +224,3 @@ export default {
 				list(changes, ctx.params.change))))];
 	},
 };
-
