@@ -96,7 +96,7 @@ class Swarm:
         no image of it here, and of Grafana a server of its dashboards' folder, for no package has it."""
         self.image("prom/prometheus:v2.53.0", self.linked("prometheus"), 'ENTRYPOINT ["%s"]' % shutil.which("prometheus"), nodes=[1])
         self.python_image("openzipkin/zipkin-slim:3", 'CMD ["/usr/bin/python3", "/collector.py"]', nodes=[1],
-                          files={"/collector.py": os.path.join(HERE, "programs", "collector.py")})
+                          more={"/collector.py": os.path.join(HERE, "programs", "collector.py")})
         self.image("grafana/grafana-oss:11.1.0", {"/busybox": "/bin/busybox"},
                    'CMD ["/busybox", "httpd", "-f", "-p", "3000", "-h", "/var/lib/grafana/dashboards"]', nodes=[1])
 
@@ -115,8 +115,8 @@ class Swarm:
         """Runs a program of this machine in the node's own network namespace."""
         return subprocess.run([LAB, "netns", str(node), *words], env=self.env, capture_output=True, text=True, timeout=timeout, check=False)
 
-    def python_image(self, tag, *changes, nodes=None, files=None):
-        """An image with this machine's Python, and files as image() takes them, under the name of a public one."""
+    def python_image(self, tag, *changes, nodes=None, more=None):
+        """An image with this machine's Python, and more files as image() takes them, under the name of a public one."""
         python = os.path.realpath("/usr/bin/python3")
         root = tempfile.mkdtemp(dir=self.folder)
         linked = subprocess.run(["ldd", python, *_modules()], capture_output=True, text=True, check=False).stdout
@@ -130,7 +130,7 @@ class Swarm:
         library = os.path.dirname(os.path.dirname(_modules()[0]))
         shutil.copytree(library, root + library, ignore=shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "tkinter", "lib2to3",
                         "ensurepip", "config-*", "dist-packages", "site-packages"))
-        for inside, here in (files or {}).items():
+        for inside, here in (more or {}).items():
             shutil.copy(here, root + inside)
         os.makedirs(root + "/tmp", exist_ok=True)
         tar = os.path.join(self.folder, "python.tar")
