@@ -251,4 +251,80 @@ struct exporter_ops {
 /* plugins/registry.c; NULL-terminated. */
 extern const struct exporter_ops *const plugin_exporters[];
 
+/* --- sinks --------------------------------------------------------------------------------------------------------- */
+/* Sinks take log records elsewhere (outrider.log): the agent's own, those of the access log, and what services wrote. Control makes a
+ * record and hands it to each:
+ *
+ *     ops->open(config, events, arg)   ───────────>  returns at once
+ *     ops->put(record)                 ───────────>  copies, queues within its bound; what does not fit is dropped, counted
+ *                                      <───────────  on_trouble: what is wrong, or "" when it was put right
+ *     ops->counts()                    ───────────>  for /log, /doctor and metrics
+ *     ops->reopen()                    ───────────>  the file was moved away: begin a new one
+ *     ops->flush(done)                 ───────────>  the agent leaves: writes what it has, within a second or so
+ *     ops->close()                     ───────────>  no callback after this */
+
+enum log_level { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG, LEVEL_COUNT };
+enum log_kind { LOG_KIND_AGENT, LOG_KIND_ACCESS, LOG_KIND_APP, LOG_KINDS };
+enum log_stream { LOG_STREAM_NONE, LOG_STREAM_STDOUT, LOG_STREAM_STDERR }; /* of an app record: where the service wrote it */
+
+#define LOG_MESSAGE_MAX (1024u * 1024u) /* bytes; who makes a record cuts what is longer */
+#define LOG_MEMBERS_MAX (256u * 1024u)
+
+struct log_record {
+	uint64_t wall;  /* µs since 1970: when it happened */
+	uint64_t seat;  /* which sidecar it is of (telemetry_who.seat); 0: the agent itself */
+	uint8_t level;  /* enum log_level */
+	uint8_t kind;   /* enum log_kind */
+	uint8_t stream; /* enum log_stream */
+	struct str subsystem; /* "discovery"; of app records empty */
+	struct str service, task, stack, slot, node; /* whose it is; empty: not known */
+	struct str trace_id, span_id;                /* hexadecimal; empty: not known */
+	struct str message;  /* as it is: any bytes, no end of line */
+	struct str members;  /* ready-made members of a JSON object, without braces: "workers":2,"why":"x"; may be empty. None of the names above. */
+	struct str json;     /* the whole as one line of JSON. Makers may leave it empty: then logs_put() makes it; sinks always get it */
+	struct str line;     /* how json: and text: on stdout and stderr write it, where options say so (access.format); empty: as the sink does */
+};
+
+struct sink_identity { /* of the agent */
+	const char *host;    /* the node's name, else the machine's; never empty. Its bytes may change: read it for every record */
+	const char *version;
+};
+
+struct sink_config {
+	struct loop *loop;
+	struct netspace *ns;
+	struct resolver *resolver;
+	struct str address; /* what follows "plugin:" */
+	size_t queue;       /* bytes of records that may wait: outrider.log.queue */
+	struct plugin_settings settings;
+	struct sink_identity identity;
+};
+
+struct sink_events {
+	void (*on_trouble)(void *arg, const char *why); /* when it changes; "" = all is well again. Not inside open() */
+};
+
+struct sink_counts { /* records; produced = sent + queued + all that were dropped */
+	uint64_t produced, sent, queued;
+	uint64_t dropped_full, dropped_failed, dropped_long; /* no room; could not be written; longer than the sink can take */
+};
+
+struct sink; /* the plug-in's own */
+
+struct sink_ops {
+	const char *name; /* "gelf" */
+	const char *help; /* one line: what its address looks like */
+	/* NULL and err: the address makes no sense, or memory is short. A peer or folder that is not there is no error but trouble. */
+	struct sink *(*open)(const struct sink_config *config, const struct sink_events *events, void *arg, struct err *err);
+	/* Texts are valid during the call. Never blocks, never fails: what cannot be kept is counted. */
+	void (*put)(struct sink *s, const struct log_record *r);
+	struct sink_counts (*counts)(const struct sink *s);
+	void (*reopen)(struct sink *s); /* NULL: there is nothing to open again */
+	void (*flush)(struct sink *s, void (*done)(void *arg), void *arg); /* done may be called at once */
+	void (*close)(struct sink *s); /* NULL is fine; not inside its callbacks */
+};
+
+/* plugins/registry.c; NULL-terminated. */
+extern const struct sink_ops *const plugin_sinks[];
+
 #endif

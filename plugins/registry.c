@@ -20,6 +20,12 @@ extern const struct exporter_ops exporter_zipkin;
 extern const struct exporter_ops exporter_otlp;
 extern const struct exporter_ops exporter_log;
 
+extern const struct sink_ops sink_json;
+extern const struct sink_ops sink_text;
+extern const struct sink_ops sink_file;
+extern const struct sink_ops sink_gelf;
+extern const struct sink_ops sink_syslog;
+
 const struct source_ops *const plugin_sources[] = {
 	&source_file,
 	&source_bus,
@@ -45,5 +51,14 @@ const struct exporter_ops *const plugin_exporters[] = {
 	&exporter_zipkin,
 	&exporter_otlp,
 	&exporter_log,
+	NULL,
+};
+
+const struct sink_ops *const plugin_sinks[] = {
+	&sink_json,
+	&sink_text,
+	&sink_file,
+	&sink_gelf,
+	&sink_syslog,
 	NULL,
 };

@@ -4,10 +4,7 @@
 #include "base/mem.h"
 #include "control/build.h"
 #include "control/option_buckets.h"
-
-#include <unistd.h>
-
-#define LAST_LINES (200 * USEC_MS) /* for stderr to take them */
+#include "control/ui/ui.h"
 
 /* --- references that workers hold ------------------------------------------------------------------------------ */
 
@@ -126,6 +123,7 @@ static void on_circuit(void *arg, uint32_t slot, struct str upstream, enum break
 	if (!sc || how == BREAKER_UNCHANGED || !str_copy(upstream, name, sizeof(name)))
 		return;
 	log_write(&sc->log, rows[how].level, "circuit", rows[how].message, LOG_FIELDS(log_text("upstream", name)));
+	agent_note(&sc->agent, CHANGE_CIRCUIT, upstream, STR(""), "%s", rows[how].message);
 }
 
 static void on_overload(void *arg, unsigned worker, enum overload_step step)
@@ -145,7 +143,7 @@ void crew_seat(struct crew *c, uint32_t slot, struct sidecar *sc)
 	if (c->telemetry)
 		telemetry_drain(c->telemetry); /* what is recorded is of who stood there */
 	if (sc && !sc->agent.seat)
-		sc->agent.seat = ++c->seats;
+		sc->log.seat = sc->agent.seat = ++c->seats;
 	if (slot < SLOTS_SIDECARS_MAX)
 		c->sidecars[slot] = sc;
 }
@@ -179,13 +177,17 @@ static void keep_record(void *arg, const struct telemetry_who *w, const struct r
 	flight_put(c->flight, w, r, n, loop_now(c->loop));
 }
 
+static void put_record(void *arg, const struct log_record *r)
+{
+	logs_put(arg, r);
+}
+
 static bool start_consumers(struct crew *c, const struct crew_config *config, struct err *err)
 {
 	size_t size = (size_t)options_u64(config->options, OPT_FLIGHT_SIZE);
 
 	c->flight = size ? flight_new(size, clock_now(), err) : NULL;
-	c->lines = line_writer_new(c->loop, STDERR_FILENO);
-	c->access = c->lines ? access_log_new(line_writer_put, c->lines, err) : NULL;
+	c->access = access_log_new(put_record, c->logs, err);
 	c->tap = tap_new(c->loop, &c->tapped, err);
 	if ((size && !c->flight) || !c->access || !c->tap)
 		return err->text[0] ? false : err_set(err, "out of memory");
@@ -248,6 +250,7 @@ static void on_beat_timer(void *arg)
 	atomic_store_explicit(&c->memory_percent, memory_load_now(&c->memory), memory_order_relaxed);
 	c->process.lag = c->beat_due && now > c->beat_due ? now - c->beat_due : 0;
 	c->beat_due = now + BEAT_EVERY;
+	ui_beat(c->ui, now);
 	timer_set(c->loop, &c->beat_timer, c->beat_due);
 }
 
@@ -261,6 +264,7 @@ bool crew_start(struct crew *c, const struct crew_config *config, struct err *er
 {
 	c->loop = config->loop;
 	c->log = config->log;
+	c->logs = config->logs;
 	memory_load_open(&c->memory, NULL);
 	c->slots = slots_new(err);
 	if (!c->slots)
@@ -281,6 +285,9 @@ bool crew_start(struct crew *c, const struct crew_config *config, struct err *er
 			return false;
 	}
 	telemetry_start(c->telemetry, c->workers, c->n_workers);
+	c->ui = ui_new(c->loop, err);
+	if (!c->ui)
+		return false;
 	timer_init(&c->beat_timer, on_beat_timer, c);
 	on_beat_timer(c);
 	return true;
@@ -297,9 +304,6 @@ void crew_halt(struct crew *c)
 		loop_turn(c->loop, false);
 	if (c->telemetry)
 		telemetry_flush(c->telemetry);
-	line_writer_stop(c->lines, LAST_LINES);
-	if (c->loop)
-		loop_turn(c->loop, false); /* what its thread left behind */
 	if (c->beat_timer.fn)
 		timer_clear(&c->beat_timer);
 }
@@ -312,8 +316,8 @@ void crew_release(struct crew *c)
 	telemetry_free(c->telemetry);
 	flight_free(c->flight);
 	access_log_free(c->access);
-	line_writer_free(c->lines);
 	tap_free(c->tap);
+	ui_free(c->ui);
 	mem_free(c->workers);
 	mem_free(c->beats);
 	memory_load_close(&c->memory);

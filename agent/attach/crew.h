@@ -13,7 +13,7 @@
 #include "control/agent.h"
 #include "control/beat.h"
 #include "control/flight.h"
-#include "control/line_writer.h"
+#include "control/logs.h"
 #include "control/memory_load.h"
 #include "control/slots.h"
 #include "control/tap.h"
@@ -26,6 +26,7 @@ struct sidecar;
 struct crew {
 	struct loop *loop;       /* borrowed: control's */
 	struct log *log;         /* borrowed */
+	struct logs *logs;       /* borrowed: where the access log goes, and what services write */
 	struct slots *slots;     /* owned */
 	struct worker **workers; /* owned */
 	struct beat *beats;      /* owned: one per worker */
@@ -36,8 +37,8 @@ struct crew {
 	struct telemetry *telemetry; /* owned, as what follows: it tells them of every record */
 	struct flight *flight;       /* NULL: outrider.flight.size is off */
 	struct access_log *access;
-	struct line_writer *lines;   /* where the access log goes: stderr */
 	struct tap *tap;
+	struct ui *ui;               /* what the page of the admin port lives on */
 	_Atomic bool tapped;         /* workers read it */
 	uint64_t seats;              /* ever given */
 	struct memory_load memory;
@@ -52,6 +53,7 @@ struct crew_config {
 	unsigned n_workers;
 	size_t buffers_max; /* bytes of one worker's buffers */
 	struct log *log;    /* borrowed: where overload is told of */
+	struct logs *logs;  /* borrowed */
 	const struct options *options; /* where spans go, and memory for records; read during the call */
 };
 

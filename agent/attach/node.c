@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "control/ask.h"
 #include "control/commands.h"
+#include "control/logs.h"
+#include "control/ui/ui.h"
 #include "net/sockets.h"
 
 #include <errno.h>
@@ -68,6 +70,8 @@ static void listen_on_network(struct node *n, const struct wire_record *r)
 static void take_node(struct node *n, const struct wire_record *r)
 {
 	snprintf(n->name, sizeof(n->name), "%s", r->why);
+	logs_name_host(n->logs, n->name);
+	n->own.agent.node = str_of(n->name);
 	if (r->addr_len)
 		listen_on_network(n, r);
 }
@@ -83,6 +87,7 @@ static void begin_drain(struct node *n, bool successor, uint32_t left_ms)
 	bool relieved = n->phase == NODE_RELIEVED;
 	n->phase = successor ? NODE_RELIEVED : NODE_DRAINING;
 	n->own.agent.phase = AGENT_DRAINING;
+	agent_note(&n->own.agent, CHANGE_DRAIN, STR(""), STR(""), "the agent drains%s", successor ? ": its successor takes over" : "");
 	log_write(&n->log, LEVEL_INFO, "node", "draining",
 		LOG_FIELDS(log_bool("successor", successor || relieved), log_u64("sidecars", n->n_sidecars)));
 	LIST_EACH(it, tmp, &n->sidecars) {
@@ -157,13 +162,14 @@ static uint64_t busy(const struct node *n)
 	return sum;
 }
 
-static uint64_t open_connections(const struct node *n)
+/* Of all sidecars together. */
+static uint64_t counted(const struct node *n, enum counter_id id)
 {
 	uint64_t v[COUNTER_COUNT], reasons[REASON_COUNT], sum = 0;
 
 	for (uint32_t i = 0; i < n->own.agent.n_sidecars; i++) {
 		agent_sum_counters(&n->own.agent, n->views[i].spec->slot, v, reasons);
-		sum += v[COUNTER_CONNECTIONS_OPEN];
+		sum += v[id];
 	}
 	return sum;
 }
@@ -227,8 +233,9 @@ static void on_tick(void *arg)
 		n->next_rest = now + REST_EVERY;
 	let_go(n, now);
 	if (n->phase != NODE_SERVING && now > n->drained_at + 2 * TICK && busy(n) == 0 &&
-		(n->phase == NODE_DRAINING || open_connections(n) == 0)) {
+		(n->phase == NODE_DRAINING || counted(n, COUNTER_CONNECTIONS_OPEN) == 0)) {
 		struct wire_record r = { .op = WIRE_LEFT };
+		log_write(&n->log, LEVEL_INFO, "node", "nothing is under way any more", LOG_FIELDS(log_u64("let_go", counted(n, COUNTER_LET_GO))));
 		(void)wire_send(WIRE_RECORDS_FD, &r, NULL, 0, true);
 		loop_stop(n->loop);
 	}
@@ -289,8 +296,10 @@ static bool open_own(struct node *n, struct err *err)
 	own->agent = (struct agent){ .loop = n->loop, .log = &n->log, .reload = own->reload, .command = "node", .version = n->version,
 		.phase = AGENT_READY, .started = clock_wall(), .sidecars = n->views, .n_workers = n->crew.n_workers,
 		.workers = n->crew.workers, .beats = n->crew.beats, .process = &n->crew.process, .flight = n->crew.flight, .tap = n->crew.tap, .access = n->crew.access,
-		.lines = n->crew.lines, .put_sidecars = node_put_sidecars, .put_health = node_put_health, .examine = node_examine,
-		.find_sidecar = node_find_sidecar, .put_arg = n, .sees_swarm = true };
+		.logs = n->logs, .put_sidecars = node_put_sidecars, .put_health = node_put_health, .examine = node_examine,
+		.find_sidecar = node_find_sidecar, .each_sidecar = node_each_sidecar, .put_support = node_put_support, .put_arg = n, .node = str_of(n->name),
+		.ui = n->crew.ui, .changes = ui_changes(n->crew.ui), .sees_swarm = true };
+	ui_watch(n->crew.ui, &own->agent);
 	return own->reload && reload_now(own->reload, err) && admin_start(&own->admin, &own->agent, &guard, err) && listen_own(n, err);
 }
 
@@ -321,10 +330,18 @@ static bool keeper_is_there(void)
 	       fcntl(WIRE_RECORDS_FD, F_SETFD, FD_CLOEXEC) == 0 && fcntl(WIRE_CALLS_FD, F_SETFD, FD_CLOEXEC) == 0;
 }
 
+static bool open_logs(struct node *n, struct err *err)
+{
+	const struct logs_config c = { .loop = n->loop, .options = n->options, .identity = { .version = n->version } };
+
+	n->logs = n->log.hub = n->own.log.hub = logs_new(&c, err);
+	return n->logs != NULL;
+}
+
 static bool start(struct node *n, struct err *err)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
-	const struct crew_config c = {
+	struct crew_config c = {
 		.n_workers = options_workers(n->options),
 		.log = &n->own.log,
 		.options = n->options,
@@ -338,7 +355,10 @@ static bool start(struct node *n, struct err *err)
 	raise_limits(n);
 	confine(n);
 	n->answers = answers_new(err);
-	if (!n->loop || !n->answers || !node_own_options(n, err) || !crew_start(&n->crew, &c, err) || !open_own(n, err))
+	if (!n->loop || !n->answers || !open_logs(n, err))
+		return false;
+	c.logs = n->logs;
+	if (!node_own_options(n, err) || !crew_start(&n->crew, &c, err) || !open_own(n, err))
 		return false;
 	loop_on_turn(n->loop, on_turn, n);
 	timer_init(&n->tick, on_tick, n);
@@ -355,11 +375,14 @@ static void end(struct node *n)
 	if (n->loop)
 		loop_on_turn(n->loop, NULL, NULL);
 	crew_halt(&n->crew);
+	logs_flush(n->logs);
 	node_end_all(n);
 	admin_stop(&n->own.admin);
 	reload_free(n->own.reload);
 	crew_release(&n->crew);
 	answers_free(n->answers);
+	n->log.hub = n->own.log.hub = NULL;
+	logs_free(n->logs);
 	loop_free(n->loop);
 	options_free(n->options);
 	mem_free(n->environ_);

@@ -3,6 +3,7 @@
 #include "attach/claim.h"
 #include "control/ask.h"
 #include "control/commands.h"
+#include "control/ui/ui.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -93,6 +94,18 @@ static bool claim(struct process *p, struct err *err)
 	return p->sidecar.claim >= 0;
 }
 
+static bool open_logs(struct process *p, struct err *err)
+{
+	const struct options *o = p->sidecar.options;
+	char node[256] = "";
+	struct str name = options_text(o, OPT_NODE);
+
+	(void)str_copy(name, node, sizeof(node));
+	const struct logs_config c = { .loop = p->loop, .options = o, .identity = { .host = node, .version = p->sidecar.agent.version } };
+	p->logs = p->sidecar.log.hub = logs_new(&c, err);
+	return p->logs != NULL;
+}
+
 /* The sources are heard before there are workers: what they say decides how many. */
 static bool start(struct process *p, int *status, struct err *err)
 {
@@ -101,7 +114,13 @@ static bool start(struct process *p, int *status, struct err *err)
 
 	child_limits_raise(&p->limits);
 	p->loop = sc->loop = loop_new(err);
-	if (!p->loop || !leaving_prepare(p, err) || !claim(p, err))
+	if (!p->loop || !leaving_prepare(p, err))
+		return false;
+	if (!open_logs(p, err)) {
+		*status = EXIT_USAGE;
+		return false;
+	}
+	if (!claim(p, err))
 		return false;
 	if (!reloading_first(sc, &wrong, err)) {
 		*status = wrong ? EXIT_USAGE : EXIT_FAILED;
@@ -111,12 +130,16 @@ static bool start(struct process *p, int *status, struct err *err)
 		.loop = p->loop,
 		.n_workers = p->set.workers,
 		.log = &sc->log,
+		.logs = p->logs,
 		.options = reload_options(sc->reload),
 		.buffers_max = (size_t)options_u64(sc->options, OPT_LIMIT_BUFFERS),
 	};
 	sc->crew = &p->crew;
 	sc->agent.sees_swarm = true;
-	return crew_start(&p->crew, &c, err) && serving_start(sc, err);
+	if (!crew_start(&p->crew, &c, err) || !serving_start(sc, err))
+		return false;
+	ui_watch(p->crew.ui, &sc->agent);
+	return true;
 }
 
 static int serve(struct process *p)
@@ -151,10 +174,13 @@ int process_main(enum process_kind kind, const char *version, int argc, char **a
 	if (status == EXIT_OK)
 		status = serve(&p);
 	crew_halt(&p.crew);
+	logs_flush(p.logs);
 	serving_stop(&p.sidecar);
 	crew_release(&p.crew);
 	leaving_release(&p);
 	sidecar_release(&p.sidecar);
+	p.sidecar.log.hub = NULL;
+	logs_free(p.logs);
 	loop_free(p.loop);
 	return status;
 }

@@ -30,6 +30,7 @@ struct process {
 	char **command; /* exec: the child's argv, NULL-terminated */
 	struct process_settings set;
 	struct loop *loop; /* owned: control's */
+	struct logs *logs; /* owned */
 	struct crew crew;
 	struct sidecar sidecar;
 	struct child_limits limits;

@@ -268,11 +268,6 @@ static inline void put_phase(struct line *l, struct str key, uint64_t us)
 static void put_ids(struct line *l, const struct view *v)
 {
 	put_text(l, STR(",\"request_id\":\""), v->text[RECORD_REQUEST_ID]);
-	if (v->r->trace_hi | v->r->trace_lo) {
-		line_add(l, STR(",\"trace_id\":\""));
-		add_trace(l, v->r);
-		line_add(l, STR("\""));
-	}
 	if (v->r->client.family) {
 		line_add(l, STR(",\"client\":\""));
 		line_ip(l, &v->r->client);
@@ -314,22 +309,62 @@ static void put_outcome(struct line *l, const struct view *v)
 	put_phase(l, STR(",\"transfer_ms\":"), v->phases.at[PHASE_TRANSFER]);
 }
 
+/* Whose it is: what a log record has as fields of its own. */
+static void put_whose(struct line *l, const struct view *v)
+{
+	put_text(l, STR(",\"service\":\""), v->who->service);
+	put_text(l, STR(",\"stack\":\""), v->who->stack);
+	put_text(l, STR(",\"slot\":\""), v->who->slot);
+	if (v->r->trace_hi | v->r->trace_lo) {
+		line_add(l, STR(",\"trace_id\":\""));
+		add_trace(l, v->r);
+		line_add(l, STR("\""));
+	}
+}
+
 void access_line_json(struct line *l, const struct telemetry_who *who, const struct record *r)
+{
+	(void)access_line_members(l, who, r);
+}
+
+struct str access_line_members(struct line *l, const struct telemetry_who *who, const struct record *r)
 {
 	struct view v;
 
 	look(&v, who, r);
 	line_add(l, STR("{\"time\":\""));
 	line_time(l, r->started);
-	line_add(l, STR("\",\"type\":\"access\",\"listener\":\""));
+	line_add(l, STR("\",\"type\":\"access\""));
+	put_whose(l, &v);
+	line_add(l, STR(","));
+	size_t begin = l->n;
+	line_add(l, STR("\"listener\":\""));
 	line_add(l, str_of(record_listener(r)));
 	line_add(l, STR("\""));
-	put_text(l, STR(",\"service\":\""), who->service);
-	put_text(l, STR(",\"stack\":\""), who->stack);
-	put_text(l, STR(",\"slot\":\""), who->slot);
 	put_ids(l, &v);
 	put_way(l, &v);
 	put_outcome(l, &v);
 	put_text(l, STR(",\"user_agent\":\""), v.text[RECORD_USER_AGENT]);
+	size_t end = l->n;
 	line_add(l, STR("}"));
+	return str_make(l->mem + begin, end - begin);
+}
+
+void access_message(struct line *l, const struct record *r)
+{
+	static const struct telemetry_who nobody;
+	struct view v;
+
+	look(&v, &nobody, r);
+	line_add(l, v.text[RECORD_METHOD]);
+	line_add(l, STR(" "));
+	line_add(l, v.text[RECORD_PATH]);
+	if (r->status) {
+		line_add(l, STR(" "));
+		line_u64(l, r->status);
+	}
+	if (r->reason) {
+		line_add(l, STR(" "));
+		line_add(l, text_of(&v, F_REASON));
+	}
 }

@@ -33,5 +33,8 @@ const struct access_format *access_format_keep(struct arena *a, struct str s);
 /* A line without its end, added to l. f NULL: json. */
 void access_line(struct line *l, const struct access_format *f, const struct telemetry_who *who, const struct record *r);
 void access_line_json(struct line *l, const struct telemetry_who *who, const struct record *r);
+/* The same; returns the part behind whose it is, as log_record.members has it. Valid unless l->cut, while l has it. */
+struct str access_line_members(struct line *l, const struct telemetry_who *who, const struct record *r);
+void access_message(struct line *l, const struct record *r); /* "GET /api/quote 200", as it is: not escaped */
 
 #endif

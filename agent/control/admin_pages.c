@@ -1,8 +1,8 @@
 /* The table of admin pages, and those about the agent itself. */
-#include "control/access_log.h"
 #include "control/admin.h"
 #include "control/doctor.h"
-#include "control/line_writer.h"
+#include "control/ui/page.h"
+#include "control/ui/ui.h"
 
 #include <stdio.h>
 
@@ -29,6 +29,11 @@ static struct json page_begin(struct text *t)
 static void page_root(struct admin *a, struct httpd_request *r)
 {
 	struct text t;
+
+	if (ui_page_wanted(r)) {
+		ui_page_root(a, r);
+		return;
+	}
 	struct json j = page_begin(&t);
 	put_text(&j, "agent", "outrider");
 	put_text(&j, "version", a->agent->version);
@@ -140,50 +145,6 @@ static void page_config(struct admin *a, struct httpd_request *r)
 	admin_reply(r, 200, &t);
 }
 
-static void page_log_level(struct admin *a, struct httpd_request *r)
-{
-	struct log *log = a->agent->log;
-	enum log_level level;
-	if (!log_level_parse(httpd_query(r, "level"), &level)) {
-		admin_refuse(r, 400, "bad-level", "The query's level is missing or no level.",
-			"PUT /log?level=error, warn, info or debug.");
-		return;
-	}
-	enum log_level former = log->level;
-	log->level = level;
-	log_write(log, LEVEL_WARN, "admin", "the log level was changed",
-		LOG_FIELDS(log_text("from", log_level_word(former)), log_text("to", log_level_word(level))));
-	struct text t;
-	struct json j = page_begin(&t);
-	put_text(&j, "level", log_level_word(level));
-	put_text(&j, "former", log_level_word(former));
-	json_end(&j);
-	admin_reply(r, 200, &t);
-}
-
-static void put_access(struct json *j, const struct agent *g)
-{
-	struct access_log_counts c = access_log_counts(g->access);
-	struct line_writer_counts w = line_writer_counts(g->lines);
-
-	put_u64(j, "access_lines", w.lines);
-	put_u64(j, "access_lost", w.lost + c.cut);
-}
-
-static void page_log(struct admin *a, struct httpd_request *r)
-{
-	const struct log *log = a->agent->log;
-	struct text t;
-	struct json j = page_begin(&t);
-	put_text(&j, "level", log_level_word(log->level));
-	put_u64(&j, "lines", log->lines);
-	put_u64(&j, "lost", log->lost);
-	if (a->agent->access && a->agent->lines)
-		put_access(&j, a->agent);
-	json_end(&j);
-	admin_reply(r, 200, &t);
-}
-
 static void page_refresh(struct admin *a, struct httpd_request *r)
 {
 	struct text t;
@@ -203,7 +164,12 @@ static void page_hystrix(struct admin *a, struct httpd_request *r)
 const struct admin_route *admin_routes(size_t *n)
 {
 	static const struct admin_route rows[] = {
-		{ "GET", "/", page_root, false, "this list" },
+		{ "GET", "/", page_root, false, "the page for browsers; for others this list" },
+		{ "GET", "/ui/state", ui_page_state, false, "what the page shows now: rates, sidecars, calls, circuits, what the agent leans on" },
+		{ "GET", "/ui/history", ui_page_history, false, "rates, errors and percentiles of the last ten minutes" },
+		{ "GET", "/ui/changes", ui_page_changes, false, "what changed lately: rollouts, configuration, ejections, circuits …; ?since=NUMBER" },
+		{ "GET", "/ui/live", ui_page_live, false, "all of these as events; ?scope=sidecar|node|swarm" },
+		{ "GET", "/ui/*", ui_page_asset, false, "files of that page" },
 		{ "GET", "/health", page_health, false,
 			"200 while every worker's loop turns; ?verbose names each" },
 		{ "GET", "/ready", page_ready, false,
@@ -233,7 +199,7 @@ const struct admin_route *admin_routes(size_t *n)
 		{ "GET", "/why/*", admin_page_why, false,
 			"/why/ID, a request's or a trace's: its way, attempts, phases, whose fault it is, what to do" },
 		{ "GET", "/failures", admin_page_failures, false,
-			"the last failures, newest first; ?service= &upstream= &route= &status=5xx &reason= &path= &method= &slow= &limit= &before=" },
+			"the last failures, newest first; ?service= &upstream= &route= &status=5xx &reason= &path= &method= &slow= &retried=true &limit= &before=" },
 		{ "GET", "/traces", admin_page_traces, false, "the last traces that are known here; ?service= &slow=500ms &failed=true &limit=" },
 		{ "GET", "/traces/*", admin_page_trace, false, "the spans of one trace that are known here, as Zipkin's JSON" },
 		{ "GET", "/tap", admin_page_tap, false, "finished exchanges as they come, as events; filters as of /failures" },
@@ -241,8 +207,12 @@ const struct admin_route *admin_routes(size_t *n)
 			"open client connections, at most 1,000" },
 		{ "GET", "/stats", admin_page_stats, false, "all counters and reasons, summed over workers" },
 		{ "GET", "/metrics", admin_page_metrics, false, "all of it for Prometheus, as text or OpenMetrics (docs/metrics.md)" },
-		{ "GET", "/log", page_log, false, "level of the agent's log, lines written and lost" },
-		{ "PUT", "/log", page_log_level, true, "?level=error|warn|info|debug changes the level" },
+		{ "GET", "/log", admin_page_log, false, "levels, sinks of log records: what each sent, what it dropped and why" },
+		{ "PUT", "/log", admin_page_log_level, true,
+			"?level=error|warn|info|debug|default changes the level, &subsystem=discovery of one part; ?reopen begins files anew" },
+		{ "GET", "/log/recent", admin_page_log_recent, false,
+			"the last log records, newest first; ?service= &level=warn &kind=agent|access|app &subsystem= &q=text &limit=" },
+		{ "GET", "/log/tail", admin_page_log_tail, false, "log records as they come, as events; filters as of /log/recent" },
 	};
 	*n = sizeof(rows) / sizeof(rows[0]);
 	return rows;

@@ -50,6 +50,11 @@ struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sid
 bool build_policy(struct spec_upstream *u, const struct options *o, struct str subject) MUST_CHECK;
 bool build_policy_same(const struct spec_upstream *a, const struct spec_upstream *b);
 
+/* build_upstream.c: u's mode; a breaker for each SOAP action where its options say so. false: no memory. */
+uint8_t build_mode(const struct options *o, struct str subject);
+bool build_keyed(struct spec_upstream *u, const struct build_request *q, uint32_t sidecar_slot, struct str subject) MUST_CHECK;
+void build_drop_keyed(struct spec_upstream *u, struct slots *slots);
+
 /* build_balance.c */
 /* What the options of an upstream say of balancing; texts in its arena. false: no memory. */
 bool build_balance_options(struct spec_upstream *u, const struct options *o, struct str subject) MUST_CHECK;

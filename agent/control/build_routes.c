@@ -57,7 +57,8 @@ static bool make_own(struct build *b, struct spec_route *r)
 	if (u->own_slot == SLOT_NONE)
 		return false;
 	u->circuit = slots_circuit(b->q.slots, u->own_slot);
-	return build_policy(u, b->o, subject);
+	u->mode = build_mode(b->o, subject);
+	return build_policy(u, b->o, subject) && build_keyed(u, &b->q, b->s->slot, subject);
 }
 
 void build_drop_routes(struct spec_sidecar *s)
@@ -68,6 +69,7 @@ void build_drop_routes(struct spec_sidecar *s)
 			slots_upstream_unuse(s->slots, s->routes[i].part - 1);
 		if (!u)
 			continue;
+		build_drop_keyed(u, s->slots);
 		if (u->own_slot != SLOT_NONE)
 			slots_upstream_unuse(s->slots, u->own_slot);
 		arena_release(&u->arena);

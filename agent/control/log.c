@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "control/log_json.h"
+#include "control/logs.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -14,6 +16,9 @@ static const char *const level_words[LEVEL_COUNT] = {
 	[LEVEL_INFO] = "info",
 	[LEVEL_DEBUG] = "debug",
 };
+
+const char *const log_subsystems[] = { "admin", "balance", "circuit", "config", "discovery", "handler", "keeper", "log", "node", "overload",
+	"process", "trace", NULL };
 
 void log_init(struct log *l, int fd, enum log_level level)
 {
@@ -58,6 +63,18 @@ static void write_field(struct json *j, const struct log_field *f)
 	}
 }
 
+/* Members without their braces: a whole object is written, and its inside taken. */
+static struct str write_members(struct text *t, const struct log_field *fields)
+{
+	struct json j = json_begin(t);
+
+	json_object(&j);
+	for (const struct log_field *f = fields; f && f->type != LOG_END; f++)
+		write_field(&j, f);
+	json_end(&j);
+	return t->failed || t->n < 2 ? STR("") : str_make(t->p + 1, t->n - 2);
+}
+
 static bool write_all(int fd, const char *p, size_t n)
 {
 	while (n > 0) {
@@ -72,40 +89,50 @@ static bool write_all(int fd, const char *p, size_t n)
 	return true;
 }
 
-void log_write(struct log *l, enum log_level level, const char *subsystem, const char *message,
-	const struct log_field *fields)
+static void write_line(struct log *l, const struct log_record *r)
 {
-	if (level > l->level)
-		return;
-	char now[25];
-	clock_iso(clock_wall(), now);
 	struct text t;
+
 	text_init(&t, LINE_MAX_BYTES);
-	struct json j = json_begin(&t);
-	json_object(&j);
-	json_key(&j, "time");
-	json_strz(&j, now);
-	json_key(&j, "level");
-	json_strz(&j, log_level_word(level));
-	json_key(&j, "subsystem");
-	json_strz(&j, subsystem);
-	json_key(&j, "message");
-	json_strz(&j, message);
-	if (l->service) {
-		json_key(&j, "service");
-		json_strz(&j, l->service);
-	}
-	if (l->task) {
-		json_key(&j, "task");
-		json_strz(&j, l->task);
-	}
-	for (const struct log_field *f = fields; f && f->type != LOG_END; f++)
-		write_field(&j, f);
-	json_end(&j);
+	log_json_line(&t, r);
 	text_char(&t, '\n');
 	if (!t.failed && write_all(l->fd, t.p, t.n))
 		l->lines++;
 	else
 		l->lost++;
 	text_release(&t);
+}
+
+static bool is_wanted(const struct log *l, enum log_level level, const char *subsystem)
+{
+	return l->hub ? logs_wants(l->hub, level, str_of(subsystem)) : level <= l->level;
+}
+
+void log_write(struct log *l, enum log_level level, const char *subsystem, const char *message, const struct log_field *fields)
+{
+	struct text members;
+
+	if (!is_wanted(l, level, subsystem))
+		return;
+	text_init(&members, LINE_MAX_BYTES / 2);
+	struct log_record r = {
+		.wall = clock_wall(),
+		.seat = l->seat,
+		.level = (uint8_t)level,
+		.kind = LOG_KIND_AGENT,
+		.subsystem = str_of(subsystem),
+		.service = l->service ? str_of(l->service) : STR(""),
+		.task = l->task ? str_of(l->task) : STR(""),
+		.message = str_of(message),
+		.members = write_members(&members, fields),
+	};
+	if (members.failed) {
+		l->lost++;
+	} else if (l->hub && !logs_ended(l->hub)) {
+		l->lines++;
+		logs_put(l->hub, &r);
+	} else {
+		write_line(l, &r);
+	}
+	text_release(&members);
 }

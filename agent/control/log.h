@@ -1,20 +1,19 @@
-/* The agent's own log: one JSON object per line.
+/* The agent's own log: records that the hub (control/logs.h) brings to the sinks of outrider.log, as JSON one object per line.
  *
  *     {"time":"2026-11-23T04:05:06.789Z","level":"info","subsystem":"process","message":"serving","workers":2}
  *
  *     log_write(log, LEVEL_INFO, "process", "serving", LOG_FIELDS(log_u64("workers", 2)));
  *
- * A line is written with one write(2), which may block when the reader is slow: it is for the rare events of the
- * slow path (start, stop, a listener that could not be opened), never for exchanges. Messages are constant
- * sentences; what varies stands in fields. A line that cannot be written is counted, not repeated.
+ * Without a hub (while options are read, and of the keeper) a line is written to fd with one write(2), which may block when the reader is
+ * slow. It is for the rare events of the slow path (start, stop, a listener that could not be opened), never for exchanges. Messages are
+ * constant sentences; what varies stands in fields. A line that cannot be written is counted, not repeated.
  * Thread: control's. */
 #ifndef OUTRIDER_CONTROL_LOG_H
 #define OUTRIDER_CONTROL_LOG_H
 
-#include "base/err.h"
-#include "base/str.h"
+#include "plugin.h"
 
-enum log_level { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG, LEVEL_COUNT };
+struct logs;
 
 enum log_type { LOG_END, LOG_TEXT, LOG_U64, LOG_I64, LOG_BOOL };
 
@@ -30,8 +29,10 @@ struct log_field {
 };
 
 struct log {
-	int fd; /* borrowed */
-	enum log_level level;
+	int fd;            /* borrowed: where lines go while there is no hub */
+	struct logs *hub;  /* borrowed: control/logs.h; NULL: none */
+	enum log_level level; /* while there is no hub, which has levels of its own */
+	uint64_t seat;     /* of the sidecar whose log it is; 0: the agent itself */
 	const char *service, *task; /* of the sidecar whose log it is, in every line; borrowed; NULL: left out */
 	uint64_t lines, lost; /* written; not written for lack of memory or by a failed write */
 };
@@ -61,6 +62,9 @@ void log_write(struct log *l, enum log_level level, const char *subsystem, const
 	const struct log_field *fields);
 
 const char *log_level_word(enum log_level level);
+const char *log_kind_word(unsigned kind); /* "agent", "access", "app" */
+/* Every word that stands as `subsystem`; NULL-terminated. tests/check/subsystems.py proves it. */
+extern const char *const log_subsystems[];
 /* "error", "warn", "info", "debug"; false otherwise and *ret is untouched. */
 bool log_level_parse(struct str word, enum log_level *ret) MUST_CHECK;
 

@@ -12,6 +12,7 @@ import threading
 import time
 
 import fleet
+import loops
 import sick
 import machine
 import proxies
@@ -337,6 +338,8 @@ def update(bench):
 
 
 CASES = {f.__name__: f for f in (keepalive, newconn, latency, large, stream, idle, memory, start, scale, steady, reload, fifty,
-                                 fleet.reach, update, fleet.known, fleet.questions, fleet.skewed, sick.hung, sick.dead, sick.storm, watched.telemetry, stuck.stuck, stuck.scrape,
+                                 fleet.reach, fleet.reach_redis, update, fleet.known, fleet.questions, fleet.fifty_ask, fleet.skewed, loops.pick, loops.guards,
+                                 sick.hung, sick.dead, sick.storm, sick.chain, watched.telemetry, stuck.stuck, stuck.scrape,
                                  sick.overload)}
-OF_AGENT_ONLY = ("steady", "reload", "fifty", "reach", "update", "known", "questions", "skewed", "hung", "dead", "storm", "overload", "telemetry", "stuck", "scrape")
+OF_AGENT_ONLY = ("steady", "reload", "fifty", "reach", "reach_redis", "update", "known", "questions", "fifty_ask", "skewed", "pick", "guards",
+                 "hung", "dead", "storm", "chain", "overload", "telemetry", "stuck", "scrape")

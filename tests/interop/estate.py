@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 
+from consul import Consul
 from dashboard import Browser, HystrixDashboard
 from git_repository import GitRepository
 from guardian import Guardian
@@ -18,7 +19,8 @@ from zipkin import Zipkin
 # name -> class. The name is also the service's own: spring.application.name.
 PEERS = {"git": GitRepository, "rabbitmq": Rabbit, "config-git": ConfigGit, "config-native": ConfigNative,
          "spring-client": SpringClient, "eureka": Eureka, "eureka-client": EurekaClient,
-         "hystrix-dashboard": HystrixDashboard, "browser": Browser, "zipkin": Zipkin, "prometheus": Prometheus}
+         "hystrix-dashboard": HystrixDashboard, "browser": Browser, "zipkin": Zipkin, "prometheus": Prometheus,
+         "consul": Consul}
 JVMS = 3
 
 

@@ -111,7 +111,7 @@ def test_the_client_from_trusted_hops(t, trusted, forwarded, client):
 
 def test_nobody_waits_for_the_reader(t):
     """A reader of stderr that stops reading holds up neither requests nor the admin port; lines that find no room are counted."""
-    env, ports = t.wiring(endpoints={"gone": [t.port()]}, env=dict(ON, OUTRIDER_WORKERS="1", OUTRIDER_LAME_DUCK="0s", OUTRIDER_STOP_TIMEOUT="5s"))
+    env, ports = t.wiring(endpoints={"gone": [t.port()]}, env=dict(ON, OUTRIDER_WORKERS="1", OUTRIDER_LAME_DUCK="0s", OUTRIDER_STOP_TIMEOUT="5s", OUTRIDER_LOG_QUEUE="256KiB"))
     read, write = os.pipe()
     proc = subprocess.Popen([binary(), "sidecar"], env=environment(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=write)
     os.close(write)
@@ -124,7 +124,7 @@ def test_nobody_waits_for_the_reader(t):
             except OSError:
                 assert time.monotonic() < limit
                 time.sleep(0.01)
-        for _ in range(1500):  # 64 KiB of the pipe and 256 KiB that wait are some 800 lines
+        for _ in range(1500):  # 64 KiB of the pipe, 256 KiB that wait, and 256 KiB on their way are some 1,000 lines
             c.ask("GET", "/" + "x" * 200, "gone")
             assert c.read_response().status == 502
         lost = 0
@@ -132,7 +132,7 @@ def test_nobody_waits_for_the_reader(t):
             assert time.monotonic() < limit
             a = t.client(ports["admin"])
             a.ask("GET", "/log", "localhost")
-            lost = json.loads(a.read_response().body)["access_lost"]
+            lost = json.loads(a.read_response().body)["sinks"][0]["dropped"]["full"]
     finally:
         os.close(read)
         proc.send_signal(signal.SIGTERM)

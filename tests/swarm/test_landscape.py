@@ -8,6 +8,7 @@ from estate import DEPLOY, estate
 from swarm import until
 
 RUNNING = ("swarm",)
+LIMIT = 400
 EDGE = "http://127.0.0.1:8080"
 
 
@@ -32,7 +33,7 @@ def test_landscape(_t, swarm):
     try:
         def call(path="/accounts/7"):
             return fetch(swarm, EDGE + path)
-        reply = until("an account", lambda: (lambda text: text if "quotedBy" in text else None)(call()), 60,
+        reply = until("an account", lambda: (lambda text: text if "quotedBy" in text else None)(call()), 240,
                       show=lambda: (call(), swarm.docker(1, "service", "ls"), e.logs()[-2000:]))
         account = json.loads(reply)
         swarm.say("  " + reply)
@@ -47,9 +48,6 @@ def test_landscape(_t, swarm):
         swarm.docker(1, "stack", "rm", "land")
 
 
-test_landscape.limit = 150
-
-
 def test_telemetry(_t, swarm):
     """the same landscape, with agents that export: one trace has spans of several nodes; Prometheus, configured by deploy/prometheus, finds every agent
     and every edge by name and has the metrics of all nodes; Grafana's dashboard lies where it looks"""
@@ -61,19 +59,19 @@ def test_telemetry(_t, swarm):
     e.deploy(os.path.join(DEPLOY, "landscape.yml"), "tele")
     try:
         e.update("outrider_agent", *[word for one in added for word in ("--env-add", one)])
-        until("an account", lambda: "quotedBy" in fetch(swarm, EDGE + "/accounts/7"), 60, show=lambda: (swarm.docker(1, "service", "ls"), e.logs()[-2000:]))
-        swarm.say("  a trace of " + " ".join(sorted(_nodes(until("a trace of several nodes", lambda: _trace(swarm), 60, pause=0.5, show=lambda: (
+        until("an account", lambda: "quotedBy" in fetch(swarm, EDGE + "/accounts/7"), 240, show=lambda: (swarm.docker(1, "service", "ls"), e.logs()[-2000:]))
+        swarm.say("  a trace of " + " ".join(sorted(_nodes(until("a trace of several nodes", lambda: _trace(swarm), 120, pause=0.5, show=lambda: (
             fetch(swarm, "http://127.0.0.1:9411/api/v2/traces")[-2000:], e.logs()[-2000:]))))))
         _metrics(swarm)
         if len(added) > 1:
-            until("GELF of every node", lambda: len(json.loads(fetch(swarm, "http://127.0.0.1:9411/gelf") or "{}")) >= swarm.n, 30)
+            until("GELF of every node", lambda: len(json.loads(fetch(swarm, "http://127.0.0.1:9411/gelf") or "{}")) >= swarm.n, 60)
         assert json.loads(fetch(swarm, "http://127.0.0.1:3000/outrider.json"))["uid"] == "outrider"
     finally:
         swarm.docker(1, "stack", "rm", "tele")
         e.update("outrider_agent", *[word for one in added for word in ("--env-rm", one.split("=")[0])])
 
 
-test_telemetry.limit = 400
+test_telemetry.limit = 700
 
 
 def _nodes(trace):

@@ -1,9 +1,11 @@
 /* The admin port over a real loopback connection, with an agent that has no workers. */
 #include "base/mem.h"
 #include "control/admin.h"
+#include "control/logs.h"
 #include "control/nearest.h"
 #include "control/plain.h"
 #include "control/slots.h"
+#include "control/ui/ui.h"
 #include "net/sockets.h"
 
 #include <check.h>
@@ -36,6 +38,10 @@ static void set_up(struct fixture *f)
 		.version = "test",
 		.started = clock_wall() };
 	ck_assert_ptr_nonnull(f->agent.loop);
+	const struct logs_config logs = { .loop = f->agent.loop, .options = o };
+	f->agent.logs = logs_new(&logs, &err);
+	f->agent.sees_swarm = true;
+	ck_assert_msg(f->agent.logs != NULL, "%s", err.text);
 	struct reload_config config = { .loop = f->agent.loop, .log = &f->log, .start = o };
 	f->agent.reload = reload_new(&config, &err);
 	ck_assert_msg(f->agent.reload != NULL, "%s", err.text);
@@ -53,6 +59,7 @@ static void tear_down(struct fixture *f)
 {
 	admin_stop(&f->admin);
 	reload_free(f->agent.reload);
+	logs_free(f->agent.logs);
 	loop_free(f->agent.loop);
 	options_free(f->options);
 	close(f->null);
@@ -98,6 +105,9 @@ START_TEST(pages_answer)
 	ck_assert_int_eq(dialogue(&f, "GET /why/x", LOCAL), 404);
 	ck_assert_ptr_nonnull(strstr(f.answer, "no-recorder"));
 	struct err err;
+	ck_assert_int_eq(dialogue(&f, "GET /ui/state", LOCAL), 503);
+	f.agent.ui = ui_new(f.agent.loop, &err);
+	ui_watch(f.agent.ui, &f.agent);
 	f.agent.flight = flight_new(FLIGHT_SIZE_MIN, clock_now(), &err);
 	ck_assert_ptr_nonnull(f.agent.flight);
 	ck_assert_int_eq(dialogue(&f, "GET /why/x", LOCAL), 404);
@@ -105,7 +115,7 @@ START_TEST(pages_answer)
 	for (size_t i = 0; i < n; i++) {
 		char line[128];
 		if (rows[i].changes_state || strncmp(rows[i].path, "/app/", 5) == 0 /* guarded */ ||
-			strcmp(rows[i].path, "/hystrix.stream") == 0 || strcmp(rows[i].path, "/tap") == 0 /* never end */ || strcmp(rows[i].path, "/metrics") == 0 /* no JSON */ ||
+			strcmp(rows[i].path, "/hystrix.stream") == 0 || strcmp(rows[i].path, "/tap") == 0 || strcmp(rows[i].path, "/log/tail") == 0 || strcmp(rows[i].path, "/ui/live") == 0 /* never end */ || strcmp(rows[i].path, "/metrics") == 0 /* no JSON */ ||
 			strchr(rows[i].path, '*')) /* of what is not there here */
 			continue;
 		snprintf(line, sizeof(line), "GET %s", rows[i].path);
@@ -122,6 +132,7 @@ START_TEST(pages_answer)
 	ck_assert_int_eq(dialogue(&f, "GET /ready", LOCAL "Accept: text/plain\r\n"), 200);
 	ck_assert_ptr_nonnull(strstr(f.answer, "ready    yes"));
 	tear_down(&f);
+	ui_free(f.agent.ui);
 	flight_free(f.agent.flight);
 }
 END_TEST
@@ -161,12 +172,17 @@ START_TEST(log_level_is_changed_with_the_mark_only)
 	struct fixture f;
 	set_up(&f);
 	ck_assert_int_eq(dialogue(&f, "PUT /log?level=debug", LOCAL), 403);
-	ck_assert_int_eq(f.log.level, LEVEL_INFO);
+	ck_assert_int_eq(logs_level(f.agent.logs, STR("config")), LEVEL_INFO);
 	ck_assert_int_eq(dialogue(&f, "PUT /log?level=debug", LOCAL "X-Outrider: 1\r\n"), 200);
-	ck_assert_int_eq(f.log.level, LEVEL_DEBUG);
+	ck_assert_int_eq(logs_level(f.agent.logs, STR("config")), LEVEL_DEBUG);
 	ck_assert_int_eq(dialogue(&f, "PUT /log?level=loud", LOCAL "X-Outrider: 1\r\n"), 400);
 	ck_assert_int_eq(dialogue(&f, "PUT /log", LOCAL "X-Outrider: 1\r\n"), 400);
-	ck_assert_int_eq(f.log.level, LEVEL_DEBUG);
+	ck_assert_int_eq(dialogue(&f, "PUT /log?level=error&subsystem=confi", LOCAL "X-Outrider: 1\r\n"), 400);
+	ck_assert_ptr_nonnull(strstr(f.answer, "did you mean config?"));
+	ck_assert_int_eq(dialogue(&f, "PUT /log?level=error&subsystem=config", LOCAL "X-Outrider: 1\r\n"), 200);
+	ck_assert_int_eq(logs_level(f.agent.logs, STR("config")), LEVEL_ERROR);
+	ck_assert_int_eq(dialogue(&f, "PUT /log?level=default&subsystem=config", LOCAL "X-Outrider: 1\r\n"), 200);
+	ck_assert_int_eq(logs_level(f.agent.logs, STR("config")), LEVEL_DEBUG);
 	tear_down(&f);
 }
 END_TEST
@@ -207,7 +223,7 @@ START_TEST(readable_text)
 		const char *json, *want;
 	} rows[] = {
 		{ "{\"a\":1,\"long\":\"x\"}", "a     1\nlong  x\n" },
-		{ "[{\"n\":\"a\",\"v\":10},{\"n\":\"bcd\",\"v\":null}]", "n    v\na    10\nbcd  -\n" },
+		{ "[{\"n\":\"a\",\"v\":10},{\"n\":\"bcd\",\"v\":null}]", "n     v\na    10\nbcd   -\n" },
 		{ "{\"list\":[],\"t\":[{\"k\":true}]}", "list: none\nt:\n  k\n  yes\n" },
 		{ "[]", "none\n" },
 		{ "\"a\\u001bb\"", "a?b\n" },
