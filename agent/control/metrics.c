@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "control/admin.h"
+#include "control/logs.h"
 #include "control/process_stats.h"
 
 #include <stdio.h>
@@ -130,6 +131,32 @@ static void put_network(struct metrics *m)
 	}
 }
 
+static void put_sink(struct metrics *m, const struct logs_sink *s, const char *outcome, uint64_t v)
+{
+	label(m, "sink", s->name);
+	labels_put(&m->labels, "outcome", str_of(outcome));
+	exposition_u64(&m->e, text_str(&m->labels), v);
+}
+
+static void put_sinks(struct metrics *m, const struct logs *h)
+{
+	struct logs_sink s;
+
+	exposition_family(&m->e, FAMILY_SINK_UP);
+	for (unsigned i = 0; logs_sink(h, i, &s); i++)
+		exposition_u64(&m->e, label(m, "sink", s.name), s.trouble[0] == '\0');
+	exposition_family(&m->e, FAMILY_SINK_RECORDS);
+	for (unsigned i = 0; logs_sink(h, i, &s); i++) {
+		put_sink(m, &s, "sent", s.counts.sent);
+		put_sink(m, &s, "full", s.counts.dropped_full);
+		put_sink(m, &s, "failed", s.counts.dropped_failed);
+		put_sink(m, &s, "long", s.counts.dropped_long);
+	}
+	exposition_family(&m->e, FAMILY_SINK_QUEUED);
+	for (unsigned i = 0; logs_sink(h, i, &s); i++)
+		exposition_u64(&m->e, label(m, "sink", s.name), s.counts.queued);
+}
+
 static void put_process(struct metrics *m)
 {
 	struct process_stats s;
@@ -154,6 +181,8 @@ static void put_own(struct metrics *m)
 	put_threads(m);
 	if (p && p->telemetry)
 		put_telemetry(m, p->telemetry);
+	if (m->a->logs)
+		put_sinks(m, m->a->logs);
 	put_network(m);
 	put_alone(m, FAMILY_SERIES, series);
 	if (p) {
