@@ -48,6 +48,9 @@ def test_landscape(_t, swarm):
         swarm.docker(1, "stack", "rm", "land")
 
 
+test_landscape.limit = 500  # making images takes its time on a machine that does other things, too
+
+
 def test_telemetry(_t, swarm):
     """the same landscape, with agents that export: one trace has spans of several nodes; Prometheus, configured by deploy/prometheus, finds every agent
     and every edge by name and has the metrics of all nodes; Grafana's dashboard lies where it looks"""
