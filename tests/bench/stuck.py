@@ -1,4 +1,5 @@
 """The cases about telemetry that is in trouble, or much: everybody who is told hangs; a page of a thousand series."""
+import contextlib
 import http.client
 import json
 import os
@@ -52,28 +53,36 @@ class Collector(watched.Collector):
                 sock.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 
 
-class Deaf:
-    """Takes TCP connections and never reads: what GELF over TCP meets when its receiver hangs."""
+class Receiver:
+    """Takes TCP connections and throws away what comes, or while it `hangs` reads nothing: where GELF over TCP goes."""
 
     def __init__(self):
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(16)
-        self.address, self.held = "127.0.0.1:%d" % self.listener.getsockname()[1], []
+        self.address, self.hangs, self.over = "127.0.0.1:%d" % self.listener.getsockname()[1], False, False
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
         while True:
             try:
-                self.held.append(self.listener.accept()[0])
+                sock = self.listener.accept()[0]
             except OSError:
                 return
+            threading.Thread(target=self.drain, args=(sock,), daemon=True).start()
+
+    def drain(self, sock):
+        with sock, contextlib.suppress(OSError):
+            while not self.over:
+                if self.hangs:
+                    time.sleep(0.005)
+                elif not sock.recv(1 << 16):
+                    return
 
     def close(self):
+        self.over = True
         self.listener.close()
-        for sock in self.held:
-            sock.close()
 
 
 class Reader:
@@ -175,24 +184,26 @@ def stuck(bench):
     """5,000 requests a second, every one traced and logged, while Zipkin, stdout and GELF over TCP (where this agent has it) hang, beside the same while all are well"""
     if not bench.only("outrider"):
         return
-    collector, deaf, seconds = Collector(), Deaf(), bench.pick(60, 8)
+    collector, receiver, seconds = Collector(), Receiver(), bench.pick(60, 8)
     proxy = Told("outrider", TRACE="zipkin:" + collector.url, TRACE_SAMPLE="always", ACCESS_LOG="on", ACCESS_SAMPLE="100%")
     gelf = proxy.knows_sinks()
     if gelf:
-        proxy.more["OUTRIDER_LOG"] = "json:stdout,gelf:tcp://" + deaf.address
+        proxy.more["OUTRIDER_LOG"] = "json:stdout,gelf:tcp://" + receiver.address
     bench.notes["stuck"] = f"{RATE} requests a second, {seconds} s each; " + ("with GELF" if gelf else "without GELF, which this agent does not have")
 
     def measure(running):
         bench.start(running)
         bench.load(running, 1000, connections=64, rate=RATE)
-        collector.hangs = False
+        collector.hangs = receiver.hangs = False
         well = bench.load(running, seconds * 1000, connections=64, rate=RATE)
-        collector.hangs, running.reader.reads = True, False
+        collector.hangs = receiver.hangs = True
+        running.reader.reads = False
         pids = machine.family(running.pid)
         with tools.Client(running.target, bench.load_core, milliseconds=seconds * 1000, connections=64, rate=RATE) as client:
             samples = bench.watch_memory(pids, client, seconds + 15)
             hung = client.end(15)
-        collector.hangs, running.reader.reads = False, True
+        collector.hangs = receiver.hangs = False
+        running.reader.reads = True
         wrong, lost = accounts(running, collector)
         if wrong:
             raise tools.Failed("counted wrongly: " + "; ".join(wrong))
@@ -206,7 +217,7 @@ def stuck(bench):
     finally:
         proxy.stop()
         collector.close()
-        deaf.close()
+        receiver.close()
 
 
 def scrape(bench):

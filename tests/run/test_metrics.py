@@ -179,7 +179,7 @@ PROMISED = {
     "in flight": "outrider_requests_active", "retries": "outrider_upstream_retries_total", "breaker": "outrider_circuit_state",
     "endpoints": "outrider_upstream_endpoints", "pool": "outrider_upstream_connections", "tls": "outrider_tls_handshakes_total",
     "dns": "outrider_dns_questions_total", "config age": "outrider_config_last_success_timestamp_seconds",
-    "exporter drops": "outrider_exporter_spans_total", "record drops": "outrider_records_dropped_total", "log drops": "outrider_log_lines_lost_total",
+    "exporter drops": "outrider_exporter_spans_total", "record drops": "outrider_records_dropped_total", "log drops": "outrider_log_sink_records_total",
     "loop lag": "outrider_loop_lag_seconds", "memory": "process_resident_memory_bytes", "descriptors": "process_open_fds",
     "cost": "outrider_sidecar_load_ratio", "memory of a sidecar": "outrider_sidecar_memory_bytes"}
 
