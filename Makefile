@@ -31,14 +31,14 @@ UNIT := $(BUILD)/unit
 
 # --- sources -------------------------------------------------------------------------------------------
 
-SOURCES := $(wildcard agent/*.c agent/*/*.c plugins/*.c)
-OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+SOURCES := $(wildcard agent/*.c agent/*/*.c agent/*/*/*.c plugins/*.c)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/page_assets.o
 LIB_OBJECTS := $(filter-out %/agent/main.o,$(OBJECTS))
 UNIT_SOURCES := $(wildcard tests/unit/*.c)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(BUILD)/obj/%.o)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
-C_FILES := $(wildcard agent/*.[ch] agent/*/*.[ch] plugins/*.[ch] tests/*/*.[ch])
+C_FILES := $(wildcard agent/*.[ch] agent/*/*.[ch] agent/*/*/*.[ch] plugins/*.[ch] tests/*/*.[ch])
 
 # --- flags ---------------------------------------------------------------------------------------------
 
@@ -136,6 +136,29 @@ $(BUILD)/obj/plugins/%.o: plugins/%.c $(BUILD)/flags $(LIBS_MK) | $(DEPS)/build
 $(BUILD)/obj/agent/main.o: $(BUILD)/version.h
 $(BUILD)/obj/agent/main.o: CPPFLAGS_ALL += -include $(BUILD)/version.h
 
+# The page of the admin port, compressed into the program, with the packages that its lock file pins. They are fetched once, where npm is
+# there and its registry answers; else the page has no charts, and the next make asks again.
+PAGE := agent/control/ui/page
+PAGE_PACKAGES := build/page
+PAGE_FILES := $(wildcard $(PAGE)/*)
+ifneq ($(file <$(PAGE_PACKAGES)/state),yes)
+$(PAGE_PACKAGES)/state: FORCE
+endif
+$(PAGE_PACKAGES)/state: $(PAGE)/package-lock.json .ci/page-packages.sh
+	@.ci/page-packages.sh $(PAGE) $(PAGE_PACKAGES)
+# What is handed on has charts, so there npm is installed; a plain make takes it where it is.
+NPM = .ci/deps.sh page || echo "no npm: the admin page is built without charts"
+# Also when a file has gone.
+$(BUILD)/page_files: FORCE
+	@mkdir -p $(@D)
+	@echo '$(PAGE_FILES)' | cmp -s - $@ || echo '$(PAGE_FILES)' >$@
+$(BUILD)/page_assets.c: $(PAGE_FILES) $(BUILD)/page_files $(PAGE_PACKAGES)/state .ci/embed.py
+	@.ci/embed.py $@ $(PAGE) $(PAGE_PACKAGES)
+$(BUILD)/obj/page_assets.o: $(BUILD)/page_assets.c agent/control/ui/assets.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  CC  $<"
+	@$(COMPILE) $(CFLAGS) -c $< -o $@
+
 $(BIN): $(OBJECTS)
 	@echo "  LD  $@"
 	@$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LDFLAGS) $^ $(AGENT_LIBS) -o $@
@@ -225,6 +248,7 @@ $(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(LIB_OBJECTS)
 deps: ## installs the Debian packages that are missing (all groups), with sudo when not root
 	@.ci/deps.sh build static check bench demo interop swarm fuzz lint
 	@$(BROWSER)
+	@$(NPM)
 
 .PHONY: demo
 demo: | $(DEPS)/build $(DEPS)/demo ## an edge and three services, each behind its agent, on this machine (DEMO_SECONDS)
@@ -295,6 +319,7 @@ lint: | $(DEPS)/build $(DEPS)/check $(DEPS)/lint ## gcc and clang with all warni
 .PHONY: static
 static: SHELL := /bin/bash
 static: | $(DEPS)/build ## the same program as one static file, build/static/outrider: what the image holds
+	@$(NPM)
 	@set -o pipefail; $(MAKE) --no-print-directory BUILD=build/static STATIC=1 build/static/outrider 2>&1 | \
 		{ grep -v 'in statically linked applications requires\|: in function .*:$$' || true; }
 	@build/static/outrider version
@@ -313,10 +338,19 @@ image: ## the image of Dockerfile.agent as outrider:latest, of a static program 
 	@$(MAKE) --no-print-directory static
 	@.ci/image.sh build/image "$(DOCKER)" "$(IMAGE)"
 
+# What the program says of itself: flag of `outrider help`, and where it goes below share/.
+INSTALL_MADE := --man:man/man1/outrider.1 --completion=bash:bash-completion/completions/outrider \
+	--completion=zsh:zsh/site-functions/_outrider --completion=fish:fish/vendor_completions.d/outrider.fish
+
 .PHONY: install
-install: $(BIN) ## installs to DESTDIR/PREFIX/bin and the licence to share/doc
+install: $(BIN) ## installs to DESTDIR/PREFIX/bin, with manual, completion for bash, zsh and fish, and the licence
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/outrider
 	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/outrider/LICENSE
+	@mkdir -p $(BUILD)/share
+	@for made in $(INSTALL_MADE); do \
+		$(BIN) help $${made%%:*} >$(BUILD)/share/made && \
+		install -D -m 0644 $(BUILD)/share/made $(DESTDIR)$(PREFIX)/share/$${made#*:} && echo "$(DESTDIR)$(PREFIX)/share/$${made#*:}" || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## removes build/

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the named groups that are missing; says nothing when all are there.
 #
-#     .ci/deps.sh build static check bench demo interop browser swarm fuzz lint
+#     .ci/deps.sh build static page check bench demo interop browser swarm fuzz lint
 #
 # As root directly, else through sudo. Groups are what the Makefile's targets need.
 set -euo pipefail
@@ -9,19 +9,20 @@ set -euo pipefail
 packages() {
 	case "$1" in
 	build) echo gcc libc6-dev make pkg-config libevent-dev libc-ares-dev libcjson-dev libssl-dev libhiredis-dev libyaml-dev \
-		libcurl4-openssl-dev librabbitmq-dev libseccomp-dev zlib1g-dev ;;
-	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server rsyslog ;;
+		libcurl4-openssl-dev librabbitmq-dev libseccomp-dev zlib1g-dev python3 ;;
+	page) echo npm ;;
+	check) echo check python3 libc6-dev openssl redis-server rabbitmq-server tmux mandoc rsyslog ;;
 	bench) echo gcc libc6-dev python3 nginx-light haproxy ;;
 	demo) echo python3 ;;
 	interop) echo python3 maven default-jdk-headless git redis-server rabbitmq-server prometheus ;;
 	browser) echo chromium-headless-shell ;;
 	static) echo gcc libc6-dev make dpkg-dev zlib1g-dev libc-ares-dev libevent-dev libssl-dev libhiredis-dev libyaml-dev librabbitmq-dev \
-		libseccomp-dev ca-certificates ;;
-	swarm) echo python3 curl docker.io iproute2 iptables busybox-static ;;
+		libseccomp-dev ca-certificates python3 ;;
+	swarm) echo python3 curl docker.io iproute2 iptables busybox-static redis-server prometheus ;;
 	fuzz) echo clang libclang-rt-14-dev ;;
 	lint) echo clang clang-tidy clang-format shellcheck python3 universal-ctags ;;
 	*)
-		echo "deps.sh: no group '$1' (build, static, check, bench, demo, interop, browser, swarm, fuzz, lint)" >&2
+		echo "deps.sh: no group '$1' (build, static, page, check, bench, demo, interop, browser, swarm, fuzz, lint)" >&2
 		return 2
 		;;
 	esac
@@ -31,6 +32,7 @@ packages() {
 is_there() {
 	case "$1" in
 	pkg-config) command -v pkg-config >/dev/null && return 0 ;;
+	npm) command -v npm >/dev/null && return 0 ;; # Node's own package brings it too
 	chromium-headless-shell) command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null && return 0 ;;
 	nginx-light) command -v nginx >/dev/null && return 0 ;;
 	libclang-rt-14-dev) # its number follows clang's, so the file is asked for instead

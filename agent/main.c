@@ -4,8 +4,10 @@
 #include "attach/process.h"
 #include "control/check.h"
 #include "control/commands.h"
+#include "control/completion.h"
 #include "control/help_tables.h"
 #include "control/nearest.h"
+#include "control/top.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -163,15 +165,19 @@ static const struct command_row commands[] = {
 		"Shows what a serving command would run with here: value, where it comes from, default. "
 		"Secrets print as ***.\n"
 		"What a running agent has: outrider get /config\n\n"
-		"Options: --json for programs, --properties for a file that sets the same\n\n"
+		"Options:\n"
+		"  --text         for people (the default)\n"
+		"  --json         for programs\n"
+		"  --properties   a file that sets the same\n\n"
 		"Example:\n"
 		"  outrider config | grep timeout\n\n"
 		"Exit status: 0, or 2 when options are wrong.\n" },
 	{ "get", command_get, "print a page of the running agent's admin port",
-		"outrider get [PATH] [--service=NAME] [--admin=ADDRESS]",
+		"outrider get [PATH] [--json] [--service=NAME] [--admin=ADDRESS]",
 		"PATH is one of those that \"outrider get /\" lists. On a terminal the readable form, else "
 		"JSON.\n\n"
-		"Options: --admin=ADDRESS  default 127.0.0.1:4191\n"
+		"Options: --json           as the agent says it, on a terminal too\n"
+		"         --admin=ADDRESS  default 127.0.0.1:4191\n"
 		"         --service=NAME   on a node: of that sidecar (service, service.stack, task, container)\n\n"
 		"Examples:\n"
 		"  outrider get /upstreams\n"
@@ -179,10 +185,11 @@ static const struct command_row commands[] = {
 		"  outrider get '/stats?format=text' | grep requests\n\n"
 		"Exit status: 0, or 1 when the agent answered with an error or not at all.\n" },
 	{ "doctor", command_doctor, "say what is well and what is not, with the remedy",
-		"outrider doctor [--admin=ADDRESS]",
+		"outrider doctor [--json] [--admin=ADDRESS]",
 		"Asks the agent here what it knows of itself: engine, rights, namespaces, hand-over and clock of a node; handler,\n"
 		"options, wiring and registries of each sidecar. Nothing is changed, nobody else is asked. /doctor is the same.\n\n"
-		"Options: --admin=ADDRESS  default 127.0.0.1:4191\n\n"
+		"Options: --json           for programs\n"
+		"         --admin=ADDRESS  default 127.0.0.1:4191\n\n"
 		"Example:\n"
 		"  docker exec $(docker ps -qf name=outrider_agent) /outrider doctor\n\n"
 		"Exit status: 0, or 1 when a line says fail, or no agent answers.\n" },
@@ -197,13 +204,36 @@ static const struct command_row commands[] = {
 		"Example:\n"
 		"  outrider why 463ac35c9f6413ad48485a3953bb6124 --swarm\n\n"
 		"Exit status: 0 found, 1 not found (with how far back the recorder reaches) or no agent answers, 2 usage.\n" },
+	{ "top", command_top, "show what is going on, in a terminal: services, upstreams, circuits, failures",
+		"outrider top [--scope=SCOPE] [--view=VIEW] [--sort=COLUMN] [--interval=2s] [--once] [--json]\n"
+		"                    [--service=NAME] [--admin=ADDRESS]",
+		"Rates, errors, latencies, circuits and endpoints as the agent here knows them, looked at again every two seconds. On a terminal\n"
+		"a screen with keys (? shows them); elsewhere, or with TERM=dumb, one page after the other. No colour with NO_COLOR.\n\n"
+		"Options: --scope=sidecar|node|swarm   of which sidecars; default: the widest without asking other agents\n"
+		"         --view=services|upstreams|circuits|failures\n"
+		"         --sort=COLUMN                rate, errors, p50, p95, p99, active, ... as ? shows them\n"
+		"         --interval=2s                200ms to 1h\n"
+		"         --once                       one page, whole\n"
+		"         --json                       for programs, with --once one object; numbers per second and in ms\n"
+		"         --service=NAME               on a node: of that sidecar (service, service.stack, task, container)\n"
+		"         --admin=ADDRESS              default 127.0.0.1:4191\n\n"
+		"Examples:\n"
+		"  docker exec -it $(docker ps -qf name=outrider_agent) /outrider top --scope=swarm\n"
+		"  outrider top --once --json | jq '.upstreams[] | select(.healthy < .endpoints)'\n\n"
+		"Exit status: 0 left by q or printed, 1 no agent answers, 2 usage, 128 + N ended by signal N.\n" },
 	{ "version", run_version, "print the version", "outrider version",
 		"Prints one line, \"outrider VERSION\".\n\nExample:\n  outrider version\n\nExit status: "
 		"0.\n" },
 	{ "help", run_help, "this page, one command's, or a whole table",
-		"outrider help [COMMAND | options|reasons|metrics [--markdown]]",
+		"outrider help [COMMAND | options|reasons|metrics [--markdown]]\n"
+		"outrider help --completion=bash|zsh|fish\n"
+		"outrider help --man",
 		"The tables are those from which the agent itself is built, so they are never out of "
 		"date.\n\n"
+		"Options:\n"
+		"  --markdown             a table as docs/ has it\n"
+		"  --completion=SHELL     a script that completes commands, options and values; in bash: source <(outrider help --completion=bash)\n"
+		"  --man                  the manual, outrider(1)\n\n"
 		"Examples:\n"
 		"  outrider help exec\n"
 		"  outrider help reasons\n"
@@ -212,6 +242,31 @@ static const struct command_row commands[] = {
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+/* What follows each command, for completion: a run test compares it with the help above. */
+static const struct {
+	const char *name, *flags, *words;
+	enum takes takes;
+	bool files;
+} grammar[COMMANDS] = {
+	{ "sidecar", NULL, NULL, TAKES_OPTIONS, false },
+	{ "exec", NULL, NULL, TAKES_OPTIONS, true },
+	{ "edge", NULL, NULL, TAKES_OPTIONS, false },
+	{ "node", NULL, NULL, TAKES_OPTIONS, false },
+	{ "health", NULL, NULL, TAKES_ADMIN, false },
+	{ "check", "--json --strict --online", "sidecar exec edge", TAKES_OPTIONS, true },
+	{ "config", "--json --text --properties", NULL, TAKES_OPTIONS, false },
+	{ "get", "--json", "@pages", TAKES_ADMIN, false },
+	{ "doctor", "--json", NULL, TAKES_ADMIN, false },
+	{ "why", "--swarm --json --agent=", NULL, TAKES_ADMIN, false },
+	{ "top",
+		"--scope=sidecar|node|swarm --view=services|upstreams|circuits|failures "
+		"--sort=name|rate|errors|p50|p95|p99|active|out|retries|open|healthy|cpu|instances|since|requests|rejected|age|status|took|attempts "
+		"--interval= --once --json",
+		NULL, TAKES_ADMIN, false },
+	{ "version", NULL, NULL, TAKES_NOTHING, false },
+	{ "help", "--markdown --completion=bash|zsh|fish --man", "@commands options reasons metrics", TAKES_NOTHING, false },
+};
 
 static const struct command_row *find_command(const char *name)
 {
@@ -280,11 +335,43 @@ static void propose(const char *asked)
 		print_overview(stderr);
 }
 
+/* --man, --completion=bash, --completion bash. -1: it is none of these. */
+static int print_generated(int argc, char **argv)
+{
+	static const char flag[] = "--completion";
+	struct help_command rows[COMMANDS];
+	struct help_program p = { rows, COMMANDS, OUTRIDER_VERSION };
+	const char *shell = argc == 2 && strcmp(argv[0], flag) == 0 ? argv[1] : NULL;
+	struct text t;
+
+	if (argc == 1 && strncmp(argv[0], flag, sizeof(flag) - 1) == 0 && argv[0][sizeof(flag) - 1] == '=')
+		shell = argv[0] + sizeof(flag);
+	if (!shell && (argc != 1 || strcmp(argv[0], "--man") != 0))
+		return -1;
+	for (size_t i = 0; i < COMMANDS; i++)
+		rows[i] = (struct help_command){ commands[i].name, commands[i].sentence, commands[i].usage, commands[i].help, grammar[i].flags,
+			grammar[i].words, grammar[i].takes, grammar[i].files };
+	text_init(&t, HELP_MAX);
+	bool known = true;
+	if (shell)
+		known = completion_script(&t, &p, str_of(shell));
+	else
+		manual_page(&t, &p);
+	bool ok = known && !t.failed && fwrite(text_z(&t), 1, t.n, stdout) == t.n && fflush(stdout) == 0;
+	text_release(&t);
+	if (!known)
+		fprintf(stderr, "outrider help: there is no completion for \"%s\"; bash, zsh and fish have one\n", shell);
+	return ok ? EXIT_OK : known ? EXIT_FAILED : EXIT_USAGE;
+}
+
 static int run_help(int argc, char **argv)
 {
 	bool markdown = argc > 1 && strcmp(argv[1], "--markdown") == 0;
 	if (argc == 0)
 		return print_overview(stdout);
+	int printed = print_generated(argc, argv);
+	if (printed >= 0)
+		return printed;
 	for (size_t i = 0; i < TABLES; i++) {
 		if (strcmp(argv[0], tables[i].name) == 0 && argc <= 1 + markdown)
 			return print_table(i, markdown);

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "config_nodes.h"
+#include "file_plain.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -12,7 +13,6 @@
 #include <sys/stat.h>
 
 #define MEMORY_MAX (64u << 20)
-#define WEIGHT_USUAL 100u
 #define WEIGHT_MAX 10000u
 
 struct part { /* of a file: what instances read from here on have in common */
@@ -54,7 +54,7 @@ static bool is_scalar(const struct part *p, uint32_t item)
 }
 
 /* Names of services are compared in lower case. false: none, too long, or no memory. */
-static bool service_name(struct file_endpoints *f, struct str s, struct str *ret)
+bool file_endpoints_name(struct file_endpoints *f, struct str s, struct str *ret)
 {
 	char *copy = s.n && s.n <= 255 && !memchr(s.p, '\0', s.n) ? arena_bytes(&f->arena, s.n) : NULL;
 
@@ -71,22 +71,25 @@ static struct str kept(struct file_endpoints *f, struct str s)
 	return s.n ? arena_str(&f->arena, s) : str_make("", 0);
 }
 
-static bool add(struct part *p, uint32_t item, const struct registry_endpoint *e)
+bool file_endpoints_add(struct file_endpoints *f, struct str service, const struct registry_endpoint *e)
 {
-	struct file_endpoints *f = p->f;
-
 	if (f->n >= FILE_ENDPOINTS_MAX)
-		return fail(p, item, "more instances than an agent takes");
+		return false;
 	if (f->n == f->cap) {
 		size_t cap = f->cap ? 2 * f->cap : 64;
 		struct file_entry *more = mem_resize(f->at, cap * sizeof(*more));
 		if (!more)
-			return fail(p, item, "no memory");
+			return false;
 		f->at = more;
 		f->cap = cap;
 	}
-	f->at[f->n++] = (struct file_entry){ p->service, *e };
+	f->at[f->n++] = (struct file_entry){ service, *e };
 	return true;
+}
+
+static bool add(struct part *p, uint32_t item, const struct registry_endpoint *e)
+{
+	return file_endpoints_add(p->f, p->service, e) || fail(p, item, p->f->n >= FILE_ENDPOINTS_MAX ? "more instances than an agent takes" : "no memory");
 }
 
 /* --- what is said of an instance ----------------------------------------------------------------------------------------- */
@@ -135,6 +138,14 @@ static int set_text(struct file_endpoints *f, struct registry_endpoint *e, struc
 		return 0;
 	*to = kept(f, value);
 	return to->n || !value.n ? 1 : -1;
+}
+
+bool file_endpoints_set(struct file_endpoints *f, struct registry_endpoint *e, struct str key, struct str value)
+{
+	for (size_t i = 0; i < sizeof(judged) / sizeof(judged[0]); i++)
+		if (str_eq(key, str_of(judged[i].key)))
+			return judged[i].set(e, value);
+	return set_text(f, e, key, value) > 0;
 }
 
 static bool read_meta(struct part *p, uint32_t map, struct registry_endpoint *e, bool labels);
@@ -257,7 +268,7 @@ static bool name_group(struct part *p, uint32_t labels, struct str base)
 		if (v != YAML_NONE && is_scalar(p, v) && content(p, v)->text.n)
 			name = content(p, v)->text;
 	}
-	return service_name(p->f, name, &p->service);
+	return file_endpoints_name(p->f, name, &p->service);
 }
 
 /* One group of file_sd: its targets, and labels that all of them have. */
@@ -266,7 +277,7 @@ static bool read_group(struct part *p, uint32_t group, struct str base)
 	if (content(p, group)->kind != YAML_MAP)
 		return fail(p, group, "a group with targets is expected here, as in file_sd of Prometheus");
 	uint32_t labels = value_of(p, group, STR("labels")), targets = value_of(p, group, STR("targets"));
-	p->common = (struct registry_endpoint){ .weight = WEIGHT_USUAL, .instance = STR(""), .node = STR(""), .zone = STR("") };
+	p->common = (struct registry_endpoint)FILE_ENDPOINT_USUAL;
 	if (labels != YAML_NONE && !read_meta(p, labels, &p->common, true))
 		return false;
 	if (!name_group(p, labels, base))
@@ -276,9 +287,9 @@ static bool read_group(struct part *p, uint32_t group, struct str base)
 
 static bool read_service(struct part *p, uint32_t key, uint32_t value)
 {
-	if (!is_scalar(p, key) || !service_name(p->f, content(p, key)->text, &p->service))
+	if (!is_scalar(p, key) || !file_endpoints_name(p->f, content(p, key)->text, &p->service))
 		return fail(p, key, "the name of a service is expected here");
-	p->common = (struct registry_endpoint){ .weight = WEIGHT_USUAL, .instance = STR(""), .node = STR(""), .zone = STR("") };
+	p->common = (struct registry_endpoint)FILE_ENDPOINT_USUAL;
 	return read_list(p, value);
 }
 
@@ -311,6 +322,10 @@ bool file_endpoints_parse(struct file_endpoints *f, struct str text, const char 
 	uint32_t root;
 
 	err->text[0] = '\0';
+	size_t before = f->n;
+	if (file_plain_read(f, text))
+		return true;
+	f->n = before;
 	if (!yaml_file_open(&y, text, name, err))
 		return false;
 	while (good && yaml_file_next(&y, &root, err))

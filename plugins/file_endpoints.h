@@ -22,6 +22,8 @@
 #define FILE_ENDPOINTS_MAX 65536u
 #define FILE_ENDPOINTS_FILES 1024u
 
+#define FILE_ENDPOINT_USUAL { .weight = 100u, .instance = STR(""), .node = STR(""), .zone = STR("") }
+
 struct file_entry {
 	struct str service; /* lower case */
 	struct registry_endpoint endpoint;
@@ -41,6 +43,11 @@ void file_endpoints_release(struct file_endpoints *f); /* twice harmless */
 bool file_endpoints_read(struct file_endpoints *f, const char *path, struct err *err) MUST_CHECK;
 /* The part for one file's text; base: its name without the end. Adds; nothing is sorted yet. */
 bool file_endpoints_parse(struct file_endpoints *f, struct str text, const char *name, struct str base, struct err *err) MUST_CHECK;
+/* For readers of one form (file_plain.h). What is said of an instance with a text as value, metadata not; false: it is none of these, makes no
+ * sense, or there is no memory. */
+bool file_endpoints_set(struct file_endpoints *f, struct registry_endpoint *e, struct str key, struct str value) MUST_CHECK;
+bool file_endpoints_name(struct file_endpoints *f, struct str name, struct str *ret) MUST_CHECK; /* of a service, in lower case; kept */
+bool file_endpoints_add(struct file_endpoints *f, struct str service, const struct registry_endpoint *e) MUST_CHECK;
 /* Sorts by service and address and drops duplicates; of them one that is up stays. */
 void file_endpoints_sort(struct file_endpoints *f);
 /* [*from, *to) of f->at are the service's. false: it is not there. */

@@ -41,13 +41,22 @@ static int compare_better(const void *a, const void *b)
 	return order ? order : (int)x->endpoint.state - (int)y->endpoint.state;
 }
 
+static bool is_sorted(const struct file_endpoints *f)
+{
+	for (size_t i = 1; i < f->n; i++)
+		if (compare_better(&f->at[i - 1], &f->at[i]) > 0)
+			return false;
+	return true;
+}
+
 void file_endpoints_sort(struct file_endpoints *f)
 {
 	size_t kept = 0;
 
 	if (f->n < 2)
 		return;
-	qsort(f->at, f->n, sizeof(*f->at), compare_better);
+	if (!is_sorted(f))
+		qsort(f->at, f->n, sizeof(*f->at), compare_better);
 	for (size_t i = 1; i < f->n; i++)
 		if (compare(&f->at[kept], &f->at[i]) != 0)
 			f->at[++kept] = f->at[i];
@@ -83,9 +92,9 @@ uint64_t file_endpoints_sum(const struct file_endpoints *f, size_t from, size_t 
 
 	for (size_t i = from; i < to; i++) {
 		const struct registry_endpoint *e = &f->at[i].endpoint;
-		char text[ADDR_TEXT_MAX];
-		addr_text(&e->addr, text);
-		sum = str_hash(str_of(text), sum + e->weight * 2u + e->state);
+		bool four = e->addr.sa.sa_family == AF_INET;
+		struct str ip = four ? str_make((const char *)&e->addr.in.sin_addr, 4) : str_make((const char *)&e->addr.in6.sin6_addr, 16);
+		sum = str_hash(ip, sum * 31u + ((uint64_t)addr_port(&e->addr) << 32) + e->weight * 2u + e->state);
 		sum = str_hash(e->instance, str_hash(e->node, str_hash(e->zone, sum)));
 		for (size_t k = 0; k < e->n_meta; k++)
 			sum = str_hash(e->meta[k].value, str_hash(e->meta[k].key, sum));

@@ -18,6 +18,8 @@
 
 #define POLL USEC_SEC
 #define FRESH(poll) ((poll) / 4 * 3) /* what another asked for so long ago at most is not asked again */
+#define WAIT (10 * USEC_MS)              /* for the answer to another one's question; doubled each time */
+#define WAIT_DOUBLINGS 5u
 #define NAME_MAX_BYTES 253u
 #define FAILS_TOLD 3u
 
@@ -27,7 +29,8 @@ struct watched {
 	char *service, *name; /* owned; name: what is asked for, absolute */
 	struct timer timer;
 	struct lookup *lookup;
-	unsigned fails; /* in a row */
+	unsigned fails;  /* in a row */
+	unsigned waited; /* times that another one's answer was not there yet */
 };
 
 struct registry {
@@ -120,7 +123,9 @@ static void on_answer(void *arg, enum lookup_end end, const struct addr *addrs, 
 	struct answers *with = shared(w->owner, &group);
 
 	w->lookup = NULL;
-	if (with && end != LOOKUP_FAILED)
+	if (with && end == LOOKUP_FAILED)
+		answers_waive(with, group, w->name);
+	else if (with)
 		answers_put(with, group, w->name, loop_now(w->owner->loop), &(struct answer){ end, addrs, n });
 	take(w, end, addrs, n, why);
 }
@@ -136,12 +141,22 @@ static void on_timer(void *arg)
 	if (w->lookup)
 		return;
 	if (with && answers_get(with, group, w->name, loop_touch(r->loop), FRESH(r->poll), &a)) {
+		w->waited = 0;
 		take(w, a.end, a.addrs, a.n, "");
 		return;
 	}
+	if (with && !answers_claim(with, group, w->name, loop_now(r->loop))) {
+		timer_set(r->loop, &w->timer, loop_now(r->loop) + (WAIT << w->waited));
+		w->waited += w->waited < WAIT_DOUBLINGS;
+		return;
+	}
+	w->waited = 0;
 	w->lookup = lookup_start(r->loop, r->resolver, w->name, on_answer, w);
-	if (!w->lookup)
-		timer_set(r->loop, &w->timer, loop_touch(r->loop) + jittered(r));
+	if (w->lookup)
+		return;
+	if (with)
+		answers_waive(with, group, w->name);
+	timer_set(r->loop, &w->timer, loop_touch(r->loop) + jittered(r));
 }
 
 /* --- services ---------------------------------------------------------------------------------------------------------- */
@@ -169,8 +184,13 @@ static char *name_for(const char *pattern, struct str service)
 
 static void watched_free(struct watched *w)
 {
+	uint64_t group;
+	struct answers *with = shared(w->owner, &group);
+
 	if (w->fails >= FAILS_TOLD)
 		w->owner->failing--;
+	if (w->lookup && with)
+		answers_waive(with, group, w->name);
 	lookup_cancel(w->lookup);
 	timer_clear(&w->timer);
 	list_remove(&w->link);

@@ -116,6 +116,10 @@ static void on_handler(void *arg)
 	struct sidecar *sc = arg;
 	enum handler_state s = handler_state(sc->handler);
 	if (s == HANDLER_DOWN)
+		agent_note(&sc->agent, CHANGE_HANDLER, STR(""), STR(""), "its handler takes no requests: %s", handler_why(sc->handler));
+	else if (s == HANDLER_UP)
+		agent_note(&sc->agent, CHANGE_HANDLER, STR(""), STR(""), "its handler takes requests");
+	if (s == HANDLER_DOWN)
 		log_write(&sc->log, LEVEL_WARN, "handler", "the service's own handler takes no requests",
 			LOG_FIELDS(log_text("why", handler_why(sc->handler))));
 	else if (s == HANDLER_UP)

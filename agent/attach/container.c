@@ -180,16 +180,40 @@ static bool ends_with_name(struct str path, struct str name)
 	       (path.n == name.n || path.p[path.n - name.n - 1] == '/');
 }
 
-bool container_opts_in(const struct container *c, bool all, const char **why)
+static bool is_listed(struct str list, struct str name)
+{
+	struct str piece;
+
+	while (name.n && str_next(&list, ',', &piece))
+		if (str_eq(piece, name))
+			return true;
+	return false;
+}
+
+static bool is_on_one_of(const struct container *c, struct str list)
+{
+	for (size_t i = 0; i < c->n_networks; i++)
+		if (is_listed(list, c->networks[i].name))
+			return true;
+	return false;
+}
+
+bool container_opts_in(const struct container *c, const struct container_rule *rule, const char **why)
 {
 	struct str enable = container_label(c, "outrider.enable");
-	bool port = container_env(c, "OUTRIDER_PORT").n || container_label(c, "outrider.port").n;
+	bool asks = container_env(c, "OUTRIDER_PORT").n || container_label(c, "outrider.port").n || str_ieq(enable, STR("true"));
 
 	*why = NULL;
-	if (str_ieq(enable, STR("false")))
+	if (str_ieq(enable, STR("false")) || (!rule->all && !asks))
 		return false;
-	if (!all && !port && !str_ieq(enable, STR("true")))
+	if (rule->stacks.n && !is_listed(rule->stacks, container_label(c, "com.docker.stack.namespace"))) {
+		*why = asks ? "its stack is not among those of outrider.expose.stacks" : NULL;
 		return false;
+	}
+	if (rule->networks.n && !is_on_one_of(c, rule->networks)) { /* one that is only being made may yet join */
+		*why = asks && c->state != CONTAINER_CREATED ? "none of its networks is among those of outrider.expose.networks" : NULL;
+		return false;
+	}
 	if (ends_with_name(c->entry, STR("outrider")))
 		*why = "its entry point is outrider itself: it has its agent";
 	else if (str_eq(c->network_mode, STR("host")))

@@ -44,9 +44,14 @@ void container_release(struct container *c); /* a zeroed one is fine */
 struct str container_label(const struct container *c, const char *key); /* {NULL, 0}: it has none */
 struct str container_env(const struct container *c, const char *key);
 
-/* Does it want a sidecar (DESIGN section 2, "Opt in")? `all`: outrider.expose=all. *why: why not, in words for a log; NULL when it
- * says nothing of us at all, or when it does. */
-bool container_opts_in(const struct container *c, bool all, const char **why);
+struct container_rule { /* of the operator: who may have a sidecar */
+	bool all; /* also those that say nothing of us: outrider.expose=all */
+	struct str stacks, networks; /* comma lists; empty: any. A container without a stack stands in none that is listed */
+};
+
+/* Does it want a sidecar (DESIGN section 2, "Opt in"), and may it have one? *why: why not, in words for a log; NULL when it says nothing
+ * of us at all, or when it does. */
+bool container_opts_in(const struct container *c, const struct container_rule *rule, const char **why);
 
 /* Failure shows in t->failed. */
 void container_pack(const struct container *c, struct text *t);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "control/build.h"
 #include "control/option_buckets.h"
+#include "control/ui/ui.h"
 
 /* --- references that workers hold ------------------------------------------------------------------------------ */
 
@@ -122,6 +123,7 @@ static void on_circuit(void *arg, uint32_t slot, struct str upstream, enum break
 	if (!sc || how == BREAKER_UNCHANGED || !str_copy(upstream, name, sizeof(name)))
 		return;
 	log_write(&sc->log, rows[how].level, "circuit", rows[how].message, LOG_FIELDS(log_text("upstream", name)));
+	agent_note(&sc->agent, CHANGE_CIRCUIT, upstream, STR(""), "%s", rows[how].message);
 }
 
 static void on_overload(void *arg, unsigned worker, enum overload_step step)
@@ -248,6 +250,7 @@ static void on_beat_timer(void *arg)
 	atomic_store_explicit(&c->memory_percent, memory_load_now(&c->memory), memory_order_relaxed);
 	c->process.lag = c->beat_due && now > c->beat_due ? now - c->beat_due : 0;
 	c->beat_due = now + BEAT_EVERY;
+	ui_beat(c->ui, now);
 	timer_set(c->loop, &c->beat_timer, c->beat_due);
 }
 
@@ -271,6 +274,7 @@ bool crew_start(struct crew *c, const struct crew_config *config, struct err *er
 	if (!c->workers || !c->beats)
 		return err_set(err, "out of memory");
 	c->process.series_max = (uint32_t)options_u64(config->options, OPT_METRICS_SERIES_MAX);
+	c->process.series_idle = options_duration(config->options, OPT_METRICS_IDLE);
 	if (!option_buckets(options_text(config->options, OPT_METRICS_BUCKETS), &c->process.bounds))
 		return err_set(err, "metrics.buckets was never checked");
 	if (!start_telemetry(c, config, err))
@@ -281,6 +285,9 @@ bool crew_start(struct crew *c, const struct crew_config *config, struct err *er
 			return false;
 	}
 	telemetry_start(c->telemetry, c->workers, c->n_workers);
+	c->ui = ui_new(c->loop, err);
+	if (!c->ui)
+		return false;
 	timer_init(&c->beat_timer, on_beat_timer, c);
 	on_beat_timer(c);
 	return true;
@@ -310,6 +317,7 @@ void crew_release(struct crew *c)
 	flight_free(c->flight);
 	access_log_free(c->access);
 	tap_free(c->tap);
+	ui_free(c->ui);
 	mem_free(c->workers);
 	mem_free(c->beats);
 	memory_load_close(&c->memory);

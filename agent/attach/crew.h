@@ -38,6 +38,7 @@ struct crew {
 	struct flight *flight;       /* NULL: outrider.flight.size is off */
 	struct access_log *access;
 	struct tap *tap;
+	struct ui *ui;               /* what the page of the admin port lives on */
 	_Atomic bool tapped;         /* workers read it */
 	uint64_t seats;              /* ever given */
 	struct memory_load memory;

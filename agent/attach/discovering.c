@@ -6,6 +6,7 @@
 #include "attach/sidecar.h"
 
 #include "base/mem.h"
+#include "control/ui/rollout.h"
 
 #include <stdlib.h>
 
@@ -155,6 +156,19 @@ void discovering_met(struct sidecar *sc, const struct addr *endpoint, struct str
 		timer_set(sc->loop, &sc->called->gap, loop_touch(sc->loop) + HELLO_GAP);
 }
 
+static void on_replaced(void *arg, struct str service, const struct endpoint_set *was, const struct endpoint_set *is)
+{
+	struct sidecar *sc = arg;
+	char subject[ADDR_TEXT_MAX];
+	struct text t;
+
+	text_init(&t, CHANGE_TEXT_MAX);
+	if (rollout_says(was, is, &t, subject))
+		agent_note(&sc->agent, CHANGE_ROLLOUT, service, str_of(subject), "%.*s: %s", (int)(service.n < 128 ? service.n : 128), service.p,
+			text_z(&t));
+	text_release(&t);
+}
+
 static void on_unknown(void *arg, struct str service)
 {
 	struct sidecar *sc = arg;
@@ -166,6 +180,8 @@ static void on_unknown(void *arg, struct str service)
 static void on_trouble(void *arg, const char *registry, const char *why)
 {
 	struct sidecar *sc = arg;
+	agent_note(&sc->agent, CHANGE_REGISTRY, STR(""), str_of(registry), "registry %s %s%.200s", registry, why[0] ? "is in trouble, its last instances stay: " : "is well again",
+		why);
 	if (why[0])
 		log_write(&sc->log, LEVEL_WARN, "discovery", "a registry is in trouble, its last instances stay",
 			LOG_FIELDS(log_text("registry", registry), log_text("why", why)));
@@ -258,6 +274,7 @@ bool discovering_start(struct sidecar *sc, struct err *err)
 		.ns = sc->ns,
 		.options = sc->options,
 		.changed = on_changed,
+		.replaced = on_replaced,
 		.unknown = on_unknown,
 		.trouble = on_trouble,
 		.arg = sc,

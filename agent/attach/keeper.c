@@ -195,8 +195,10 @@ static bool start(struct keeper *k, struct err *err)
 	timer_init(&k->stop_timer, on_stop_timer, k);
 	timer_init(&k->taken_timer, wards_try_taken, k);
 	facts_begin(k);
-	return k->loop && check_rights(err) && netns_begin(&k->home, options_text(k->options, OPT_NETNS).p, err) &&
-	       privileges_no_new(err) && confine(k) && watch_signals(k, err) && handover_begin(k, options_text(k->options, OPT_RUN), err) &&
+	if (!k->loop || !check_rights(err) || !netns_begin(&k->home, options_text(k->options, OPT_NETNS).p, err))
+		return false;
+	facts_look(k);
+	return privileges_no_new(err) && confine(k) && watch_signals(k, err) && handover_begin(k, options_text(k->options, OPT_RUN), err) &&
 	       proxy_start(k, err) && open_engine(k, err);
 }
 
@@ -211,7 +213,8 @@ static int read_options(struct keeper *k)
 		fprintf(stderr, "outrider node: unexpected argument \"%s\"; options are written --name=value, see: outrider node --help\n",
 			k->argv[rest]);
 	k->log.level = (enum log_level)options_u64(k->options, OPT_LOG_LEVEL);
-	k->expose_all = options_u64(k->options, OPT_EXPOSE) == 1;
+	k->rule = (struct container_rule){ .all = options_u64(k->options, OPT_EXPOSE) == 1, .stacks = options_text(k->options, OPT_EXPOSE_STACKS),
+		.networks = options_text(k->options, OPT_EXPOSE_NETWORKS) };
 	return good && rest >= k->argc ? 0 : 2;
 }
 

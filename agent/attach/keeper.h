@@ -41,6 +41,7 @@ struct ward { /* a container that has a sidecar, or was left alone for a reason 
 	bool left;        /* alone */
 	bool pending;     /* it is made, and not started: left alone until it is */
 	bool joined;      /* pending, and its network stands */
+	bool refused;     /* left alone by the operator's rule, or for what it is */
 	bool taken;       /* for the reason that another agent has it: tried again now and then */
 	bool told;        /* the present proxy knows it */
 	bool settled;     /* and serves it, or cannot */
@@ -74,6 +75,7 @@ struct keeper {
 	struct loop *loop;
 	struct engine *engine;
 	struct netns_home home;
+	bool blind; /* what is mounted there later is not seen */
 	struct list wards;
 	struct list used; /* keeper_early.c */
 	int names_fd; /* inotify of the folder */
@@ -91,7 +93,7 @@ struct keeper {
 	struct proxy proxy;
 	struct handover *handover; /* owned; NULL: outrider.run=off */
 	struct sigwatch on_term, on_int, on_child, on_usr1;
-	bool expose_all;
+	struct container_rule rule;
 	bool handed; /* a successor serves the containers */
 	bool stopping;
 	usec deadline; /* of the stop */
@@ -120,7 +122,8 @@ bool wards_inherit(struct keeper *k, const char *id, const struct addr *a, uint3
 bool wards_settled(const struct keeper *k); /* the proxy has begun, or refused, with each */
 
 /* --- keeper_facts.c ----------------------------------------------------------------------------------------------- */
-void facts_begin(struct keeper *k); /* what may not be asked later */
+void facts_begin(struct keeper *k);
+void facts_look(struct keeper *k); /* the folder is open: says what is wrong with it */ /* what may not be asked later */
 void facts_tell(struct keeper *k);  /* the proxy */
 
 /* --- keeper_early.c ----------------------------------------------------------------------------------------------- */

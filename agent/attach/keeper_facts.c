@@ -50,6 +50,14 @@ void facts_begin(struct keeper *k)
 	k->clock_state = adjtimex(&t) + 2;
 }
 
+void facts_look(struct keeper *k)
+{
+	k->blind = !netns_follows(&k->home);
+	if (k->blind)
+		log_write(&k->log, LEVEL_ERROR, "keeper", "containers that start from now on get no sidecar: the folder of namespaces is mounted without propagation",
+			LOG_FIELDS(log_text("folder", k->home.path), log_text("remedy", "bind: {propagation: rslave}, as in deploy/outrider.yml")));
+}
+
 void facts_tell(struct keeper *k)
 {
 	char text[240];
@@ -63,8 +71,9 @@ void facts_tell(struct keeper *k)
 		tell(k, FACT_ENGINE, DOCTOR_WARN, "not all containers are known yet");
 	}
 	tell_rights(k);
-	snprintf(text, sizeof(text), "%.200s is there", k->home.path);
-	tell(k, FACT_NAMESPACES, DOCTOR_OK, text);
+	snprintf(text, sizeof(text), k->blind ? "%.120s is mounted without propagation: containers that start from now on get no sidecar" : "%.200s is there",
+		k->home.path);
+	tell(k, FACT_NAMESPACES, k->blind ? DOCTOR_FAIL : DOCTOR_OK, text);
 	const char *why = handover_trouble(k);
 	tell(k, FACT_HANDOVER, why ? DOCTOR_WARN : DOCTOR_OK, why ? why : "a successor will find the listeners");
 	tell_clock(k);

@@ -306,17 +306,22 @@ void wards_see(struct keeper *k, const struct container *c)
 		end(k, w);
 		w = NULL;
 	}
+	if (w && w->refused && container_opts_in(c, &k->rule, &why)) { /* it joined a network that is listed */
+		ward_free(k, w);
+		w = NULL;
+	}
 	if (w && !w->left && pack(w, c) && w->told)
 		wards_tell(k, w); /* it joined or left a network, or has another name */
 	if (w || k->handed || c->state == CONTAINER_ENDED) /* handed: it is the successor's */
 		return;
-	if (container_opts_in(c, k->expose_all, &why)) {
+	if (container_opts_in(c, &k->rule, &why)) {
 		w = c->sandbox.n || c->state == CONTAINER_CREATED ? ward_of(k, c) : NULL;
 		if (w && c->state == CONTAINER_CREATED)
 			w->left = w->pending = true;
 		else if (w)
 			wards_attach(k, w);
 	} else if (why && (w = ward_new(k, c))) {
+		w->refused = true;
 		say_left(k, w, why);
 	}
 }

@@ -72,6 +72,8 @@ static void carry_out(struct process *p, unsigned todo)
 	if (todo & (DRAIN_DO_ANNOUNCE | DRAIN_DO_STOP_INBOUND))
 		announcing_withdraw(&p->sidecar); /* so that callers go elsewhere while this one still answers */
 	if (todo & DRAIN_DO_ANNOUNCE)
+		agent_note(&p->sidecar.agent, CHANGE_DRAIN, STR(""), STR(""), "it drains and leaves: %s", p->drain.why);
+	if (todo & DRAIN_DO_ANNOUNCE)
 		drain_workers(p, DRAIN_ANNOUNCE);
 	if (todo & DRAIN_DO_STOP_INBOUND)
 		drain_workers(p, DRAIN_INBOUND);

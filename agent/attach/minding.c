@@ -21,6 +21,7 @@ bool minding_start(struct sidecar *sc, struct err *err)
 	if (!sc->outliers)
 		return false;
 	outliers_ask(sc->outliers, why_of, sc->health);
+	observed_start(&sc->observed, &sc->agent);
 	return true;
 }
 
@@ -32,6 +33,7 @@ void minding_follow(struct sidecar *sc, const struct options *o, const struct sp
 
 void minding_stop(struct sidecar *sc)
 {
+	observed_stop(&sc->observed);
 	outliers_free(sc->outliers);
 	health_free(sc->health);
 	sc->agent.health = NULL;

@@ -33,6 +33,35 @@ bool netns_begin(struct netns_home *h, const char *folder, struct err *err)
 	return true;
 }
 
+/* "36 35 98:0 / /var/run/docker/netns rw,noatime master:1 - tmpfs …": proc(5). false: it is another mount's line. */
+static bool read_mount(char *line, const char *point, bool *follows)
+{
+	struct str rest = str_of(line), word;
+
+	for (int i = 0; i < 5; i++)
+		if (!str_next(&rest, ' ', &word))
+			return false;
+	if (!str_eq(word, str_of(point)))
+		return false;
+	*follows = false;
+	while (str_next(&rest, ' ', &word) && !str_eq(word, STR("-")))
+		*follows = *follows || str_starts(word, STR("shared:")) || str_starts(word, STR("master:"));
+	return true;
+}
+
+bool netns_follows(const struct netns_home *h)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	bool follows = true; /* no mount of its own: a folder of this mount namespace, as when the agent runs outside of a container */
+	char line[4096];
+
+	while (f && fgets(line, sizeof(line), f))
+		(void)read_mount(line, h->path, &follows); /* of several the last one covers the others */
+	if (f)
+		fclose(f);
+	return follows;
+}
+
 void netns_end(struct netns_home *h)
 {
 	if (h->own >= 0)

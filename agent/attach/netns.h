@@ -15,6 +15,8 @@ struct netns_home {
 
 /* false and err with the remedy: /proc or the folder is missing, the right is missing (entering is tried with our own). */
 bool netns_begin(struct netns_home *h, const char *folder, struct err *err) MUST_CHECK;
+/* Will what the engine mounts in the folder later be seen here? false: the folder was mounted without propagation (rprivate). */
+bool netns_follows(const struct netns_home *h);
 void netns_end(struct netns_home *h);
 
 /* The namespace of that name; holds it open, whatever becomes of the name. -1 and err. */

@@ -8,6 +8,7 @@
 #include "control/ask.h"
 #include "control/commands.h"
 #include "control/logs.h"
+#include "control/ui/ui.h"
 #include "net/sockets.h"
 
 #include <errno.h>
@@ -70,6 +71,7 @@ static void take_node(struct node *n, const struct wire_record *r)
 {
 	snprintf(n->name, sizeof(n->name), "%s", r->why);
 	logs_name_host(n->logs, n->name);
+	n->own.agent.node = str_of(n->name);
 	if (r->addr_len)
 		listen_on_network(n, r);
 }
@@ -85,6 +87,7 @@ static void begin_drain(struct node *n, bool successor, uint32_t left_ms)
 	bool relieved = n->phase == NODE_RELIEVED;
 	n->phase = successor ? NODE_RELIEVED : NODE_DRAINING;
 	n->own.agent.phase = AGENT_DRAINING;
+	agent_note(&n->own.agent, CHANGE_DRAIN, STR(""), STR(""), "the agent drains%s", successor ? ": its successor takes over" : "");
 	log_write(&n->log, LEVEL_INFO, "node", "draining",
 		LOG_FIELDS(log_bool("successor", successor || relieved), log_u64("sidecars", n->n_sidecars)));
 	LIST_EACH(it, tmp, &n->sidecars) {
@@ -162,13 +165,14 @@ static uint64_t busy(const struct node *n)
 	return sum;
 }
 
-static uint64_t open_connections(const struct node *n)
+/* Of all sidecars together. */
+static uint64_t counted(const struct node *n, enum counter_id id)
 {
 	uint64_t v[COUNTER_COUNT], reasons[REASON_COUNT], sum = 0;
 
 	for (uint32_t i = 0; i < n->own.agent.n_sidecars; i++) {
 		agent_sum_counters(&n->own.agent, n->views[i].spec->slot, v, reasons);
-		sum += v[COUNTER_CONNECTIONS_OPEN];
+		sum += v[id];
 	}
 	return sum;
 }
@@ -232,8 +236,9 @@ static void on_tick(void *arg)
 		n->next_rest = now + REST_EVERY;
 	let_go(n, now);
 	if (n->phase != NODE_SERVING && now > n->drained_at + 2 * TICK && busy(n) == 0 &&
-		(n->phase == NODE_DRAINING || open_connections(n) == 0)) {
+		(n->phase == NODE_DRAINING || counted(n, COUNTER_CONNECTIONS_OPEN) == 0)) {
 		struct wire_record r = { .op = WIRE_LEFT };
+		log_write(&n->log, LEVEL_INFO, "node", "nothing is under way any more", LOG_FIELDS(log_u64("let_go", counted(n, COUNTER_LET_GO))));
 		(void)wire_send(WIRE_RECORDS_FD, &r, NULL, 0, true);
 		loop_stop(n->loop);
 	}
@@ -295,7 +300,9 @@ static bool open_own(struct node *n, struct err *err)
 		.phase = AGENT_READY, .started = clock_wall(), .sidecars = n->views, .n_workers = n->crew.n_workers,
 		.workers = n->crew.workers, .beats = n->crew.beats, .process = &n->crew.process, .flight = n->crew.flight, .tap = n->crew.tap, .access = n->crew.access,
 		.logs = n->logs, .put_sidecars = node_put_sidecars, .put_health = node_put_health, .examine = node_examine,
-		.find_sidecar = node_find_sidecar, .put_arg = n, .sees_swarm = true };
+		.find_sidecar = node_find_sidecar, .each_sidecar = node_each_sidecar, .put_support = node_put_support, .put_arg = n, .node = str_of(n->name),
+		.ui = n->crew.ui, .changes = ui_changes(n->crew.ui), .sees_swarm = true };
+	ui_watch(n->crew.ui, &own->agent);
 	return own->reload && reload_now(own->reload, err) && admin_start(&own->admin, &own->agent, &guard, err) && listen_own(n, err);
 }
 

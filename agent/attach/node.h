@@ -94,12 +94,14 @@ void node_end_all(struct node *n); /* the crew is halted */
 /* --- node_pages.c --------------------------------------------------------------------------------------------- */
 void node_put_sidecars(void *arg, struct json *j); /* agent.put_sidecars */
 struct admin *node_find_sidecar(void *arg, struct str name); /* agent.find_sidecar */
+void node_each_sidecar(void *arg, void (*fn)(void *to, const struct agent_fact *f), void *to); /* agent.each_sidecar */
 const char *node_wiring(const struct node *n, const struct node_sidecar *s); /* how its own calls reach it */
 
 /* --- node_doctor.c -------------------------------------------------------------------------------------------- */
 void node_fact(struct node *n, const struct wire_record *r);
 void node_examine(void *arg, struct doctor *d);   /* agent.examine */
 void node_put_health(void *arg, struct json *j);  /* agent.put_health */
+void node_put_support(void *arg, struct json *j); /* agent.put_support */
 
 /* --- node_options.c ------------------------------------------------------------------------------------------- */
 /* Reads the options of a new sidecar. What is wrong in a container's variables or labels is left out and logged. false: err. */

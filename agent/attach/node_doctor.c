@@ -27,6 +27,25 @@ void node_fact(struct node *n, const struct wire_record *r)
 	snprintf(n->facts[r->kind].says, sizeof(n->facts[r->kind].says), "%s", r->why);
 }
 
+void node_put_support(void *arg, struct json *j)
+{
+	const struct node *n = arg;
+	const struct node_fact *f = &n->facts[FACT_ENGINE];
+	const struct {
+		const char *key, *value;
+	} rows[] = { { "kind", "engine" }, { "name", "engine" }, { "state", f->level == DOCTOR_OK ? "ok" : "trouble" },
+		{ "why", f->level == DOCTOR_OK ? "" : f->says }, { "detail", f->says } };
+
+	if (!f->says[0])
+		return;
+	json_object(j);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_key(j, rows[i].key);
+		json_strz(j, rows[i].value);
+	}
+	json_end(j);
+}
+
 static void rights_text(char *text, size_t n, bool *good)
 {
 	struct privileges_held held;

@@ -103,6 +103,29 @@ static void put_sidecar(struct json *j, const struct node *n, const struct node_
 	json_end(j);
 }
 
+static const struct agent_sidecar *view_of(const struct node *n, const struct node_sidecar *s)
+{
+	for (uint32_t i = 0; i < n->own.agent.n_sidecars; i++)
+		if (n->views[i].agent == &s->sidecar.agent)
+			return &n->views[i];
+	return NULL;
+}
+
+void node_each_sidecar(void *arg, void (*fn)(void *to, const struct agent_fact *f), void *to)
+{
+	const struct node *n = arg;
+
+	LIST_EACH(it, tmp, &n->sidecars) {
+		const struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
+		const char *wiring = s->serving ? node_wiring(n, s) : "none";
+		const struct agent_fact f = { .view = s->serving ? view_of(n, s) : NULL, .name = s->task[0] ? s->task : s->container.name.p,
+			.service = s->service, .stack = s->stack, .slot = s->slot,
+			.state = s->ending ? "ending" : s->stopping ? "draining" : s->serving ? "serving" : "failed",
+			.why = s->why.text, .wiring = strcmp(wiring, "wired") == 0 ? NULL : wiring, .left_out = (uint32_t)s->n_bad };
+		fn(to, &f);
+	}
+}
+
 void node_put_sidecars(void *arg, struct json *j)
 {
 	const struct node *n = arg;

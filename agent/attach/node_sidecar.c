@@ -128,6 +128,7 @@ static void say_serving(struct node_sidecar *s)
 
 	s->serving = true;
 	s->served = clock_wall();
+	agent_note(&s->sidecar.agent, CHANGE_SIDECAR_UP, STR(""), str_of(s->task), "the sidecar of %s serves", s->task);
 	snprintf(took, sizeof(took), "%.1f", (double)(clock_now() - s->since) / USEC_MS);
 	log_write(&s->sidecar.log, LEVEL_INFO, "node", "a sidecar serves",
 		LOG_FIELDS(log_text("stack", s->stack), log_text("container", s->container.name.p), log_text("took_ms", took)));
@@ -137,6 +138,7 @@ static void say_failed(struct node_sidecar *s)
 {
 	log_write(&s->sidecar.log, LEVEL_ERROR, "node", "a container gets no sidecar",
 		LOG_FIELDS(log_text("why", s->why.text)));
+	agent_note(&s->node->own.agent, CHANGE_SIDECAR_DOWN, STR(""), str_of(s->task), "%s gets no sidecar: %s", s->task, s->why.text);
 }
 
 static struct node_sidecar *make(struct node *n, uint32_t number, struct str packed, struct err *err)
@@ -217,6 +219,7 @@ void node_stopping(struct node *n, uint32_t number)
 	if (!s || !s->serving || s->stopping)
 		return;
 	s->stopping = true;
+	agent_note(&s->sidecar.agent, CHANGE_DRAIN, STR(""), str_of(s->task), "%s was told to stop, its sidecar drains", s->task);
 	s->sidecar.agent.phase = AGENT_DRAINING;
 	if (s->sidecar.discovery)
 		announcing_withdraw(&s->sidecar);
@@ -247,6 +250,7 @@ void node_ended(struct node *n, uint32_t number)
 	if (!s)
 		return;
 	log_write(&s->sidecar.log, LEVEL_INFO, "node", "a container has ended", NULL);
+	agent_note(&s->sidecar.agent, CHANGE_SIDECAR_DOWN, STR(""), str_of(s->task), "%s has ended", s->task);
 	begin_end(s);
 	timer_set(n->loop, &n->tick, 0);
 }

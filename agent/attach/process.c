@@ -3,6 +3,7 @@
 #include "attach/claim.h"
 #include "control/ask.h"
 #include "control/commands.h"
+#include "control/ui/ui.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -135,7 +136,10 @@ static bool start(struct process *p, int *status, struct err *err)
 	};
 	sc->crew = &p->crew;
 	sc->agent.sees_swarm = true;
-	return crew_start(&p->crew, &c, err) && serving_start(sc, err);
+	if (!crew_start(&p->crew, &c, err) || !serving_start(sc, err))
+		return false;
+	ui_watch(p->crew.ui, &sc->agent);
+	return true;
 }
 
 static int serve(struct process *p)

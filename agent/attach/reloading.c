@@ -198,6 +198,20 @@ static enum reload_apply on_apply(void *arg, const struct options *o, usec until
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
+static void on_ended(void *arg, bool refused)
+{
+	struct sidecar *sc = arg;
+	struct str key, why;
+
+	if (refused && reload_problem(sc->reload, &key, &why))
+		agent_note(&sc->agent, CHANGE_CONFIG_REFUSED, STR(""), STR(""), "a change of the configuration was refused, the former stays: %.*s%s%.*s",
+			(int)(key.n < 96 ? key.n : 96), key.n ? key.p : "", key.n ? ": " : "", (int)(why.n < 240 ? why.n : 240), why.n ? why.p : "");
+	else if (!refused)
+		agent_note(&sc->agent, CHANGE_CONFIG, STR(""), STR(""), "configuration %llu is in force%s%s",
+			(unsigned long long)reload_stats(sc->reload).version, reload_changed(sc->reload)[0] ? "; changed: " : "",
+			reload_changed(sc->reload));
+}
+
 static bool must_stop(void *arg)
 {
 	const struct sidecar *sc = arg;
@@ -216,6 +230,7 @@ static bool open_reload(struct sidecar *sc, struct err *err)
 		.environ_ = sc->environ_,
 		.layers = sc->layers,
 		.apply = on_apply,
+		.ended = on_ended,
 		.arg = sc,
 	};
 	sc->reload = reload_new(&c, err);

@@ -2,6 +2,7 @@
 #include "attach/sidecar.h"
 
 #include "base/mem.h"
+#include "control/ui/ui.h"
 #include "net/sockets.h"
 
 #include <errno.h>
@@ -97,8 +98,13 @@ static void fill_agent(struct sidecar *sc)
 	a->access = sc->crew->access;
 	a->logs = sc->crew->logs;
 	a->process = &sc->crew->process;
+	a->ui = sc->crew->ui;
+	a->changes = ui_changes(a->ui);
+	a->node = sc->who.node.n ? sc->who.node : options_text(sc->options, OPT_NODE);
 	sc->view.agent = a;
 	sc->view.who = &sc->who;
+	if (!sc->who.node.n) /* a host's name may be a container's: only what somebody said is a node */
+		sc->who.node = options_text(sc->options, OPT_NODE);
 }
 
 bool serving_start(struct sidecar *sc, struct err *err)
@@ -140,6 +146,7 @@ void serving_announce(struct sidecar *sc)
 	const struct str service = sc->spec->service;
 	char name[256];
 	str_copy(service, name, sizeof(name));
+	agent_note(&sc->agent, CHANGE_SIDECAR_UP, STR(""), STR(""), "%s serves, version %s", sc->agent.command, sc->agent.version);
 	log_write(&sc->log, LEVEL_INFO, "process", "serving",
 		LOG_FIELDS(log_text("command", sc->agent.command), log_text("version", sc->agent.version),
 			log_text("service", name), log_text("inbound", text_z(&in)),
@@ -174,6 +181,7 @@ void serving_stop(struct sidecar *sc)
 void sidecar_release(struct sidecar *sc)
 {
 	reloading_release(sc);
+	sc->who.node = STR("");
 	options_free(sc->options);
 	sc->options = NULL;
 }

@@ -5,7 +5,7 @@
  *
  *     serving.c      its spec, ports and admin port       reloading.c    a change of its options while it serves
  *     discovering.c  which services are asked for         announcing.c   the instance in the eyes of others
- *     minding.c      active checks, outliers
+ *     minding.c      active checks, outliers, what mode observe leaves alone
  *
  * These files share `struct sidecar`; nobody outside attach/ sees into it. Owner and thread: control. */
 #ifndef OUTRIDER_ATTACH_SIDECAR_H
@@ -13,6 +13,7 @@
 
 #include "attach/crew.h"
 #include "attach/ports.h"
+#include "control/observed.h"
 #include "control/admin.h"
 #include "control/agent.h"
 #include "control/build.h"
@@ -77,6 +78,7 @@ struct sidecar {
 	/* minding.c */
 	struct health *health;       /* owned */
 	struct outliers *outliers;   /* owned */
+	struct observed observed;
 };
 
 /* --- serving.c --------------------------------------------------------------------------------------------- */

@@ -152,6 +152,12 @@ void json_null(struct json *j)
 	text_add(j->t, STR("null"));
 }
 
+void json_raw(struct json *j, struct str json)
+{
+	before_item(j);
+	text_add(j->t, json);
+}
+
 /* RFC 3629 section 4: the second byte's range excludes overlong forms, surrogates and what lies above U+10FFFF. */
 size_t utf8_length(const char *z, size_t n)
 {

@@ -35,6 +35,7 @@ void json_i64(struct json *j, int64_t v);
 void json_num(struct json *j, double v); /* three decimals at most; NaN and infinities as null */
 void json_bool(struct json *j, bool v);
 void json_null(struct json *j);
+void json_raw(struct json *j, struct str json); /* a value that is JSON already: nothing of it is looked at */
 
 /* Length of the valid UTF-8 character at z (n bytes are there, n >= 1), or 0. */
 size_t utf8_length(const char *z, size_t n);

@@ -2,6 +2,9 @@
 
 #include "control/nearest.h"
 #include "control/plain.h"
+#include "control/ui/page.h"
+
+#include <stdio.h>
 
 #define TYPE_JSON "application/json"
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -148,6 +151,8 @@ static enum guard_verdict judge(const struct admin *a, struct httpd_request *r, 
 		.host = httpd_header(r, "Host"),
 		.host_repeated = httpd_header_repeated(r, "Host"),
 		.origin = httpd_header(r, "Origin"),
+		.fetch_site = httpd_header(r, "Sec-Fetch-Site"),
+		.fetch_mode = httpd_header(r, "Sec-Fetch-Mode"),
 		.mark = httpd_header(r, "X-Outrider"),
 		.authorization = httpd_header(r, "Authorization"),
 		.changes_state = changes_state,
@@ -175,9 +180,35 @@ static struct admin *of_sidecar(struct admin *a, struct httpd_request *r)
 	return found;
 }
 
+/* NAME of /sidecars/NAME without a slash behind it; empty: it is none such. */
+static struct str bare_sidecar(const struct admin *a, const struct httpd_request *r)
+{
+	static const struct str prefix = { "/sidecars/", 10 };
+	struct str path = httpd_path(r);
+
+	if (!a->agent->find_sidecar || !str_starts(path, prefix) || str_rfind(path, '/') != prefix.n - 1)
+		return STR("");
+	return str_make(path.p + prefix.n, path.n - prefix.n);
+}
+
+/* The page names its files from where it stands. A name with other bytes was no name of Docker's. */
+static void redirect_to_folder(struct httpd_request *r, struct str name)
+{
+	char location[300];
+
+	for (size_t i = 0; i < name.n; i++)
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.", name.p[i] ? name.p[i] : '?'))
+			name.n = 0;
+	snprintf(location, sizeof(location), "%.*s/", (int)(name.n < 256 ? name.n : 256), name.p);
+	httpd_reply_header(r, "Location", location);
+	httpd_reply(r, name.n ? 308 : 404, "text/plain; charset=utf-8", STR("a sidecar's page is /sidecars/NAME/\n"));
+}
+
 static void on_request(struct httpd_request *r, void *arg)
 {
-	struct admin *own = arg, *a = of_sidecar(own, r);
+	struct admin *own = arg;
+	struct str bare = bare_sidecar(own, r);
+	struct admin *a = of_sidecar(own, r);
 
 	if (!a) {
 		admin_refuse(r, 404, "no-such-sidecar", "No sidecar of this agent has that service, task or container.",
@@ -197,7 +228,10 @@ static void on_request(struct httpd_request *r, void *arg)
 		reply_no_path(r);
 	} else if (m == ADMIN_NO_METHOD || !route) {
 		reply_no_method(r);
+	} else if (bare.n && ui_page_wanted(r)) {
+		redirect_to_folder(r, bare);
 	} else {
+		a->door = own;
 		route->fn(a, r);
 	}
 }
@@ -225,8 +259,8 @@ void admin_stop(struct admin *a)
 {
 	reload_unwatch(&a->watch);
 	hystrix_stop(&a->hystrix);
-	admin_swarm_stop(a);
 	if (a->httpd)
 		httpd_free(a->httpd);
 	a->httpd = NULL;
+	admin_swarm_stop(a); /* who asked was told that nobody waits any more */
 }

@@ -11,6 +11,7 @@
 #include "control/agent.h"
 #include "control/guard.h"
 #include "control/hystrix.h"
+#include "control/swarm_ask.h"
 #include "control/tap.h"
 #include "net/httpd.h"
 
@@ -20,6 +21,7 @@ struct admin {
 	struct agent *agent;       /* borrowed */
 	struct guard_policy guard; /* texts borrowed from the options */
 	struct httpd *httpd;       /* owned */
+	const struct admin *door;  /* at whose port the request stands that is being answered: of a node below /sidecars/NAME, else this one */
 	struct list waiters;       /* of admin_app.c: requests that wait for a change */
 	unsigned n_waiters;
 	struct reload_watch watch;
@@ -74,6 +76,7 @@ void admin_page_swarm(struct admin *a, struct httpd_request *r);
 void admin_swarm_stop(struct admin *a);
 void admin_page_upstreams(struct admin *a, struct httpd_request *r);
 void admin_page_endpoint_state(struct admin *a, struct httpd_request *r);
+void admin_circuit_why(struct text *t, const struct breaker_view *v, const struct breaker_policy *p); /* why it is as it is, in words */
 void admin_page_circuits(struct admin *a, struct httpd_request *r);
 void admin_page_circuit_state(struct admin *a, struct httpd_request *r);
 void admin_page_explain(struct admin *a, struct httpd_request *r);

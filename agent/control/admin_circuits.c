@@ -39,8 +39,7 @@ static void put_ms(struct json *j, const char *key, uint64_t us)
 	json_num(j, (double)us / 1000);
 }
 
-/* Why it is as it is, in words. */
-static void why(struct text *t, const struct breaker_view *v, const struct breaker_policy *p)
+void admin_circuit_why(struct text *t, const struct breaker_view *v, const struct breaker_policy *p)
 {
 	if (v->force == BREAKER_FORCE_OPEN || p->force == BREAKER_FORCE_OPEN)
 		text_fmt(t, "opened by %s", v->force == BREAKER_FORCE_OPEN ? "hand" : "option breaker.force");
@@ -102,7 +101,7 @@ static void put_circuit(struct json *j, const struct spec_sidecar *s, const stru
 
 	breaker_look(&c->breaker, p, now, &v);
 	text_init(&t, 256);
-	why(&t, &v, p);
+	admin_circuit_why(&t, &v, p);
 	json_object(j);
 	put_str(j, "sidecar", s->service);
 	put_str(j, "upstream", u->name);
@@ -224,6 +223,7 @@ void admin_page_circuit_state(struct admin *a, struct httpd_request *r)
 		admin_refuse(r, 404, "no-such-circuit", "No sidecar of this agent knows that upstream.", "GET /circuits lists them.");
 		return;
 	}
+	agent_note(a->agent, CHANGE_CIRCUIT, service, STR(""), "the circuit was set by hand: %s", breaker_force_word(f));
 	text_init(&t, ADMIN_PAGE_MAX);
 	text_add(&t, service);
 	log_write(a->agent->log, LEVEL_INFO, "circuit", "a circuit was set by hand",

@@ -107,6 +107,8 @@ static void put_failure(struct json *j, const struct flight_entry *e)
 	const struct record *r = e->record;
 	char peer[ADDR_TEXT_MAX] = "";
 
+	uint16_t first = r->n_tries > 1 ? record_tries(r)[0].reason : 0; /* why it was tried again */
+
 	if (r->n_tries)
 		admin_peer_text(&record_tries(r)[r->n_tries - 1].peer, peer);
 	json_object(j);
@@ -118,6 +120,7 @@ static void put_failure(struct json *j, const struct flight_entry *e)
 	put_u64(j, "attempts", r->n_tries);
 	put_u64(j, "status", r->status);
 	put_str(j, "reason", r->reason ? str_of(reason_word((enum reason)r->reason)) : STR(""));
+	put_str(j, "retried_for", first ? str_of(reason_word((enum reason)first)) : STR(""));
 	put_ms(j, "duration_ms", r->duration);
 	put_str(j, "method", record_text(r, RECORD_METHOD));
 	put_str(j, "path", record_text(r, RECORD_PATH));
@@ -141,7 +144,7 @@ static uint64_t put_failures(struct json *j, const struct text *page, struct fli
 
 	while (flight_next(w, &e)) {
 		last = e.number;
-		if ((!(e.record->why & RECORD_FAILED) && !f->slow) || !record_filter_fits(f, &e.who, e.record))
+		if ((!(e.record->why & RECORD_FAILED) && !f->slow && !f->retried) || !record_filter_fits(f, &e.who, e.record))
 			continue;
 		put_failure(j, &e);
 		if (++n == limit || page->n > FULL_BYTES)
@@ -165,7 +168,7 @@ void admin_page_failures(struct admin *a, struct httpd_request *r)
 	if (!read_number(r, "limit", ROWS_DEFAULT, ROWS_MAX, &limit))
 		bad = "limit";
 	if (bad) {
-		admin_refuse(r, 400, "bad-filter", bad, "?service=&upstream=&route=&status=503|5xx|500-599&reason=WORD&path=/begin&method=&slow=500ms&limit=100&before=NUMBER");
+		admin_refuse(r, 400, "bad-filter", bad, "?service=&upstream=&route=&status=503|5xx|500-599&reason=WORD&path=/begin&method=&slow=500ms&retried=true&limit=100&before=NUMBER");
 		return;
 	}
 	text_init(&t, ADMIN_PAGE_MAX);

@@ -1,6 +1,8 @@
 /* The table of admin pages, and those about the agent itself. */
 #include "control/admin.h"
 #include "control/doctor.h"
+#include "control/ui/page.h"
+#include "control/ui/ui.h"
 
 #include <stdio.h>
 
@@ -27,6 +29,11 @@ static struct json page_begin(struct text *t)
 static void page_root(struct admin *a, struct httpd_request *r)
 {
 	struct text t;
+
+	if (ui_page_wanted(r)) {
+		ui_page_root(a, r);
+		return;
+	}
 	struct json j = page_begin(&t);
 	put_text(&j, "agent", "outrider");
 	put_text(&j, "version", a->agent->version);
@@ -157,7 +164,12 @@ static void page_hystrix(struct admin *a, struct httpd_request *r)
 const struct admin_route *admin_routes(size_t *n)
 {
 	static const struct admin_route rows[] = {
-		{ "GET", "/", page_root, false, "this list" },
+		{ "GET", "/", page_root, false, "the page for browsers; for others this list" },
+		{ "GET", "/ui/state", ui_page_state, false, "what the page shows now: rates, sidecars, calls, circuits, what the agent leans on" },
+		{ "GET", "/ui/history", ui_page_history, false, "rates, errors and percentiles of the last ten minutes" },
+		{ "GET", "/ui/changes", ui_page_changes, false, "what changed lately: rollouts, configuration, ejections, circuits …; ?since=NUMBER" },
+		{ "GET", "/ui/live", ui_page_live, false, "all of these as events; ?scope=sidecar|node|swarm" },
+		{ "GET", "/ui/*", ui_page_asset, false, "files of that page" },
 		{ "GET", "/health", page_health, false,
 			"200 while every worker's loop turns; ?verbose names each" },
 		{ "GET", "/ready", page_ready, false,
@@ -187,7 +199,7 @@ const struct admin_route *admin_routes(size_t *n)
 		{ "GET", "/why/*", admin_page_why, false,
 			"/why/ID, a request's or a trace's: its way, attempts, phases, whose fault it is, what to do" },
 		{ "GET", "/failures", admin_page_failures, false,
-			"the last failures, newest first; ?service= &upstream= &route= &status=5xx &reason= &path= &method= &slow= &limit= &before=" },
+			"the last failures, newest first; ?service= &upstream= &route= &status=5xx &reason= &path= &method= &slow= &retried=true &limit= &before=" },
 		{ "GET", "/traces", admin_page_traces, false, "the last traces that are known here; ?service= &slow=500ms &failed=true &limit=" },
 		{ "GET", "/traces/*", admin_page_trace, false, "the spans of one trace that are known here, as Zipkin's JSON" },
 		{ "GET", "/tap", admin_page_tap, false, "finished exchanges as they come, as events; filters as of /failures" },

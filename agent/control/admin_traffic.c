@@ -68,6 +68,36 @@ static void put_workers(struct json *j, const struct agent *a)
 	json_end(j);
 }
 
+static void put_exporter(struct json *j, const struct telemetry_exporter *x)
+{
+	json_object(j);
+	put_text(j, "exporter", x->name);
+	put_text(j, "state", x->trouble[0] ? "trouble" : "ok");
+	if (x->trouble[0])
+		put_text(j, "why", x->trouble);
+	put_u64(j, "sent", x->counts.sent);
+	put_u64(j, "queued", x->counts.queued);
+	json_key(j, "dropped");
+	json_object(j);
+	put_u64(j, "full", x->counts.dropped_full);
+	put_u64(j, "refused", x->counts.dropped_refused);
+	put_u64(j, "failed", x->counts.dropped_failed);
+	json_end(j);
+	json_end(j);
+}
+
+/* Spans: what becomes of those of this process. */
+static void put_exporters(struct json *j, const struct telemetry *t)
+{
+	struct telemetry_exporter x;
+
+	json_key(j, "exporters");
+	json_array(j);
+	for (unsigned i = 0; t && telemetry_exporter(t, i, &x); i++)
+		put_exporter(j, &x);
+	json_end(j);
+}
+
 void admin_page_stats(struct admin *a, struct httpd_request *r)
 {
 	const struct agent *g = a->agent;
@@ -83,6 +113,7 @@ void admin_page_stats(struct admin *a, struct httpd_request *r)
 	put_u64(&j, "uptime_seconds", now > g->started ? (now - g->started) / USEC_SEC : 0);
 	put_workers(&j, g);
 	reload_print_stats(g->reload, &j);
+	put_exporters(&j, g->process ? g->process->telemetry : NULL);
 	json_key(&j, "sidecars");
 	json_array(&j);
 	for (uint32_t s = 0; s < g->n_sidecars; s++) {

@@ -17,6 +17,18 @@ bool agent_is_ready(const struct agent *a)
 	return a->phase == AGENT_READY && handler != HANDLER_DOWN && handler != HANDLER_STARTING;
 }
 
+void agent_note(const struct agent *a, enum change_kind kind, struct str upstream, struct str subject, const char *fmt, ...)
+{
+	const struct spec_sidecar *spec = a->seat && a->n_sidecars ? a->sidecars[0].spec : NULL;
+	const struct change what = { .kind = kind, .seat = a->seat, .node = a->node, .service = spec ? spec->service : STR(""),
+		.upstream = upstream, .subject = subject, .wall = clock_wall() };
+	va_list ap;
+
+	va_start(ap, fmt);
+	change_vnote(a->changes, &what, fmt, ap);
+	va_end(ap);
+}
+
 static uint64_t load(const _Atomic uint64_t *v)
 {
 	return atomic_load_explicit(v, memory_order_relaxed);
@@ -59,6 +71,8 @@ void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_su
 		ret->failures += load(&c->failures);
 		ret->active += load(&c->active);
 		ret->retries += load(&c->retries);
+		usec called = load(&c->called);
+		ret->called = called > ret->called ? called : ret->called;
 		newest(&ret->last, &c->last);
 	}
 }

@@ -12,6 +12,7 @@
 #include "control/log.h"
 #include "control/reload.h"
 #include "control/telemetry.h"
+#include "control/ui/changes.h"
 #include "proxy/worker.h"
 
 enum agent_phase { AGENT_STARTING, AGENT_READY, AGENT_DRAINING };
@@ -26,17 +27,28 @@ struct agent_sidecar {
 	const struct telemetry_who *who;
 };
 
+struct agent_fact { /* of a sidecar, whether it serves or not; texts are borrowed */
+	const struct agent_sidecar *view; /* NULL: it does not serve */
+	const char *name;                 /* as /sidecars/NAME takes it */
+	const char *service, *stack, *slot;
+	const char *state, *why;          /* "serving", "failed", "stopping" …; "": there is nothing to say */
+	const char *wiring;               /* why its own calls do not come through it; NULL: they do */
+	uint32_t left_out;                /* of its options, because they are wrong */
+};
+
 struct agent_process { /* what all sidecars of a process share; the crew's */
 	const struct telemetry *telemetry;
 	usec lag;                      /* of control's loop: how late its last beat was */
 	struct duration_bounds bounds; /* of all histograms */
 	uint32_t series_max;           /* of a page of metrics */
+	usec series_idle;              /* an upstream that nobody names and nobody called for so long is not on it; 0: it stays */
 	uint64_t series_dropped;       /* by all pages; metrics.c writes it */
 	usec scrape;                   /* that the last page took; metrics.c writes it */
 };
 
 struct doctor;
 struct admin;
+struct ui;
 struct tap;
 struct access_log;
 struct logs;
@@ -70,13 +82,23 @@ struct agent {
 	void (*examine)(void *arg, struct doctor *d);  /* lines of /doctor; NULL: those of one sidecar */
 	/* Whose pages stand below /sidecars/NAME/: by service, service.stack, task, container or the begin of its id. NULL: nobody's. */
 	struct admin *(*find_sidecar)(void *arg, struct str name);
+	/* Tells of each of its sidecars; NULL: there is one, and this agent is it. */
+	void (*each_sidecar)(void *arg, void (*fn)(void *to, const struct agent_fact *f), void *to);
+	/* Members {kind, name, state, why, detail} of /ui/state's support into an open array; may be NULL. */
+	void (*put_support)(void *arg, struct json *j);
 	void *put_arg;
+	struct str node;         /* its name; empty: not known */
+	struct ui *ui;           /* what the page lives on, the process's; NULL: there is none */
+	struct changes *changes; /* the same: what happened lately */
 	bool sees_swarm; /* false: stands in the network of one container, and shows that alone */
 };
 
 /* May traffic come? What /ready says. */
 bool agent_is_ready(const struct agent *a);
 const char *agent_phase_word(enum agent_phase p); /* "starting", "ready", "draining" */
+
+/* Tells agent.changes that something changed with this agent's sidecar, as a sentence. Empty texts: none. */
+void agent_note(const struct agent *a, enum change_kind kind, struct str upstream, struct str subject, const char *fmt, ...) PRINTF_LIKE(5, 6);
 
 /* Sums over all workers; slots that a worker never saw count nothing. */
 void agent_sum_counters(const struct agent *a, uint32_t sidecar_slot, uint64_t v[COUNTER_COUNT],
@@ -89,6 +111,7 @@ struct last_error_sum { /* of the worker that failed last; at: wall µs, 0 = nev
 
 struct upstream_sum {
 	uint64_t requests, failures, active, retries;
+	usec called; /* when the last call began; 0: never */
 	struct last_error_sum last;
 };
 void agent_sum_upstream(const struct agent *a, uint32_t slot, struct upstream_sum *ret);

@@ -37,6 +37,7 @@ static struct build_upstream next_service(struct build *b)
 
 	want.name = c <= 0 ? options_service(b->o, b->named) : b->q.called[b->called];
 	want.port = c <= 0 ? b->ports[b->named] : 0;
+	want.called = c > 0;
 	b->named += c <= 0;
 	b->called += c >= 0;
 	return want;

@@ -42,12 +42,18 @@ struct build_upstream {
 	enum upstream_kind kind;
 	uint16_t port;
 	struct addr handler;
+	bool called; /* a service that no option names */
 };
 struct spec_upstream *build_upstream(const struct build_request *q, uint32_t sidecar_slot,
 				     const struct build_upstream *want) MUST_CHECK;
 /* build_policy.c: u's name, kind and mode are set; texts in its arena. false: no memory. */
 bool build_policy(struct spec_upstream *u, const struct options *o, struct str subject) MUST_CHECK;
 bool build_policy_same(const struct spec_upstream *a, const struct spec_upstream *b);
+
+/* build_upstream.c: u's mode; a breaker for each SOAP action where its options say so. false: no memory. */
+uint8_t build_mode(const struct options *o, struct str subject);
+bool build_keyed(struct spec_upstream *u, const struct build_request *q, uint32_t sidecar_slot, struct str subject) MUST_CHECK;
+void build_drop_keyed(struct spec_upstream *u, struct slots *slots);
 
 /* build_balance.c */
 /* What the options of an upstream say of balancing; texts in its arena. false: no memory. */

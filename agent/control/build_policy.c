@@ -1,6 +1,7 @@
 /* Options of an upstream to what calls of it may cost and how they are helped: limits, breaker, bulkhead, retries, fallback. */
 #include "control/build_int.h"
 
+#include "control/option_fields.h"
 #include "control/option_value.h"
 
 static struct status_range statuses(const struct options *o, struct str name, enum option_id id)
@@ -80,13 +81,26 @@ static bool fill_fault(struct spec_upstream *u, const struct options *o, struct 
 	return u->fault_name.p && u->fault_value.p;
 }
 
+/* "Name: value | Name: value" as lines of a head. */
+static struct str fields_of(struct spec_upstream *u, struct str list)
+{
+	struct text t;
+
+	text_init(&t, 2 * list.n + 16);
+	struct str lines = option_fields(list, &t) ? arena_str(&u->arena, text_str(&t)) : str_make(NULL, 0);
+	text_release(&t);
+	return lines;
+}
+
 static bool fill_fallback(struct spec_upstream *u, const struct options *o, struct str name)
 {
 	u->policy.fallback_status = (uint16_t)options_of_u64(o, name, OPT_FALLBACK_STATUS);
+	u->policy.last_good = options_of_duration(o, name, OPT_FALLBACK_LAST_GOOD);
 	u->fallback_body = arena_str(&u->arena, options_of_text(o, name, OPT_FALLBACK_BODY));
+	u->fallback_fields = fields_of(u, options_of_text(o, name, OPT_FALLBACK_FIELDS));
 	u->fallback_type = arena_str(&u->arena, options_of_text(o, name, OPT_FALLBACK_TYPE));
 	u->fallback_upstream = build_lower(&u->arena, options_of_text(o, name, OPT_FALLBACK_UPSTREAM));
-	return u->fallback_body.p && u->fallback_type.p && u->fallback_upstream.p;
+	return u->fallback_body.p && u->fallback_type.p && u->fallback_upstream.p && u->fallback_fields.p;
 }
 
 bool build_policy(struct spec_upstream *u, const struct options *o, struct str name)
@@ -101,6 +115,8 @@ bool build_policy(struct spec_upstream *u, const struct options *o, struct str n
 	p->connect_tries = (uint32_t)options_of_u64(o, name, OPT_CONNECT_TRIES);
 	p->endpoint_wait = options_of_duration(o, name, OPT_ENDPOINT_WAIT);
 	p->retry_safe = options_of_bool(o, name, OPT_RETRY_SAFE);
+	p->stall = options_of_duration(o, name, OPT_TIMEOUT_STALL);
+	p->tunnel_idle = options_of_duration(o, name, OPT_TIMEOUT_TUNNEL_IDLE);
 	p->bulkhead.observe = observe;
 	if (u->kind == UPSTREAM_HANDLER)
 		fill_handler(p, o);
@@ -116,7 +132,7 @@ bool build_policy(struct spec_upstream *u, const struct options *o, struct str n
 
 static bool same_texts(const struct spec_upstream *a, const struct spec_upstream *b)
 {
-	return str_eq(a->fallback_body, b->fallback_body) && str_eq(a->fallback_type, b->fallback_type) &&
+	return str_eq(a->fallback_body, b->fallback_body) && str_eq(a->fallback_fields, b->fallback_fields) && str_eq(a->fallback_type, b->fallback_type) &&
 	       str_eq(a->fallback_upstream, b->fallback_upstream) && str_eq(a->fault_name, b->fault_name) &&
 	       str_eq(a->fault_value, b->fault_value);
 }

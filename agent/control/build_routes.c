@@ -1,6 +1,8 @@
 /* Options to spec: the routes of an edge. */
 #include "control/build_int.h"
 
+#include "control/option_trace.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,14 +27,24 @@ static int by_precedence(const void *x, const void *y)
 	return c ? c : (a->name.n > b->name.n) - (a->name.n < b->name.n);
 }
 
+#define SUBJECT_MAX (2 * OPTIONS_KEY_MAX)
+
+/* The identity of a route with its upstream, in `room`; empty when it is too long. */
+static struct str subject_of(const struct spec_route *r, char room[SUBJECT_MAX])
+{
+	int n = snprintf(room, SUBJECT_MAX, "%c%.*s%c%.*s", OPTIONS_ROUTE_MARK, STR_ARG(r->name), OPTIONS_ROUTE_MARK, STR_ARG(r->upstream->name));
+
+	return str_make(room, n < 0 || (size_t)n >= SUBJECT_MAX ? 0 : (size_t)n);
+}
+
 /* A copy of the upstream whose policy and circuit are this route's. */
 static bool make_own(struct build *b, struct spec_route *r)
 {
-	char subject[2 * OPTIONS_KEY_MAX];
+	char room[SUBJECT_MAX];
 	struct spec_upstream *u = arena_zalloc(&b->s->arena, sizeof(*u));
-	int n = snprintf(subject, sizeof(subject), "%c%.*s%c%.*s", OPTIONS_ROUTE_MARK, STR_ARG(r->name), OPTIONS_ROUTE_MARK, STR_ARG(r->upstream->name));
+	struct str subject = subject_of(r, room);
 
-	if (!u || n < 0 || (size_t)n >= sizeof(subject))
+	if (!u || !subject.n)
 		return false;
 	*u = *r->upstream;
 	arena_init(&u->arena, BUILD_MEMORY_MAX, NULL, 0);
@@ -40,24 +52,53 @@ static bool make_own(struct build *b, struct spec_route *r)
 	u->route = r->name;
 	u->keyed = NULL;
 	u->keyed_slots = NULL;
-	u->own_slot = slots_upstream(b->q.slots, b->s->slot, str_make(subject, (size_t)n)).number;
+	u->own_slot = slots_upstream(b->q.slots, b->s->slot, subject).number;
 	r->own = u; /* from here on build_drop_routes() sees to it */
 	if (u->own_slot == SLOT_NONE)
 		return false;
 	u->circuit = slots_circuit(b->q.slots, u->own_slot);
-	return build_policy(u, b->o, str_make(subject, (size_t)n));
+	u->mode = build_mode(b->o, subject);
+	return build_policy(u, b->o, subject) && build_keyed(u, &b->q, b->s->slot, subject);
 }
 
 void build_drop_routes(struct spec_sidecar *s)
 {
 	for (uint32_t i = 0; i < s->n_routes; i++) {
 		struct spec_upstream *u = s->routes[i].own;
+		if (s->routes[i].part)
+			slots_upstream_unuse(s->slots, s->routes[i].part - 1);
 		if (!u)
 			continue;
+		build_drop_keyed(u, s->slots);
 		if (u->own_slot != SLOT_NONE)
 			slots_upstream_unuse(s->slots, u->own_slot);
 		arena_release(&u->arena);
 	}
+}
+
+/* Where workers count what becomes of its requests. */
+static bool make_part(struct build *b, struct spec_route *r)
+{
+	char room[SUBJECT_MAX];
+	struct str subject = subject_of(r, room);
+	struct slot slot = subject.n ? slots_upstream(b->q.slots, b->s->slot, subject) : (struct slot){ .number = SLOT_NONE };
+
+	if (slot.number == SLOT_NONE)
+		return false;
+	r->part = slot.number + 1;
+	r->generation = slot.generation;
+	return true;
+}
+
+static bool make_sampler(struct build *b, struct spec_route *r, struct str text)
+{
+	struct sampler_policy *p;
+
+	if (!text.n || str_ieq(text, STR("auto")))
+		return true;
+	p = arena_zalloc(&b->s->arena, sizeof(*p));
+	r->sampler = p;
+	return p && option_sampler(text, p);
 }
 
 static bool fill_route(struct build *b, struct spec_route *r, struct str name)
@@ -73,7 +114,9 @@ static bool fill_route(struct build *b, struct spec_route *r, struct str name)
 	r->strip = options_of_bool(b->o, name, OPT_ROUTE_STRIP);
 	r->rewrite = arena_str(a, options_of_text(b->o, name, OPT_ROUTE_REWRITE));
 	r->upstream = spec_find_upstream(b->s, options_of_text(b->o, name, OPT_ROUTE_UPSTREAM));
-	return r->name.p && r->host.p && r->prefix.p && r->rewrite.p && r->upstream &&
+	if (!r->name.p || !r->host.p || !r->prefix.p || !r->rewrite.p || !r->upstream)
+		return false;
+	return make_part(b, r) && make_sampler(b, r, options_of_text(b->o, name, OPT_ROUTE_TRACE_SAMPLE)) &&
 	       (!options_route_differs(b->o, name) || make_own(b, r));
 }
 

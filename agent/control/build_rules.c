@@ -133,11 +133,11 @@ bool build_put_limits(struct build *b)
 				    workers); /* each worker counts for itself */
 	l->requests = (uint32_t)options_u64(b->o, OPT_LIMIT_REQUESTS);
 	l->client = (uint32_t)options_u64(b->o, OPT_LIMIT_CLIENT_CONCURRENT);
+	l->last_good = options_u64(b->o, OPT_LIMIT_LAST_GOOD);
 	b->s->crowd = slots_crowd(b->q.slots, b->s->slot);
+	b->s->replies = slots_replies(b->q.slots, b->s->slot);
 	t->head = options_duration(b->o, OPT_TIMEOUT_HEAD);
 	t->idle = options_duration(b->o, OPT_TIMEOUT_IDLE);
-	t->stall = options_duration(b->o, OPT_TIMEOUT_STALL);
-	t->tunnel_idle = options_duration(b->o, OPT_TIMEOUT_TUNNEL_IDLE);
 	return true;
 }
 

@@ -17,11 +17,11 @@ struct made { /* what control keeps with an upstream, beside what workers read *
 #define ENDPOINT_ROOM (sizeof(struct spec_endpoint) + 160) /* with its text and its place in the balance, in most cases */
 #define BALANCE_ROOM 640u
 
-static enum mode mode_of(const struct options *o, struct str name)
+uint8_t build_mode(const struct options *o, struct str name)
 {
 	enum mode own = (enum mode)options_u64(o, OPT_MODE);
 	uint64_t m = name.n ? options_of_u64(o, name, OPT_UPSTREAM_MODE) : MODE_OFF + 1;
-	return m > MODE_OFF ? own : (enum mode)m; /* inherit is the last word */
+	return (uint8_t)(m > MODE_OFF ? own : m); /* inherit is the last word */
 }
 
 static uint32_t count_items(struct str list)
@@ -135,6 +135,13 @@ static bool add_told(struct spec_upstream *u, struct endpoint_set *set, const st
 	return true;
 }
 
+void build_drop_keyed(struct spec_upstream *u, struct slots *slots)
+{
+	for (unsigned i = 0; u->keyed_slots && i < CIRCUIT_KEYS; i++)
+		slots_upstream_unuse(slots, u->keyed_slots[i]);
+	u->keyed_slots = NULL;
+}
+
 /* Nobody uses it any more: neither control nor a worker. */
 static void upstream_free(struct spec_upstream *u)
 {
@@ -143,8 +150,7 @@ static void upstream_free(struct spec_upstream *u)
 	endpoint_set_unref(u->told);
 	for (uint32_t i = 0; i < u->n_endpoints; i++)
 		slots_endpoint_unuse(m->slots, u->endpoints[i].slot);
-	for (unsigned i = 0; u->keyed_slots && i < CIRCUIT_KEYS; i++)
-		slots_upstream_unuse(m->slots, u->keyed_slots[i]);
+	build_drop_keyed(u, m->slots);
 	slots_upstream_unuse(m->slots, u->slot);
 	arena_release(&u->arena);
 	mem_free(m);
@@ -167,7 +173,7 @@ static bool same_balancing(const struct spec_upstream *a, const struct spec_upst
 static bool same(const struct spec_upstream *a, const struct spec_upstream *b)
 {
 	if (a->slot != b->slot || a->generation != b->generation || !str_eq(a->name, b->name) ||
-		a->kind != b->kind || a->mode != b->mode || a->port != b->port ||
+		a->kind != b->kind || a->mode != b->mode || a->port != b->port || a->called != b->called ||
 		!addr_eq(&a->handler, &b->handler) || !build_policy_same(a, b) || a->circuit != b->circuit || !a->keyed != !b->keyed ||
 		a->n_endpoints != b->n_endpoints || a->told != b->told || !same_balancing(a, b))
 		return false;
@@ -218,6 +224,7 @@ static struct spec_upstream *upstream_alloc(
 	u->refs = 1;
 	u->kind = (uint8_t)want->kind;
 	u->port = want->port;
+	u->called = want->called;
 	u->handler = want->handler;
 	u->name = arena_str(&u->arena, want->name);
 	if (u->name.p)
@@ -247,19 +254,21 @@ static void know(struct spec_upstream *u, const struct build_request *q, bool li
 }
 
 /* A circuit for each SOAP action: which action has which is settled by its hash, so it stays over reloads. */
-static bool fill_keyed(struct spec_upstream *u, const struct build_request *q, uint32_t sidecar_slot)
+bool build_keyed(struct spec_upstream *u, const struct build_request *q, uint32_t sidecar_slot, struct str subject)
 {
+	if (options_of_u64(q->options, subject, OPT_BREAKER_BY) == 0)
+		return true;
 	struct circuit **at = arena_zalloc(&u->arena, CIRCUIT_KEYS * sizeof(*at));
 	uint32_t *slots = arena_alloc(&u->arena, CIRCUIT_KEYS * sizeof(*slots));
-	char key[300];
+	char key[2 * OPTIONS_KEY_MAX + 16];
 	bool ok = at && slots;
 
 	for (unsigned i = 0; ok && i < CIRCUIT_KEYS; i++)
 		slots[i] = SLOT_NONE;
 	u->keyed_slots = slots;
 	for (unsigned i = 0; ok && i < CIRCUIT_KEYS; i++) {
-		int n = snprintf(key, sizeof(key), "#%u/%.*s", i, STR_ARG(u->name));
-		slots[i] = slots_upstream(q->slots, sidecar_slot, str_make(key, (size_t)n)).number;
+		int n = snprintf(key, sizeof(key), "#%u/%.*s", i, STR_ARG(subject));
+		slots[i] = n < 0 || (size_t)n >= sizeof(key) ? SLOT_NONE : slots_upstream(q->slots, sidecar_slot, str_make(key, (size_t)n)).number;
 		ok = slots[i] != SLOT_NONE;
 		at[i] = ok ? slots_circuit(q->slots, slots[i]) : NULL;
 	}
@@ -276,7 +285,7 @@ static bool fill_rules(struct spec_upstream *u, const struct build_request *q, u
 
 	if (service && u->port == 0)
 		u->port = (uint16_t)options_of_u64(q->options, u->name, OPT_UPSTREAM_PORT);
-	u->mode = (uint8_t)mode_of(q->options, u->kind == UPSTREAM_HANDLER ? STR("") : subject);
+	u->mode = build_mode(q->options, u->kind == UPSTREAM_HANDLER ? STR("") : subject);
 	u->met = service ? q->met : 0;
 	if (!build_policy(u, q->options, subject) || !build_balance_options(u, q->options, subject))
 		return false;
@@ -287,7 +296,7 @@ static bool fill_rules(struct spec_upstream *u, const struct build_request *q, u
 		return false;
 	if (service || (u->kind == UPSTREAM_HANDLER && bulkhead_on(&u->policy.bulkhead)))
 		u->circuit = slots_circuit(q->slots, u->slot);
-	return !service || options_of_u64(q->options, u->name, OPT_BREAKER_BY) == 0 || fill_keyed(u, q, sidecar_slot);
+	return !service || build_keyed(u, q, sidecar_slot, u->name);
 }
 
 /* With its endpoints, but without what is balanced by. */

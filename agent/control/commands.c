@@ -1,6 +1,7 @@
 #include "control/commands.h"
 
 #include "control/ask.h"
+#include "control/plain.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -40,6 +41,18 @@ bool commands_check_options(struct options *o, enum command cmd)
 	if (all > n)
 		fprintf(stderr, "outrider: and %zu more\n", all - n);
 	return false;
+}
+
+bool commands_take_word(int *argc, char **argv, const char *word)
+{
+	int n = 0;
+
+	for (int i = 0; i < *argc; i++)
+		if (strcmp(argv[i], word) != 0)
+			argv[n++] = argv[i];
+	bool found = n < *argc;
+	*argc = n;
+	return found;
 }
 
 static int refuse_argument(const char *command, const char *argument)
@@ -135,7 +148,7 @@ int command_health(int argc, char **argv)
 	return ret;
 }
 
-/* The path with its query, "/" before it when it lacks one, readable text when a person looks. */
+/* The path with its query, "/" before it when it lacks one. */
 static bool get_path(const char *service, const char *arg, struct text *path)
 {
 	text_init(path, 4096);
@@ -144,8 +157,6 @@ static bool get_path(const char *service, const char *arg, struct text *path)
 	if (arg[0] != '/')
 		text_char(path, '/');
 	text_addz(path, arg);
-	if (isatty(STDOUT_FILENO) && !strstr(arg, "format="))
-		text_addz(path, strchr(arg, '?') ? "&format=text" : "?format=text");
 	for (size_t i = 0; i < path->n; i++) {
 		if ((unsigned char)path->p[i] <= ' ' || path->p[i] == 0x7f)
 			return false;
@@ -153,8 +164,41 @@ static bool get_path(const char *service, const char *arg, struct text *path)
 	return !path->failed;
 }
 
-/* "/sidecars/NAME" before the path, when --service=NAME stands among the arguments. */
-static const char *service_flag(int argc, char **argv)
+/* Whether a page is made readable: not for programs, and not when a form was asked for. */
+static bool is_for_people(const struct style *s, const char *arg, bool json)
+{
+	return s->terminal && !json && !strstr(arg, "format=");
+}
+
+/* As it came when a program reads it. A terminal gets what it cannot mistake for orders: the readable form of JSON, else lines. */
+static void print_page(struct str body, const struct style *s, bool readable)
+{
+	struct text t;
+	struct str line;
+
+	text_init(&t, 4 * ASK_BODY_MAX);
+	if (!s->terminal) {
+		fwrite(body.p, 1, body.n, stdout);
+	} else if (readable && plain_styled(&t, body, s)) {
+		fwrite(text_z(&t), 1, t.n, stdout);
+	} else {
+		text_clear(&t);
+		while (body.n) {
+			size_t at = str_find(body, '\n');
+			line = str_make(body.p, at == SIZE_MAX ? body.n : at);
+			body = str_make(body.p + line.n, body.n - line.n);
+			style_add(&t, s, line, PAINT_NONE);
+			if (body.n) {
+				text_char(&t, '\n');
+				body = str_make(body.p + 1, body.n - 1);
+			}
+		}
+		fwrite(text_z(&t), 1, t.n, stdout);
+	}
+	text_release(&t);
+}
+
+const char *commands_service_flag(int argc, char **argv)
 {
 	static const char flag[] = "--service";
 	size_t n = sizeof(flag) - 1;
@@ -168,8 +212,9 @@ static const char *service_flag(int argc, char **argv)
 	return NULL;
 }
 
-static int get(const struct options *o, const char *service, const char *arg)
+static int get(const struct options *o, const char *service, const char *arg, bool json)
 {
+	const struct style style = style_of(STDOUT_FILENO);
 	struct text path, body;
 	struct err err = { "" };
 	int status = 0, ret = STATUS_FAILED;
@@ -182,7 +227,7 @@ static int get(const struct options *o, const char *service, const char *arg)
 	} else if (!commands_ask(o, &q, &body, &status, &err)) {
 		fprintf(stderr, "outrider get: no agent answers: %s\n", err.text);
 	} else {
-		fwrite(text_z(&body), 1, body.n, stdout);
+		print_page(text_str(&body), &style, is_for_people(&style, arg, json));
 		ret = status < 400 && fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
 		if (status >= 400)
 			fprintf(stderr, "outrider get: the agent answered with status %d\n", status);
@@ -195,6 +240,7 @@ static int get(const struct options *o, const char *service, const char *arg)
 int command_get(int argc, char **argv)
 {
 	int rest, more;
+	bool json = commands_take_word(&argc, argv, "--json");
 	struct options *o = commands_read_options(argc, argv, &rest);
 	if (!o)
 		return STATUS_FAILED;
@@ -211,58 +257,7 @@ int command_get(int argc, char **argv)
 		ret = STATUS_USAGE;
 	}
 	if (ret == STATUS_OK)
-		ret = get(o, service_flag(argc, argv), path ? path : "/");
-	options_free(o);
-	return ret;
-}
-
-/* --- doctor ------------------------------------------------------------------------------------------------------ */
-
-static const char *member(const cJSON *o, const char *key)
-{
-	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
-	return cJSON_IsString(v) ? v->valuestring : "";
-}
-
-/* A line each, and below it what is to be done; returns whether nothing failed. */
-static bool print_doctor(struct str body)
-{
-	cJSON *root = cJSON_ParseWithLength(body.p ? body.p : "", body.n);
-	const cJSON *lines = cJSON_GetObjectItemCaseSensitive(root, "lines"), *line;
-	bool good = cJSON_IsArray(lines);
-
-	cJSON_ArrayForEach(line, lines)
-	{
-		const char *state = member(line, "state"), *remedy = member(line, "remedy"), *docs = member(line, "docs");
-		printf("%-4s  %-10s  %s: %s\n", state, member(line, "check"), member(line, "of"), member(line, "says"));
-		if (remedy[0])
-			printf("                  -> %s%s%s\n", remedy, docs[0] ? "; docs/" : "", docs);
-		good = good && strcmp(state, "fail") != 0;
-	}
-	cJSON_Delete(root);
-	return good;
-}
-
-int command_doctor(int argc, char **argv)
-{
-	int rest, status = 0, ret = STATUS_FAILED;
-	struct options *o = commands_read_options(argc, argv, &rest);
-	struct err err = { "" };
-	struct text body;
-
-	if (!o)
-		return STATUS_FAILED;
-	text_init(&body, ASK_BODY_MAX);
-	struct ask q = { .method = "GET", .path = "/doctor", .limit = GET_LIMIT };
-	if (rest < argc)
-		ret = refuse_argument("doctor", argv[rest]);
-	else if (!commands_check_options(o, COMMAND_ANY))
-		ret = STATUS_USAGE;
-	else if (!commands_ask(o, &q, &body, &status, &err))
-		fprintf(stderr, "outrider doctor: no agent answers: %s\n", err.text);
-	else
-		ret = status == 200 && print_doctor(text_str(&body)) ? STATUS_OK : STATUS_FAILED;
-	text_release(&body);
+		ret = get(o, commands_service_flag(argc, argv), path ? path : "/", json);
 	options_free(o);
 	return ret;
 }

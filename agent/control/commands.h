@@ -10,7 +10,7 @@
 #define GET_LIMIT (10 * USEC_SEC)
 
 int command_health(int argc, char **argv); /* 0 healthy; 1 not, nobody answers, or asked wrongly */
-int command_doctor(int argc, char **argv); /* a diagnosis by the running agent */
+int command_doctor(int argc, char **argv); /* a diagnosis by the running agent; 1 when a line says fail (doctor_command.c) */
 int command_get(int argc, char **argv);    /* 0 status below 400, 1 else, or no answer; 2 usage */
 int command_why(int argc, char **argv);    /* 0 found; 1 not, or no answer; 2 usage (why.c) */
 int command_config(int argc, char **argv); /* 0; 2 options are wrong */
@@ -22,6 +22,10 @@ bool commands_ask(const struct options *o, struct ask *q, struct text *body, int
 /* Reads environment and flags into new options, which the caller frees; *rest is the index of the first argument that
  * is no flag. NULL: memory is short, said on stderr. */
 struct options *commands_read_options(int argc, char **argv, int *rest) MUST_CHECK;
+/* NAME of --service=NAME among the arguments (the option of that name may also stand in the environment: that is another thing), or NULL. */
+const char *commands_service_flag(int argc, char **argv);
+/* Takes a word that is no option of the agent out of argv; was it there? */
+bool commands_take_word(int *argc, char **argv, const char *word);
 /* options_check(), and every problem as a line on stderr. */
 bool commands_check_options(struct options *o, enum command cmd) MUST_CHECK;
 

@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/table.h"
-#include "control/nearest.h"
 #include "control/option_mask.h"
 #include "control/met.h"
 #include "control/option_value.h"
@@ -22,11 +21,14 @@ struct asked { /* one registry of the chain */
 	size_t services, endpoints;
 	uint64_t updates;
 	usec at;
+	usec keep;   /* so long its sets are believed without a word of it; 0: without end */
+	usec silent; /* since when it is in trouble (monotonic); 0: it is not */
 };
 
 struct part {                     /* what one registry says of one service */
 	struct endpoint_set *set; /* NULL: nothing */
 	bool watched, answered;
+	usec heard; /* the last time it said something of it (monotonic) */
 	usec gone; /* since when it says that there is none (monotonic); 0: it does not */
 };
 
@@ -53,11 +55,6 @@ struct discovery {
 	struct asked at[DISCOVERY_REGISTRIES_MAX];
 };
 
-static usec now_of(const struct discovery *d)
-{
-	return loop_touch(d->cfg.loop);
-}
-
 /* --- choosing ------------------------------------------------------------------------------------------------------ */
 
 static struct endpoint_set *first_with_endpoints(const struct service *s)
@@ -83,6 +80,8 @@ static void choose(struct discovery *d, struct service *s)
 {
 	const struct endpoint_set *best = first_with_endpoints(s);
 	if (best != s->chosen) {
+		if (d->cfg.replaced)
+			d->cfg.replaced(d->cfg.arg, s->name, s->chosen, best);
 		s->chosen = best;
 		s->told_unknown = false;
 		d->cfg.changed(d->cfg.arg, s->name);
@@ -107,6 +106,8 @@ static void on_trouble(void *arg, const char *why)
 	struct asked *a = arg;
 	text_clear(&a->trouble);
 	text_add(&a->trouble, str_make(why, strnlen(why, TROUBLE_MAX)));
+	if (!a->trouble.n || !a->silent)
+		a->silent = a->trouble.n ? loop_touch(a->owner->cfg.loop) : 0;
 	a->owner->cfg.trouble(a->owner->cfg.arg, text_z(&a->name), text_z(&a->trouble));
 }
 
@@ -130,6 +131,7 @@ static void on_endpoints(void *arg, struct str name, const struct registry_endpo
 	a->updates++;
 	a->at = clock_wall();
 	p->answered = true;
+	p->heard = loop_touch(a->owner->cfg.loop);
 	p->gone = 0;
 	struct endpoint_set *set = endpoint_set_new(at, n, text_z(&a->name));
 	if (!set) {
@@ -153,8 +155,9 @@ static void on_gone(void *arg, struct str name)
 	if (!p)
 		return;
 	p->answered = true;
+	p->heard = loop_touch(a->owner->cfg.loop);
 	if (!p->gone)
-		p->gone = now_of(a->owner);
+		p->gone = p->heard;
 	if (p->set && !a->owner->hold)
 		replace(a, s, p, NULL);
 	else if (!p->set)
@@ -176,13 +179,19 @@ static void unwatch(struct discovery *d, struct service *s)
 	}
 }
 
+/* Has its registry been silent for so long that what it said last is not believed any more? */
+static bool is_stale(const struct asked *a, const struct part *p, usec now)
+{
+	return a->keep && a->silent && a->silent + a->keep <= now && p->heard + a->keep <= now;
+}
+
 static void look_at(struct discovery *d, struct service *s, usec now)
 {
 	if (s->wanted + d->idle < now)
 		unwatch(d, s);
 	for (size_t i = 0; i < d->n; i++) {
 		struct part *p = &s->parts[i];
-		if (p->set && p->gone && p->gone + d->hold <= now)
+		if (p->set && ((p->gone && p->gone + d->hold <= now) || is_stale(&d->at[i], p, now)))
 			replace(&d->at[i], s, p, NULL);
 	}
 	if (!s->chosen && s->n_order == 0)
@@ -192,7 +201,7 @@ static void look_at(struct discovery *d, struct service *s, usec now)
 static void on_tick(void *arg)
 {
 	struct discovery *d = arg;
-	usec now = now_of(d);
+	usec now = loop_touch(d->cfg.loop);
 	LIST_EACH (it, tmp, &d->services)
 		look_at(d, LIST_OWNER(it, struct service, link), now);
 	timer_set(d->cfg.loop, &d->tick, timer_shared(now + TICK, TICK));
@@ -270,7 +279,7 @@ bool discovery_want(struct discovery *d, struct str name, struct str registries,
 
 	if (fresh && !(s = service_new(d, name)))
 		return false;
-	s->wanted = now_of(d);
+	s->wanted = loop_touch(d->cfg.loop);
 	if (s->told_unknown) /* who asks again is told again */
 		s->told_unknown = false;
 	put_order(d, s, registries);
@@ -352,24 +361,22 @@ static const struct registry_ops *find_ops(struct str item, struct str *address,
 {
 	size_t colon = str_find(item, ':');
 	struct str name = str_make(item.p, colon == SIZE_MAX ? item.n : colon);
-	const char *near = NULL;
-	struct text all;
 
 	*address = colon == SIZE_MAX ? STR("") : str_make(item.p + colon + 1, item.n - colon - 1);
-	for (size_t i = 0; plugin_registries[i]; i++) {
+	for (size_t i = 0; plugin_registries[i]; i++)
 		if (str_eq(name, str_of(plugin_registries[i]->name)))
 			return plugin_registries[i];
-		if (nearest_is_near(name, str_of(plugin_registries[i]->name)))
-			near = plugin_registries[i]->name;
-	}
-	text_init(&all, 256);
-	for (size_t i = 0; plugin_registries[i]; i++)
-		text_fmt(&all, ", %s", plugin_registries[i]->name);
-	err_set(err, "outrider.registry: there is no registry \"%.*s\"%s%s%s; there are: static%s",
-		STR_ARG(name), near ? "; did you mean " : "", near ? near : "", near ? "?" : "",
-		text_z(&all));
-	text_release(&all);
+	err_set(err, "outrider.registry: there is no registry \"%.*s\"", STR_ARG(name));
 	return NULL;
+}
+
+#define KEEP_DNS (3600 * USEC_SEC)
+
+static usec keep_of(const struct options *o, const struct registry_ops *ops)
+{
+	if (str_ieq(options_text(o, OPT_REGISTRY_KEEP), STR("auto")))
+		return ops->lazy ? KEEP_DNS : 0;
+	return options_duration(o, OPT_REGISTRY_KEEP);
 }
 
 static bool open_one(struct discovery *d, struct str item, struct err *err)
@@ -404,6 +411,7 @@ static bool open_one(struct discovery *d, struct str item, struct err *err)
 	text_init(&a->trouble, TROUBLE_MAX);
 	mask_address(&a->name, item);
 	d->n++;
+	a->keep = keep_of(o, a->ops);
 	a->registry = a->ops->open(&c, &events, a, err);
 	return a->registry || err_prefix(err, "outrider.registry: %s", text_z(&a->name));
 }
@@ -434,7 +442,7 @@ struct discovery *discovery_open(const struct discovery_config *config, struct e
 		return NULL;
 	}
 	if (d->n)
-		timer_set(config->loop, &d->tick, now_of(d) + TICK);
+		timer_set(config->loop, &d->tick, loop_touch(d->cfg.loop) + TICK);
 	return d;
 }
 

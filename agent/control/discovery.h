@@ -24,6 +24,8 @@ struct discovery_config {
 	struct netspace *ns;
 	/* The set of a service changed: build anew. Never inside a call of discovery_…. */
 	void (*changed)(void *arg, struct str service);
+	/* The same, with what it was and is (NULL: nothing); valid during the call. May be NULL. */
+	void (*replaced)(void *arg, struct str service, const struct endpoint_set *was, const struct endpoint_set *is);
 	/* Every registry that can tell said that there is no such service, or none can be asked. */
 	void (*unknown)(void *arg, struct str service);
 	/* Trouble of a registry, "" when it is over; for the log. */

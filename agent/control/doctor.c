@@ -80,15 +80,21 @@ static void say_handler(struct doctor *d, const struct agent *a, const char *of)
 			"health.md" });
 }
 
+static void say_peer(struct doctor *d, const char *check, const char *of, const char *name, const char *trouble, const char *remedy,
+	const char *docs)
+{
+	char text[400];
+
+	snprintf(text, sizeof(text), "%.120s: %.240s", name, trouble[0] ? trouble : "answers");
+	doctor_say(d, &(struct doctor_line){ trouble[0] ? DOCTOR_WARN : DOCTOR_OK, check, of, text, remedy, docs });
+}
+
 static void say_registries(struct doctor *d, const struct agent *a, const char *of)
 {
 	for (size_t i = 0; a->discovery && i < discovery_count(a->discovery); i++) {
 		struct discovery_view v = discovery_view(a->discovery, i);
-		char text[400];
-
-		snprintf(text, sizeof(text), "%.120s: %.240s", v.name, v.trouble[0] ? v.trouble : "answers");
-		doctor_say(d, &(struct doctor_line){ v.trouble[0] ? DOCTOR_WARN : DOCTOR_OK, "registry", of, text,
-			"what it said last stays in force; is it up, and on a network that this service is on?", "discovery.md" });
+		say_peer(d, "registry", of, v.name, v.trouble, "what it said last stays in force; is it up, and on a network that this service is on?",
+			"discovery.md");
 	}
 }
 
@@ -107,6 +113,24 @@ static void say_sinks(struct doctor *d, const struct agent *a)
 	}
 }
 
+static void say_sources(struct doctor *d, const struct agent *a, const char *of)
+{
+	struct source_view v;
+
+	for (size_t i = 0; a->reload && reload_source(a->reload, i, &v); i++) {
+		say_peer(d, "source", of, v.name, v.trouble[0] || v.said || v.ops->trigger ? v.trouble : "has not answered yet",
+			"the last values stay in force; is it up, and does its log name this agent?", "config.md");
+	}
+}
+
+static void say_exporters(struct doctor *d, const struct agent *a)
+{
+	struct telemetry_exporter x;
+
+	for (unsigned i = 0; a->process && a->process->telemetry && telemetry_exporter(a->process->telemetry, i, &x); i++)
+		say_peer(d, "exporter", "", x.name, x.trouble, "spans are dropped and counted meanwhile; requests are not delayed", "tracing.md");
+}
+
 void doctor_sidecar(struct doctor *d, const struct agent *a, const char *of, const char *problems, const char *wiring)
 {
 	say_handler(d, a, of);
@@ -117,6 +141,7 @@ void doctor_sidecar(struct doctor *d, const struct agent *a, const char *of, con
 		doctor_say(d, &(struct doctor_line){ strncmp(wiring, "not wired", 9) == 0 ? DOCTOR_WARN : DOCTOR_OK, "wiring", of, wiring,
 			"a service that calls others needs OUTRIDER_UPSTREAMS and extra_hosts, or http_proxy", "wiring.md" });
 	say_registries(d, a, of);
+	say_sources(d, a, of);
 }
 
 /* --- the page ------------------------------------------------------------------------------------------------------------ */
@@ -136,6 +161,7 @@ void admin_page_doctor(struct admin *a, struct httpd_request *r)
 	say_workers(&d, g);
 	if (g->sees_swarm)
 		say_sinks(&d, g);
+	say_exporters(&d, g);
 	if (g->examine)
 		g->examine(g->put_arg, &d);
 	else

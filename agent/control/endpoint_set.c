@@ -65,8 +65,11 @@ static int by_address(const void *x, const void *y)
 
 static void sort_unique(struct endpoint_set *s)
 {
-	size_t kept = 0;
-	qsort(s->at, s->n, sizeof(*s->at), by_address);
+	size_t kept = 0, sorted = 1;
+	while (sorted < s->n && by_address(&s->at[sorted - 1], &s->at[sorted]) <= 0)
+		sorted++;
+	if (sorted < s->n)
+		qsort(s->at, s->n, sizeof(*s->at), by_address);
 	for (size_t i = 0; i < s->n; i++)
 		if (kept == 0 || by_address(&s->at[kept - 1], &s->at[i]) != 0)
 			s->at[kept++] = s->at[i];

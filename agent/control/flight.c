@@ -173,10 +173,11 @@ static void link_in(const struct flight *f, struct class_ring *c, struct entry *
 
 void flight_put(struct flight *f, const struct telemetry_who *who, const struct record *r, uint32_t n, usec now)
 {
-	struct class_ring *c = &f->rings[r->why & (RECORD_FAILED | RECORD_SLOW) ? FLIGHT_KEPT : FLIGHT_OTHER];
+	const uint8_t rare = RECORD_FAILED | RECORD_SLOW | RECORD_RETRIED;
+	struct class_ring *c = &f->rings[r->why & rare ? FLIGHT_KEPT : FLIGHT_OTHER];
 	struct str service = who->service, stack = who->stack, slot = who->slot;
 
-	if (!(r->why & (RECORD_FAILED | RECORD_SLOW | RECORD_TRACED | RECORD_LOGGED)))
+	if (!(r->why & (rare | RECORD_TRACED | RECORD_LOGGED)))
 		return;
 	struct entry head = { .number = ++f->number, .seat = who->seat, .at = now, .n = n, .service_n = cut(&service), .stack_n = cut(&stack),
 			      .slot_n = cut(&slot) };

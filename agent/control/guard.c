@@ -79,6 +79,13 @@ static bool origin_allowed(const struct guard_request *r)
 	return str_ieq(o, r->host);
 }
 
+/* W3C Fetch Metadata: a browser says from where a request was made, and what for; nobody else does. */
+static bool fetch_allowed(const struct guard_request *r)
+{
+	return !r->fetch_site.p || str_eq(r->fetch_site, STR("same-origin")) || str_eq(r->fetch_site, STR("none")) ||
+	       str_eq(r->fetch_mode, STR("navigate"));
+}
+
 static bool is_near(const struct addr *a)
 {
 	return a->len && (a->sa.sa_family == AF_UNIX || addr_is_loopback(a));
@@ -105,7 +112,7 @@ enum guard_verdict guard_judge(const struct guard_policy *p, const struct guard_
 		return GUARD_HOST_MISSING;
 	if (!host_allowed(p, r))
 		return GUARD_HOST_FOREIGN;
-	if (!origin_allowed(r))
+	if (!origin_allowed(r) || !fetch_allowed(r))
 		return GUARD_ORIGIN_FOREIGN;
 	return r->changes_state ? judge_change(p, r) : GUARD_ALLOW;
 }

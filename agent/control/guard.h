@@ -2,7 +2,9 @@
  *
  * - Host must be localhost, a loopback literal, the address that the request was accepted on, or a name of
  *   outrider.admin.hosts: a page in a browser that made its own name point to 127.0.0.1 (DNS rebinding) is refused.
- * - A request with Origin must come from the admin port itself.
+ * - A request with Origin must come from the admin port itself. One that a browser makes for a page of another site without saying
+ *   Origin (an image, a script) says Sec-Fetch-Site instead: it is refused unless somebody follows a link, so that no page takes readers'
+ *   places on streams.
  * - What changes state needs `X-Outrider: 1`, which no form and no simple cross-site request can carry; when it was not
  *   accepted on loopback (or the abstract socket) also `Authorization: Bearer` of OUTRIDER_ADMIN_TOKEN.
  * Thread: any. */
@@ -36,6 +38,7 @@ struct guard_policy {
 
 struct guard_request {
 	struct str host, origin, mark, authorization; /* field values; {NULL,0}: absent */
+	struct str fetch_site, fetch_mode;            /* Sec-Fetch-…; the same */
 	bool host_repeated;
 	bool changes_state;
 	const struct addr *local; /* accepted on */

@@ -94,14 +94,14 @@ void metrics_help_text(struct text *t, bool markdown)
 	if (markdown)
 		text_addz(t, "# Metrics\n\n"
 			     "Made from `agent/metrics.def` by `make docs`; do not edit.\n\n"
-			     "On the admin port under `/metrics`, for Prometheus as text 0.0.4 or OpenMetrics 1.0; [operations.md](operations.md#prometheus-and-grafana) says\n"
+			     "On the admin port under `/metrics`, for Prometheus as text 0.0.4 or OpenMetrics 1.0; [operations.md](operations.md#prometheus) says\n"
 			     "how to scrape every agent of a swarm. Of these, the counters that workers keep stand under `/stats`, too.\n\n"
 			     "Where the label `service` stands, so do `stack`, `slot`, `node` and `task` as far as they are known: on a node every container's\n"
 			     "sidecar is on the page of its agent, told apart by `task`; `/sidecars/NAME/metrics` is one of them. No label ever has what a\n"
 			     "client sent: neither Host nor path. Classes of statuses and directions (`inbound`, `outbound`, `edge`) are there from the start, so that\n"
 			     "`rate()` sees the first error; reasons, local calls and egress when they first occur. What no configuration names any more is not\n"
-			     "shown any more. A page has at most `outrider.metrics.series-max` series: what is beyond is added up into one per metric, with\n"
-			     "`service=\"_overflow\"` and no other label.\n\n"
+			     "shown any more, nor after `outrider.metrics.idle` what only calls made known. A page has at most `outrider.metrics.series-max` series:\n"
+			     "what is beyond is added up into one per metric, with `service=\"_overflow\"` and no other label.\n\n"
 			     "In OpenMetrics, buckets carry the id of the last sampled trace that fell into them as an exemplar.\n\n"
 			     "| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n");
 	for (unsigned i = 0; i < FAMILY_COUNT; i++)

@@ -136,6 +136,32 @@ static void put_logs(struct metrics *m, const struct logs *h)
 		exposition_u64(&m->e, label(m, "sink", s.name), s.counts.queued);
 }
 
+/* Over the loops of control and of all workers. */
+static uint64_t counted(const struct agent *a, enum loop_count what)
+{
+	uint64_t n = a->loop ? loop_counted(a->loop, what) : 0;
+
+	for (unsigned w = 0; w < a->n_workers; w++)
+		n += loop_counted(worker_loop(a->workers[w]), what);
+	return n;
+}
+
+static void put_network(struct metrics *m)
+{
+	static const struct {
+		enum family_id id;
+		enum loop_count count;
+		const char *outcome;
+	} rows[] = { { FAMILY_DNS, LOOP_DNS_FOUND, "found" }, { FAMILY_DNS, LOOP_DNS_NONE, "none" }, { FAMILY_DNS, LOOP_DNS_FAILED, "failed" },
+		{ FAMILY_TLS, LOOP_TLS_OK, "ok" }, { FAMILY_TLS, LOOP_TLS_FAILED, "failed" } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (i == 0 || rows[i].id != rows[i - 1].id)
+			exposition_family(&m->e, rows[i].id);
+		exposition_u64(&m->e, label(m, "outcome", rows[i].outcome), counted(m->a, rows[i].count));
+	}
+}
+
 static void put_process(struct metrics *m)
 {
 	struct process_stats s;
@@ -162,6 +188,7 @@ static void put_own(struct metrics *m)
 		put_telemetry(m, p->telemetry);
 	if (m->a->logs && m->a->sees_swarm)
 		put_logs(m, m->a->logs);
+	put_network(m);
 	put_alone(m, FAMILY_SERIES, series);
 	if (p) {
 		p->series_dropped += m->e.dropped;

@@ -44,6 +44,9 @@ bool metrics_gather_upstreams(struct metrics *m) MUST_CHECK;
 void metrics_put_sidecars(struct metrics *m);
 void metrics_put_upstreams(struct metrics *m);
 
+/* One sample for each class of statuses, with what m->labels has. */
+void metrics_put_classes(struct metrics *m, const struct durations_view *v);
+
 /* Labels of a sidecar or upstream and one more, or none (key NULL). Valid until the next call. */
 struct str metrics_labels(struct metrics *m, size_t at, size_t n, const char *key, struct str value);
 

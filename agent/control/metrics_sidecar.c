@@ -77,10 +77,10 @@ static bool has_direction(const struct spec_sidecar *s, enum direction d)
 
 typedef void (*put_durations_fn)(struct metrics *m, const struct durations_view *v, struct str labels);
 
-static void put_classes(struct metrics *m, const struct durations_view *v, struct str labels)
+void metrics_put_classes(struct metrics *m, const struct durations_view *v)
 {
 	static const struct str words[DURATION_CLASSES] = { { "none", 4 }, { "1xx", 3 }, { "2xx", 3 }, { "3xx", 3 }, { "4xx", 3 }, { "5xx", 3 } };
-	size_t n = labels.n;
+	size_t n = m->labels.n;
 
 	for (unsigned c = 0; c < DURATION_CLASSES; c++) {
 		if (c == DURATION_1XX && !v->classes[c])
@@ -89,6 +89,12 @@ static void put_classes(struct metrics *m, const struct durations_view *v, struc
 		labels_put(&m->labels, "class", words[c]);
 		exposition_u64(&m->e, text_str(&m->labels), v->classes[c]);
 	}
+}
+
+static void put_classes(struct metrics *m, const struct durations_view *v, struct str labels)
+{
+	(void)labels; /* they are m->labels */
+	metrics_put_classes(m, v);
 }
 
 static void put_histogram(struct metrics *m, const struct durations_view *v, struct str labels)

@@ -4,6 +4,15 @@
 #include "base/mem.h"
 #include "control/endpoint_state.h"
 
+/* Services that only calls made known, local calls and egress are as many as callers think of: they go when nobody calls them any more. */
+static bool has_expired(const struct metrics *m, const struct metrics_upstream *up)
+{
+	usec idle = m->a->process ? m->a->process->series_idle : 0;
+	bool named = up->u->kind == UPSTREAM_SERVICE && !up->u->called;
+
+	return idle && !named && !up->sum.active && up->sum.called + idle < clock_now();
+}
+
 static void add(struct metrics *m, const struct metrics_sidecar *s, const struct spec_upstream *u)
 {
 	struct metrics_upstream *up = &m->upstreams[m->n_upstreams];
@@ -15,6 +24,8 @@ static void add(struct metrics *m, const struct metrics_sidecar *s, const struct
 	agent_sum_upstream(m->a, u->slot, &up->sum);
 	if (u->kind != UPSTREAM_SERVICE && !up->sum.requests)
 		return; /* local calls and egress: most never make any */
+	if (has_expired(m, up))
+		return;
 	labels = metrics_labels(m, s->labels_at, s->labels_n, "upstream", u->name);
 	up->labels_at = m->names.n;
 	up->labels_n = labels.n;
@@ -82,20 +93,44 @@ static void put_calls(struct metrics *m)
 
 static void put_durations(struct metrics *m)
 {
-	static const char *const words[DURATION_CLASSES] = { "none", "1xx", "2xx", "3xx", "4xx", "5xx" };
 	struct durations_view v;
 
 	exposition_family(&m->e, FAMILY_UPSTREAM_RESPONSES);
 	for (uint32_t i = 0; i < m->n_upstreams; i++) {
 		agent_sum_upstream_durations(m->a, m->upstreams[i].u->slot, &v);
-		for (unsigned c = 0; c < DURATION_CLASSES; c++)
-			if (c != DURATION_1XX || v.classes[c]) /* no final status begins so */
-				exposition_u64(&m->e, labels_and(m, &m->upstreams[i], "class", words[c]), v.classes[c]);
+		(void)labels_and(m, &m->upstreams[i], NULL, "");
+		metrics_put_classes(m, &v);
 	}
 	exposition_family(&m->e, FAMILY_UPSTREAM_DURATION);
 	for (uint32_t i = 0; m->a->process && i < m->n_upstreams; i++) {
 		agent_sum_upstream_durations(m->a, m->upstreams[i].u->slot, &v);
 		exposition_histogram(&m->e, labels_and(m, &m->upstreams[i], NULL, ""), &m->a->process->bounds, &v);
+	}
+}
+
+/* --- routes of an edge -------------------------------------------------------------------------------------------------------------- */
+
+static void put_route(struct metrics *m, const struct metrics_sidecar *s, const struct spec_route *r, enum family_id id)
+{
+	struct durations_view v;
+
+	agent_sum_upstream_durations(m->a, r->part - 1, &v); /* its slot is one of upstreams' */
+	metrics_labels(m, s->labels_at, s->labels_n, "upstream", r->upstream->name);
+	labels_put(&m->labels, "route", r->name);
+	if (id == FAMILY_ROUTE_RESPONSES)
+		metrics_put_classes(m, &v);
+	else if (m->a->process)
+		exposition_histogram(&m->e, text_str(&m->labels), &m->a->process->bounds, &v);
+}
+
+static void put_routes(struct metrics *m, enum family_id id)
+{
+	exposition_family(&m->e, id);
+	for (uint32_t i = 0; i < m->n_sidecars; i++) {
+		const struct spec_sidecar *spec = m->sidecars[i].spec;
+		for (uint32_t k = 0; k < spec->n_routes; k++)
+			if (spec->routes[k].part)
+				put_route(m, &m->sidecars[i], &spec->routes[k], id);
 	}
 }
 
@@ -195,6 +230,8 @@ void metrics_put_upstreams(struct metrics *m)
 {
 	put_calls(m);
 	put_durations(m);
+	put_routes(m, FAMILY_ROUTE_RESPONSES);
+	put_routes(m, FAMILY_ROUTE_DURATION);
 	put_endpoints(m);
 	put_pools(m);
 	put_circuits(m, FAMILY_CIRCUIT, put_breaker);

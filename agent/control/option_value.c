@@ -2,6 +2,7 @@
 
 #include "control/access_format.h"
 #include "control/option_buckets.h"
+#include "control/option_fields.h"
 #include "control/option_levels.h"
 #include "control/option_trace.h"
 
@@ -406,6 +407,7 @@ static const struct {
 	[OPTION_PREFIX] = { parse_prefix, "a path such as /api", NULL, "" },
 	[OPTION_CHECK] = { parse_check, "tcp, or a path such as /health", NULL, "" },
 	[OPTION_STATUSES] = { parse_statuses, "a status such as 200, or a range such as 200-399", NULL, "" },
+	[OPTION_FIELDS] = { option_fields_parse, "header fields such as Cache-Control: no-store | X-Answered-By: nobody, none that frames the body,", NULL, "" },
 	[OPTION_SAMPLER] = { parse_sampler, "always, never, a share such as 5%, or a rate such as 100/s", NULL, "" },
 	[OPTION_TRACE_FIELDS] = { parse_trace_fields, "a list of b3, b3-multi, w3c, each once", NULL, "" },
 	[OPTION_ACCESS_FORMAT] = { parse_access_format, "json, text, or a template such as %{time} %{method} %{path} %{status}", NULL, "" },

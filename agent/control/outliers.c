@@ -111,6 +111,17 @@ static bool measure(struct outliers *o, const struct spec_endpoint *e, struct ba
 	return true;
 }
 
+static void say_observed(struct outliers *o, const struct spec_upstream *u, const struct spec_endpoint *e)
+{
+	char name[256];
+
+	if (o->lines++ >= OUTLIERS_LINES)
+		return;
+	snprintf(name, sizeof(name), "%.*s", STR_ARG(u->name));
+	log_write(o->agent->log, LEVEL_WARN, "balance", "mode observe: an endpoint would have been put aside for its success rate",
+		  LOG_FIELDS(log_text("upstream", name), log_text("endpoint", e->text)));
+}
+
 static void sweep(struct outliers *o, const struct spec_upstream *u, usec now)
 {
 	const struct balance_spec *b = &u->balance;
@@ -124,6 +135,9 @@ static void sweep(struct outliers *o, const struct spec_upstream *u, usec now)
 		if (!measure(o, &u->endpoints[i], b->cells[i], &hosts[i]))
 			return;
 	(void)outlier_sweep(&b->outlier, b->tally, hosts, n, now, &o->rng);
+	for (uint32_t i = 0; b->outlier.observe && i < n; i++)
+		if (hosts[i].verdict == OUTLIER_WOULD_EJECT)
+			say_observed(o, u, &u->endpoints[i]);
 }
 
 /* --- telling ---------------------------------------------------------------------------------------------------------------- */
@@ -140,6 +154,8 @@ static void say(struct outliers *o, const struct spec_upstream *u, uint32_t i, c
 		return;
 	}
 	snprintf(name, sizeof(name), "%.*s", STR_ARG(u->name));
+	agent_note(o->agent, state.why ? CHANGE_EJECTED : CHANGE_READMITTED, u->name, str_of(e->text), "%s of %s is %s%s%s", e->text, name, state.word,
+		state.why ? ": " : " again", check ? check : state.why ? state.why : "");
 	log_write(o->agent->log, state.why ? LEVEL_WARN : LEVEL_INFO, "balance", "an endpoint changed its state",
 		  LOG_FIELDS(log_text("upstream", name), log_text("endpoint", e->text), log_text("state", state.word),
 			     log_text("was", was), log_text("why", check ? check : state.why ? state.why : ""),

@@ -32,32 +32,36 @@ static void scalar_text(const cJSON *v, char dst[CELL_MAX])
 		snprintf(dst, CELL_MAX, "%s", v->valuestring[0] ? v->valuestring : "-");
 	else
 		snprintf(dst, CELL_MAX, "(%d)", cJSON_GetArraySize(v));
-	for (char *p = dst; *p; p++) { /* a value must not move the cursor of a terminal */
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	}
 }
 
-/* Characters, not bytes: continuation bytes of UTF-8 take no room. */
-static int shown_width(const char *z)
+/* What is written, and how: the style cleans what came over a network. */
+struct sheet {
+	struct text *t;
+	const struct style *style;
+};
+
+static void add_padded(const struct sheet *s, const char *z, unsigned width, enum style_align align, enum paint p)
 {
-	int n = 0;
-	for (; *z; z++)
-		n += ((unsigned char)*z & 0xc0) != 0x80;
-	return n;
+	if (width)
+		style_cell(s->t, s->style, str_of(z), width, align, p);
+	else
+		style_add(s->t, s->style, str_of(z), p);
 }
 
-static void add_padded(struct text *t, const char *z, int width)
+/* Members of these names say how something is: their words have colours. */
+static enum paint paint_of(const char *key, const cJSON *v)
 {
-	text_addz(t, z);
-	for (int n = shown_width(z); n < width; n++)
-		text_char(t, ' ');
+	static const char *const keys[] = { "state", "handler", "phase", "health", "circuit" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && cJSON_IsString(v); i++)
+		if (key && strcmp(key, keys[i]) == 0)
+			return style_word(str_of(v->valuestring));
+	return PAINT_NONE;
 }
 
-static void add_indent(struct text *t, int depth)
+static void add_indent(const struct sheet *s, int depth)
 {
-	for (int i = 0; i < depth * INDENT; i++)
-		text_char(t, ' ');
+	style_blanks(s->t, (unsigned)(depth * INDENT));
 }
 
 /* --- tables -------------------------------------------------------------------------------------------------- */
@@ -81,127 +85,170 @@ static bool is_table(const cJSON *v)
 	return true;
 }
 
+static void add_list(const struct sheet *s, const cJSON *v, int depth);
+
 struct column {
 	const char *name;
-	int width;
+	unsigned width;
+	bool number; /* nothing but numbers, and what is not known: digits stand below each other */
 };
 
-static size_t table_columns(const cJSON *v, struct column cols[COLUMNS_MAX])
+static void measure(const struct sheet *s, const cJSON *v, struct column *c)
+{
+	char cell[CELL_MAX];
+	const cJSON *row;
+	bool text = false;
+
+	cJSON_ArrayForEach(row, v)
+	{
+		const cJSON *value = cJSON_GetObjectItemCaseSensitive(row, c->name);
+		scalar_text(value, cell);
+		unsigned n = style_columns(s->style, str_of(cell));
+		if (n > c->width)
+			c->width = n;
+		c->number = c->number || cJSON_IsNumber(value);
+		text = text || (value && !cJSON_IsNumber(value) && !cJSON_IsNull(value));
+	}
+	c->number = c->number && !text;
+}
+
+static size_t table_columns(const struct sheet *s, const cJSON *v, struct column cols[COLUMNS_MAX])
 {
 	size_t n = 0;
-	char cell[CELL_MAX];
-	const cJSON *c, *row;
+	const cJSON *c;
 	cJSON_ArrayForEach(c, v->child)
 	{
 		if (n == COLUMNS_MAX || !c->string)
 			break;
-		cols[n++] = (struct column){ c->string, shown_width(c->string) };
-	}
-	cJSON_ArrayForEach(row, v)
-	{
-		for (size_t i = 0; i < n; i++) {
-			scalar_text(cJSON_GetObjectItemCaseSensitive(row, cols[i].name), cell);
-			if (shown_width(cell) > cols[i].width)
-				cols[i].width = shown_width(cell);
-		}
+		cols[n] = (struct column){ c->string, style_columns(s->style, str_of(c->string)), false };
+		measure(s, v, &cols[n++]);
 	}
 	return n;
 }
 
-static void add_table(struct text *t, const cJSON *v, int depth)
+static void add_cell(const struct sheet *s, const struct column *c, const char *z, bool last, enum paint p)
+{
+	add_padded(s, z, last && !c->number ? 0 : c->width, c->number ? STYLE_RIGHT : STYLE_LEFT, p);
+	if (!last)
+		style_blanks(s->t, INDENT);
+}
+
+static bool is_too_wide(const struct sheet *s, const struct column *cols, size_t n, int depth)
+{
+	unsigned all = (unsigned)(depth * INDENT);
+
+	for (size_t i = 0; i < n; i++)
+		all += cols[i].width + (i ? INDENT : 0);
+	return s->style->width && all > s->style->width;
+}
+
+/* A table that the terminal would break is a list instead, each row below the other. */
+static void add_table(const struct sheet *s, const cJSON *v, int depth)
 {
 	struct column cols[COLUMNS_MAX];
-	size_t n = table_columns(v, cols);
+	size_t n = table_columns(s, v, cols);
 	char cell[CELL_MAX];
 	const cJSON *row;
-	add_indent(t, depth);
+	if (is_too_wide(s, cols, n, depth)) {
+		add_list(s, v, depth);
+		return;
+	}
+	add_indent(s, depth);
 	for (size_t i = 0; i < n; i++)
-		add_padded(t, cols[i].name, i + 1 < n ? cols[i].width + INDENT : 0);
-	text_char(t, '\n');
+		add_cell(s, &cols[i], cols[i].name, i + 1 == n, PAINT_BOLD);
+	text_char(s->t, '\n');
 	cJSON_ArrayForEach(row, v)
 	{
-		add_indent(t, depth);
+		add_indent(s, depth);
 		for (size_t i = 0; i < n; i++) {
-			scalar_text(cJSON_GetObjectItemCaseSensitive(row, cols[i].name), cell);
-			add_padded(t, cell, i + 1 < n ? cols[i].width + INDENT : 0);
+			const cJSON *value = cJSON_GetObjectItemCaseSensitive(row, cols[i].name);
+			scalar_text(value, cell);
+			add_cell(s, &cols[i], cell, i + 1 == n, paint_of(cols[i].name, value));
 		}
-		text_char(t, '\n');
+		text_char(s->t, '\n');
 	}
 }
 
 /* --- objects and lists --------------------------------------------------------------------------------------- */
 
-static void add_value(struct text *t, const cJSON *v, int depth);
+static void add_value(const struct sheet *s, const cJSON *v, int depth);
 
-static void add_object(struct text *t, const cJSON *v, int depth)
+static void add_object(const struct sheet *s, const cJSON *v, int depth)
 {
 	const cJSON *m;
 	char cell[CELL_MAX];
-	int width = 0;
+	unsigned width = 0;
 	cJSON_ArrayForEach(m, v)
 	{
-		if (is_scalar(m) && shown_width(m->string) > width)
-			width = shown_width(m->string);
+		unsigned n = is_scalar(m) ? style_columns(s->style, str_of(m->string)) : 0;
+		if (n > width)
+			width = n;
 	}
 	cJSON_ArrayForEach(m, v)
 	{
-		add_indent(t, depth);
+		add_indent(s, depth);
 		if (is_scalar(m)) {
 			scalar_text(m, cell);
-			add_padded(t, m->string, width + INDENT);
-			text_addz(t, cell);
-			text_char(t, '\n');
-		} else if (!m->child) {
-			text_addz(t, m->string);
-			text_addz(t, ": none\n");
+			add_padded(s, m->string, width + INDENT, STYLE_LEFT, PAINT_DIM);
+			style_wrap(s->t, s->style, str_of(cell), (unsigned)(depth * INDENT) + width + INDENT, paint_of(m->string, m));
+			text_char(s->t, '\n');
 		} else {
-			text_addz(t, m->string);
-			text_addz(t, ":\n");
-			add_value(t, m, depth + 1);
+			style_add(s->t, s->style, str_of(m->string), PAINT_BOLD);
+			text_addz(s->t, m->child ? ":\n" : ": none\n");
+			if (m->child)
+				add_value(s, m, depth + 1);
 		}
 	}
 }
 
-static void add_list(struct text *t, const cJSON *v, int depth)
+static void add_list(const struct sheet *s, const cJSON *v, int depth)
 {
 	const cJSON *m;
 	cJSON_ArrayForEach(m, v)
 	{
-		add_value(t, m, depth);
+		add_value(s, m, depth);
 		if (!is_scalar(m) && m->next)
-			text_char(t, '\n');
+			text_char(s->t, '\n');
 	}
 }
 
-static void add_value(struct text *t, const cJSON *v, int depth)
+static void add_value(const struct sheet *s, const cJSON *v, int depth)
 {
 	char cell[CELL_MAX];
 	if (depth > DEPTH_MAX) {
-		add_indent(t, depth);
-		text_addz(t, "...\n");
+		add_indent(s, depth);
+		text_addz(s->t, "...\n");
 	} else if (is_table(v)) {
-		add_table(t, v, depth);
+		add_table(s, v, depth);
 	} else if (cJSON_IsObject(v)) {
-		add_object(t, v, depth);
+		add_object(s, v, depth);
 	} else if (cJSON_IsArray(v)) {
-		add_list(t, v, depth);
+		add_list(s, v, depth);
 	} else {
 		scalar_text(v, cell);
-		add_indent(t, depth);
-		text_addz(t, cell);
-		text_char(t, '\n');
+		add_indent(s, depth);
+		style_add(s->t, s->style, str_of(cell), PAINT_NONE);
+		text_char(s->t, '\n');
 	}
 }
 
-bool plain_from_json(struct text *t, struct str json)
+bool plain_styled(struct text *t, struct str json, const struct style *style)
 {
+	const struct sheet s = { t, style };
 	cJSON *v = cJSON_ParseWithLength(json.p ? json.p : "", json.n);
 	if (!v)
 		return false;
 	if (cJSON_IsArray(v) && !v->child)
 		text_addz(t, "none\n");
 	else
-		add_value(t, v, 0);
+		add_value(&s, v, 0);
 	cJSON_Delete(v);
 	return !t->failed;
+}
+
+bool plain_from_json(struct text *t, struct str json)
+{
+	static const struct style plain = { .utf8 = true };
+
+	return plain_styled(t, json, &plain);
 }

@@ -47,13 +47,16 @@ const char *record_filter_read(struct record_filter *f, struct httpd_request *r)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (!read_text(r, texts[i].name, texts[i].dst, texts[i].cap))
 			return texts[i].name;
-	struct str status = httpd_query(r, "status"), reason = httpd_query(r, "reason"), slow = httpd_query(r, "slow");
+	struct str status = httpd_query(r, "status"), reason = httpd_query(r, "reason"), slow = httpd_query(r, "slow"), retried = httpd_query(r, "retried");
 	if (status.n && !record_filter_status(status, &f->low, &f->high))
 		return "status";
 	if (reason.n && !read_reason(reason, &f->reason))
 		return "reason";
 	if (slow.n && !duration_parse(slow, &f->slow))
 		return "slow";
+	if (retried.n && !str_ieq(retried, STR("true")) && !str_ieq(retried, STR("false")))
+		return "retried";
+	f->retried = str_ieq(retried, STR("true"));
 	return NULL;
 }
 
@@ -65,6 +68,8 @@ static bool is_text(const char *want, struct str is)
 bool record_filter_fits(const struct record_filter *f, const struct telemetry_who *who, const struct record *r)
 {
 	if (f->low && (r->status < f->low || r->status > f->high))
+		return false;
+	if (f->retried && r->n_tries < 2)
 		return false;
 	if ((f->reason && r->reason != f->reason) || (f->slow && r->duration < f->slow))
 		return false;

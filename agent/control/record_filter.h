@@ -1,7 +1,8 @@
-/* Which records a reader of /failures or /tap wants: ?service=&upstream=&route=&status=&reason=&path=&method=&slow=
+/* Which records a reader of /failures or /tap wants: ?service=&upstream=&route=&status=&reason=&path=&method=&slow=&retried=
  *
  *     status   503, 5xx, 500-599        reason   a word of docs/reasons.md
  *     path     its beginning            slow     a duration: what took at least so long
+ *     retried  true: what took more than one attempt
  *
  * All that are given must fit. Copies what it keeps. Thread: any. */
 #ifndef OUTRIDER_CONTROL_RECORD_FILTER_H
@@ -17,6 +18,7 @@ struct record_filter {
 	uint16_t low, high; /* status; 0: any */
 	uint16_t reason;    /* 0: any */
 	uint64_t slow;      /* µs; 0: any */
+	bool retried;       /* only what took more than one attempt */
 };
 
 /* NULL, or the name of the parameter that cannot be understood. */

@@ -131,6 +131,8 @@ static void on_next(struct mail *m)
 		post_next(r);
 		return;
 	}
+	if (end != JOB_UNCHANGED && r->cfg.ended)
+		r->cfg.ended(r->cfg.arg, end == JOB_REJECTED);
 	if (end == JOB_REJECTED) {
 		say_rejected(r);
 	} else if (end == JOB_APPLIED) {
@@ -322,6 +324,28 @@ bool reload_now(struct reload *r, struct err *err)
 size_t reload_problems(const struct reload *r)
 {
 	return r->rejected.total;
+}
+
+bool reload_problem(const struct reload *r, struct str *key, struct str *why)
+{
+	if (!r->rejected.n)
+		return false;
+	*key = r->rejected.at[0].key;
+	*why = r->rejected.at[0].why;
+	return true;
+}
+
+const char *reload_changed(const struct reload *r)
+{
+	return r->changed;
+}
+
+bool reload_source(const struct reload *r, size_t i, struct source_view *ret)
+{
+	if (!r->sources || i >= sources_count(r->sources))
+		return false;
+	*ret = sources_view(r->sources, i);
+	return true;
 }
 
 const struct options *reload_options(const struct reload *r)

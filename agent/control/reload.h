@@ -40,6 +40,8 @@ struct reload_config {
 	 * changed then. Not called for the first good ones, which the owner finds by reload_options(). Who frees the reload in
 	 * between gives up first what it makes of `o`. */
 	enum reload_apply (*apply)(void *arg, const struct options *o, usec until, struct err *err);
+	/* A change is in force (problems: no), or was refused; not of the first. May be NULL. */
+	void (*ended)(void *arg, bool refused);
 	void *arg;
 };
 
@@ -72,6 +74,11 @@ size_t reload_problems(const struct reload *r);
 const struct options *reload_options(const struct reload *r);       /* in force; before reload_first() those of the start */
 const struct properties *reload_properties(const struct reload *r); /* in force */
 struct reload_stats reload_stats(const struct reload *r);
+bool reload_source(const struct reload *r, size_t i, struct source_view *ret); /* false: there are no more than i */
+/* The first problem of the change that was refused last; false: none was. */
+bool reload_problem(const struct reload *r, struct str *key, struct str *why);
+/* Keys that the last change changed, for people: "outrider.retry.tries, outrider.mode and 4 more". Values may be secret. "": not known. */
+const char *reload_changed(const struct reload *r);
 void reload_refresh(struct reload *r); /* POST /refresh: all sources read again */
 /* "config": … of /stats; members of an open object of /config. */
 void reload_print_stats(const struct reload *r, struct json *j);

@@ -8,6 +8,7 @@
 #include "net/timer.h"
 
 #define RELOAD_RETRY (10 * USEC_SEC)
+#define RELOAD_CHANGED_MAX 240u
 
 struct reload_job;
 
@@ -22,6 +23,7 @@ struct reload {
 	struct reload_notes rejected; /* why the last job was refused; empty when it was not */
 	struct reload_notes held;     /* options that wait for a restart */
 	usec rejected_at;             /* wall */
+	char changed[RELOAD_CHANGED_MAX]; /* keys of the last change */
 
 	struct reload_job *job; /* owned; NULL: none is under way */
 	bool dirty;             /* values came since the job began */

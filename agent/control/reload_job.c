@@ -7,6 +7,8 @@
 
 #define CHUNK 64u                 /* items between two looks at the clock, */
 #define CHUNK_BYTES (64u * 1024u) /* or so much text */
+#define NAMED 3u                  /* keys of a change that are named, */
+#define COMPARED_MAX 8192u        /* of at most so many properties */
 #define OPTION_PREFIX_TEXT "outrider."
 
 struct reload_job {
@@ -194,6 +196,42 @@ void job_free(struct reload_job *j)
 	mem_free(j);
 }
 
+static bool says(const struct properties *p, const struct property *what)
+{
+	const struct property *its = properties_find(p, what->key);
+
+	return its && str_eq(its->value, what->value);
+}
+
+/* Adds the keys of `p` that `others` has not, or otherwise; absent: only those that it has not. */
+static void name_keys(struct text *t, size_t *n, const struct properties *p, const struct properties *others, bool absent)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct property *one = &p->at[i];
+		if (absent ? properties_find(others, one->key) != NULL : says(others, one))
+			continue;
+		if ((*n)++ < NAMED && one->key.n < 64)
+			text_fmt(t, "%s%.*s", t->n ? ", " : "", STR_ARG(one->key));
+	}
+}
+
+static void name_changes(struct reload *r, const struct properties *former)
+{
+	struct text t;
+	size_t n = 0;
+
+	r->changed[0] = '\0';
+	if (!r->options || r->properties.n + former->n > COMPARED_MAX)
+		return; /* it is no matter of a slice */
+	text_init(&t, sizeof(r->changed) - 1);
+	name_keys(&t, &n, &r->properties, former, false);
+	name_keys(&t, &n, former, &r->properties, true);
+	if (n > NAMED)
+		text_fmt(&t, " and %zu more", n - NAMED);
+	str_copy(text_str(&t), r->changed, sizeof(r->changed));
+	text_release(&t);
+}
+
 /* What the job made goes into force; what was there leaves with the job. */
 static void take_over(struct reload_job *j)
 {
@@ -205,6 +243,7 @@ static void take_over(struct reload_job *j)
 	r->properties = j->p;
 	j->o = o;
 	j->p = p;
+	name_changes(r, &j->p);
 	r->stats.version++;
 	r->stats.hash = r->properties.hash;
 	r->stats.properties = r->properties.n;

@@ -32,6 +32,7 @@ struct slots {
 	struct circuit *circuits;
 	struct trace_cell *traces;
 	struct crowd *crowds;
+	struct replies *replies;
 	uint64_t serial;
 };
 
@@ -42,7 +43,8 @@ static bool make_cells(struct slots *s)
 	size_t tallies = SLOTS_UPSTREAMS_MAX * sizeof(struct balance_tally);
 	size_t circuits = SLOTS_UPSTREAMS_MAX * sizeof(struct circuit);
 	size_t traces = SLOTS_SIDECARS_MAX * sizeof(struct trace_cell), crowds = SLOTS_SIDECARS_MAX * sizeof(struct crowd);
-	s->memory = mem_zalloc(SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + circuits + traces + crowds +
+	size_t replies = SLOTS_SIDECARS_MAX * sizeof(struct replies);
+	s->memory = mem_zalloc(SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + circuits + traces + crowds + replies +
 			       _Alignof(struct balance_cell));
 	if (!s->memory)
 		return false;
@@ -52,7 +54,8 @@ static bool make_cells(struct slots *s)
 	s->circuits = (struct circuit *)(at + tallies);
 	s->traces = (struct trace_cell *)(at + tallies + circuits);
 	s->crowds = (struct crowd *)(at + tallies + circuits + traces);
-	s->cells = (struct balance_cell *)(at + tallies + circuits + traces + crowds);
+	s->replies = (struct replies *)(at + tallies + circuits + traces + crowds);
+	s->cells = (struct balance_cell *)(at + tallies + circuits + traces + crowds + replies);
 	return true;
 }
 
@@ -69,6 +72,11 @@ struct balance_tally *slots_tally(struct slots *s, uint32_t upstream)
 struct crowd *slots_crowd(struct slots *s, uint32_t sidecar)
 {
 	return &s->crowds[sidecar];
+}
+
+struct replies *slots_replies(struct slots *s, uint32_t sidecar)
+{
+	return &s->replies[sidecar];
 }
 
 struct trace_cell *slots_trace(struct slots *s, uint32_t sidecar)
@@ -124,6 +132,8 @@ void slots_free(struct slots *s)
 {
 	if (!s)
 		return;
+	for (uint32_t i = 0; i < s->sidecars.n; i++)
+		replies_clear(&s->replies[i]);
 	kind_release(&s->sidecars);
 	kind_release(&s->upstreams);
 	kind_release(&s->endpoints);
@@ -281,7 +291,8 @@ struct slot slots_endpoint_again(struct slots *s, uint32_t number)
 
 void slots_sidecar_unuse(struct slots *s, uint32_t number)
 {
-	(void)unuse(&s->sidecars, number);
+	if (unuse(&s->sidecars, number))
+		replies_clear(&s->replies[number]);
 }
 
 void slots_upstream_unuse(struct slots *s, uint32_t number)

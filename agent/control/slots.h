@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "proxy/circuit.h"
 #include "proxy/crowd.h"
+#include "proxy/replies.h"
 #include "proxy/trace.h"
 #include "proxy/outlier.h"
 
@@ -40,6 +41,7 @@ void slots_free(struct slots *s); /* NULL is fine */
 struct balance_cell *slots_cell(struct slots *s, uint32_t endpoint);
 struct balance_tally *slots_tally(struct slots *s, uint32_t upstream);
 struct crowd *slots_crowd(struct slots *s, uint32_t sidecar);
+struct replies *slots_replies(struct slots *s, uint32_t sidecar);
 struct trace_cell *slots_trace(struct slots *s, uint32_t sidecar);
 struct circuit *slots_circuit(struct slots *s, uint32_t upstream);
 uint64_t slots_serial(struct slots *s); /* 1, 2, 3 …: never the same twice */

@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define STATUS_FOUND 0
 #define STATUS_NOT 1
@@ -61,14 +62,29 @@ static bool make_path(struct text *t, const struct wish *w)
 
 static bool print_one(struct str json)
 {
+	const struct style s = style_of(STDOUT_FILENO);
 	struct text t;
 
 	text_init(&t, ASK_BODY_MAX);
-	bool good = plain_from_json(&t, json);
+	bool good = plain_styled(&t, json, &s);
 	if (good)
 		fwrite(text_z(&t), 1, t.n, stdout);
 	text_release(&t);
 	return good;
+}
+
+static void print_heading(const char *agent)
+{
+	const struct style s = style_of(STDOUT_FILENO);
+	struct text t;
+
+	text_init(&t, PATH_MAX_BYTES);
+	style_begin(&t, &s, PAINT_BOLD);
+	text_addz(&t, "--- agent ");
+	style_add(&t, &s, str_of(agent), PAINT_NONE);
+	style_end(&t, &s, PAINT_BOLD);
+	puts(text_z(&t));
+	text_release(&t);
 }
 
 /* The answers of those that know something; of the others how many there were, and who did not answer. */
@@ -86,7 +102,7 @@ static bool print_swarm(const cJSON *root, bool json)
 		if (cJSON_IsNumber(status) && status->valuedouble == 200) {
 			found++;
 			if (!json) {
-				printf("--- agent %s\n", cJSON_IsString(name) ? name->valuestring : "?");
+				print_heading(cJSON_IsString(name) ? name->valuestring : "?");
 				(void)print_one(str_of(answer));
 			}
 		}

@@ -11,6 +11,8 @@
 struct kept {
 	char key[KEY_BYTES];
 	usec at;
+	usec asked; /* when the question went out that is not answered yet; 0: none is out */
+	bool known; /* there is an answer */
 	enum lookup_end end;
 	size_t n;
 	struct addr *addrs; /* owned */
@@ -49,7 +51,7 @@ static void sweep(struct answers *a, usec now)
 	size_t at = 0;
 
 	while ((k = table_next(&a->table, &at, NULL))) {
-		if (now != USEC_NEVER && now - k->at < ANSWERS_KEPT)
+		if (now != USEC_NEVER && now - (k->known ? k->at : k->asked) < ANSWERS_KEPT)
 			continue;
 		drop(a, k);
 		at = 0; /* the table has changed */
@@ -76,7 +78,7 @@ bool answers_get(struct answers *a, uint64_t group, const char *question, usec n
 	char key[KEY_BYTES];
 	struct kept *k = key_of(key, group, question) ? table_get(&a->table, str_of(key)) : NULL;
 
-	if (!k || now - k->at > max_age)
+	if (!k || !k->known || now - k->at > max_age)
 		return false;
 	*ret = (struct answer){ k->end, k->addrs, k->n };
 	return true;
@@ -96,6 +98,30 @@ static struct kept *keep(struct answers *a, const char *key)
 		return k;
 	mem_free(k);
 	return NULL;
+}
+
+bool answers_claim(struct answers *a, uint64_t group, const char *question, usec now)
+{
+	char key[KEY_BYTES];
+	struct kept *k;
+
+	if (now - a->swept > ANSWERS_KEPT)
+		sweep(a, now);
+	k = key_of(key, group, question) ? keep(a, key) : NULL;
+	if (k && k->asked && now - k->asked < ANSWERS_CLAIM)
+		return false;
+	if (k)
+		k->asked = now;
+	return true; /* also without memory: then everybody asks */
+}
+
+void answers_waive(struct answers *a, uint64_t group, const char *question)
+{
+	char key[KEY_BYTES];
+	struct kept *k = key_of(key, group, question) ? table_get(&a->table, str_of(key)) : NULL;
+
+	if (k)
+		k->asked = 0;
 }
 
 void answers_put(struct answers *a, uint64_t group, const char *question, usec now, const struct answer *answer)
@@ -118,5 +144,7 @@ void answers_put(struct answers *a, uint64_t group, const char *question, usec n
 	k->addrs = copy;
 	k->n = answer->n;
 	k->end = answer->end;
+	k->known = true;
+	k->asked = 0;
 	k->at = now;
 }

@@ -9,6 +9,7 @@
 
 #define ANSWERS_MAX 4096u               /* questions that are kept */
 #define ANSWERS_KEPT (30 * USEC_SEC)    /* at most so long */
+#define ANSWERS_CLAIM USEC_SEC          /* a question that is out for so long is asked by another, too */
 
 struct answers;
 
@@ -23,7 +24,11 @@ struct answer {
 
 /* What was answered to `question` of `group` since now - max_age (monotonic). false: nothing. */
 bool answers_get(struct answers *a, uint64_t group, const char *question, usec now, usec max_age, struct answer *ret);
-/* Keeps a copy; without memory it is not kept. */
+/* Who finds no answer claims the question before asking. false: another one of the group has just asked: its answer is soon here. */
+bool answers_claim(struct answers *a, uint64_t group, const char *question, usec now);
+/* It was asked in vain, or is asked no more: the next one may. */
+void answers_waive(struct answers *a, uint64_t group, const char *question);
+/* Keeps a copy and ends the claim; without memory it is not kept. */
 void answers_put(struct answers *a, uint64_t group, const char *question, usec now, const struct answer *answer);
 
 #endif

@@ -27,6 +27,7 @@ struct dns_socket {
 };
 
 struct question {
+	struct loop *loop;
 	dns_cb cb;
 	void *arg;
 	int family;
@@ -252,6 +253,29 @@ static void take_nodes(const struct ares_addrinfo *ai, int family, struct dns_ip
 	}
 }
 
+static enum dns_end end_of(int status)
+{
+	switch (status) {
+	case ARES_SUCCESS:
+		return DNS_FOUND;
+	case ARES_ENOTFOUND:
+	case ARES_ENODATA:
+		return DNS_NONE;
+	default:
+		return DNS_FAILED;
+	}
+}
+
+/* A question that was given up because its resolver is closed was not answered. */
+static enum dns_end counted(struct loop *l, int status)
+{
+	enum dns_end end = end_of(status);
+
+	if (status != ARES_EDESTRUCTION && status != ARES_ECANCELLED)
+		loop_count(l, end == DNS_FOUND ? LOOP_DNS_FOUND : end == DNS_NONE ? LOOP_DNS_NONE : LOOP_DNS_FAILED);
+	return end;
+}
+
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 {
 	(void)timeouts;
@@ -264,6 +288,7 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	}
 	if (status == ARES_SUCCESS && !ips.n)
 		status = ARES_ENODATA;
+	(void)counted(q->loop, status);
 	q->cb(q->arg, q->family, &ips, ttl, ips.n ? NULL : ares_strerror(status));
 	mem_free(q);
 }
@@ -277,7 +302,7 @@ void dns_ask(struct dns *d, const char *name, int family, dns_cb cb, void *arg)
 		cb(arg, family, &(struct dns_ips){ .n = 0 }, 0, ares_strerror(status));
 		return;
 	}
-	*q = (struct question){ .cb = cb, .arg = arg, .family = family };
+	*q = (struct question){ .loop = d->loop, .cb = cb, .arg = arg, .family = family };
 	/* Unsorted: sorting would open sockets to ask the routing table, and the order is the balancer's matter. */
 	struct ares_addrinfo_hints hints = { .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT };
 	ares_getaddrinfo(d->channel, name, NULL, &hints, on_answer, q);
@@ -287,6 +312,7 @@ void dns_ask(struct dns *d, const char *name, int family, dns_cb cb, void *arg)
 /* --- all addresses ------------------------------------------------------------------------------------------------- */
 
 struct big_question {
+	struct loop *loop;
 	dns_all_cb cb;
 	void *arg;
 	int family;
@@ -310,19 +336,6 @@ static struct addr *take_all(const struct ares_addrinfo *ai, int family, size_t 
 	return at;
 }
 
-static enum dns_end end_of(int status)
-{
-	switch (status) {
-	case ARES_SUCCESS:
-		return DNS_FOUND;
-	case ARES_ENOTFOUND:
-	case ARES_ENODATA:
-		return DNS_NONE;
-	default:
-		return DNS_FAILED;
-	}
-}
-
 static void on_big_answer(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 {
 	(void)timeouts;
@@ -336,7 +349,7 @@ static void on_big_answer(void *arg, int status, int timeouts, struct ares_addri
 		status = ARES_ENOMEM;
 	else if (status == ARES_SUCCESS && n == 0)
 		status = ARES_ENODATA;
-	enum dns_end end = end_of(status);
+	enum dns_end end = counted(q->loop, status);
 	q->cb(q->arg, q->family, end, at, end == DNS_FOUND ? n : 0, end == DNS_FOUND ? NULL : ares_strerror(status));
 	mem_free(at);
 	mem_free(q);
@@ -351,7 +364,7 @@ void dns_ask_all(struct dns *d, const char *name, int family, dns_all_cb cb, voi
 		cb(arg, family, DNS_FAILED, NULL, 0, ares_strerror(status));
 		return;
 	}
-	*q = (struct big_question){ .cb = cb, .arg = arg, .family = family };
+	*q = (struct big_question){ .loop = d->loop, .cb = cb, .arg = arg, .family = family };
 	struct ares_addrinfo_hints hints = { .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT };
 	ares_getaddrinfo(d->channel, name, NULL, &hints, on_big_answer, q);
 	rearm(d);

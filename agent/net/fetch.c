@@ -67,6 +67,25 @@ static void fetch_finish(struct fetch *f, int status)
 	fetch_free(f);
 }
 
+static bool is_tls_trouble(CURLcode code)
+{
+	return code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CIPHER ||
+	       code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR;
+}
+
+/* A handshake on a connection of its own; one that rested in libcurl's pool had it before. */
+static void count_tls(const struct fetch *f, CURLcode code)
+{
+	long connects = 0;
+	curl_off_t shaken = 0;
+
+	if (is_tls_trouble(code))
+		loop_count(f->owner->loop, LOOP_TLS_FAILED);
+	else if (curl_easy_getinfo(f->easy, CURLINFO_NUM_CONNECTS, &connects) == CURLE_OK && connects > 0 &&
+		 curl_easy_getinfo(f->easy, CURLINFO_APPCONNECT_TIME_T, &shaken) == CURLE_OK && shaken > 0)
+		loop_count(f->owner->loop, LOOP_TLS_OK);
+}
+
 /* Takes what libcurl says is complete. A callback may cancel others: each message is read anew. */
 static void fetcher_reap(struct fetcher *fr)
 {
@@ -82,6 +101,8 @@ static void fetcher_reap(struct fetcher *fr)
 			continue;
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&f);
 		curl_easy_getinfo(m->easy_handle, CURLINFO_RESPONSE_CODE, &status);
+		if (f->secure)
+			count_tls(f, code);
 		if (code != CURLE_OK || status <= 0) {
 			fetch_why_code(f, code != CURLE_OK ? code : CURLE_WEIRD_SERVER_REPLY);
 			status = 0;

@@ -16,6 +16,7 @@
 #include "net/loop.h"
 
 #define HTTPD_OUTPUT_MAX (1u << 20) /* queued bytes of a stream */
+#define HTTPD_STREAM_SNDBUF (64u * 1024u) /* of a stream's socket: a reader that stops costs the kernel no more than twice that */
 #define HTTPD_REPLY_MAX (4u << 20)  /* body of a reply; a longer one becomes 500 */
 
 struct httpd;
@@ -52,5 +53,7 @@ void httpd_on_gone(struct httpd_request *r, void (*fn)(void *arg), void *arg);
 void httpd_stream_begin(struct httpd_request *r, int status, const char *type);
 bool httpd_stream_send(struct httpd_request *r, struct str piece) MUST_CHECK;
 void httpd_stream_end(struct httpd_request *r);
+/* Bytes that the reader has not taken yet, but for what the kernel holds (HTTPD_STREAM_SNDBUF): a sender that can leave events out does so then. */
+size_t httpd_stream_backlog(const struct httpd_request *r);
 
 #endif

@@ -221,6 +221,8 @@ void httpd_stream_begin(struct httpd_request *r, int status, const char *type)
 		r->close = true; /* HTTP/1.0: the end of the connection is the end of the stream */
 	begin_head(r, &t, status, type);
 	text_addz(&t, r->chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
+	const int room = HTTPD_STREAM_SNDBUF;
+	(void)setsockopt(r->stream.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)); /* else it grows to megabytes */
 	r->state = HTTPD_STREAMING;
 	/* A failure must not kill r under the caller's hands: the next turn reads the end and calls on_gone. */
 	if (t.failed || !httpd_put(r, text_str(&t)))
@@ -250,6 +252,11 @@ bool httpd_stream_send(struct httpd_request *r, struct str piece)
 		httpd_kill(r);
 	text_release(&t);
 	return alive;
+}
+
+size_t httpd_stream_backlog(const struct httpd_request *r)
+{
+	return r->state == HTTPD_STREAMING ? httpd_queued(r) : 0;
 }
 
 void httpd_stream_end(struct httpd_request *r)

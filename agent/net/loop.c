@@ -150,6 +150,16 @@ uint64_t loop_turns(const struct loop *l)
 	return atomic_load_explicit(&l->turns, memory_order_relaxed);
 }
 
+void loop_count(struct loop *l, enum loop_count what)
+{
+	atomic_store_explicit(&l->counts[what], atomic_load_explicit(&l->counts[what], memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+uint64_t loop_counted(const struct loop *l, enum loop_count what)
+{
+	return atomic_load_explicit(&l->counts[what], memory_order_relaxed);
+}
+
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg)
 {
 	l->on_turn = fn;

@@ -30,6 +30,10 @@ usec loop_touch(struct loop *l);  /* reads the clock now */
 /* Tests only, on the loop's thread: time jumps by d, and all deadlines that it passes fire. */
 void loop_skip(struct loop *l, usec d);
 uint64_t loop_turns(const struct loop *l); /* relaxed, any thread: proof that the loop beats */
+/* What net/ counts where it happens: one writer, the loop's thread; read relaxed by any. */
+enum loop_count { LOOP_DNS_FOUND, LOOP_DNS_NONE, LOOP_DNS_FAILED, LOOP_TLS_OK, LOOP_TLS_FAILED, LOOP_COUNTS };
+void loop_count(struct loop *l, enum loop_count what);
+uint64_t loop_counted(const struct loop *l, enum loop_count what);
 /* Called once at the end of every turn. One hook per loop. */
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);
 struct event_base *loop_base(struct loop *l); /* for net/ itself */

@@ -27,6 +27,7 @@ struct loop {
 	usec wheel_armed; /* when wheel_ev fires; USEC_NEVER: not pending */
 
 	atomic_uint_fast64_t turns;
+	_Atomic uint64_t counts[LOOP_COUNTS];
 	int wake_fd; /* eventfd */
 	struct watch wake;
 

@@ -247,6 +247,7 @@ static void go_on_shaking(struct stream *s)
 	if (!t->established && !t->failure && shake(s) == 0)
 		return;
 	t->told = true;
+	loop_count(s->loop, t->failure ? LOOP_TLS_FAILED : LOOP_TLS_OK);
 	arm(s);
 	if (t->failure)
 		(void)tell(t, t->on_readable);

@@ -135,10 +135,19 @@ static enum admit_result enter_breaker(struct exchange *x, enum reason *why)
 	x->entered = pass != BREAKER_REFUSED;
 	if (pass == BREAKER_REFUSED || pass == BREAKER_WOULD_REFUSE)
 		count(x->sc, COUNTER_SHORTED);
+	if (pass == BREAKER_WOULD_REFUSE)
+		count(x->sc, COUNTER_OBSERVED_SHORTED);
 	if (pass != BREAKER_REFUSED)
 		return ADMIT_GO;
 	*why = REASON_CIRCUIT_OPEN;
 	return ADMIT_REFUSED;
+}
+
+static void would_reject(struct exchange *x)
+{
+	count(x->sc, COUNTER_REJECTED);
+	if (x->upstream->mode != MODE_ON)
+		count(x->sc, COUNTER_OBSERVED_REJECTED);
 }
 
 static enum admit_result rejected(struct exchange *x, enum reason *why)
@@ -156,7 +165,7 @@ static enum admit_result enter_bulkhead(struct exchange *x, enum reason *why)
 	if (circuit_take(x->upstream->circuit, p, &would)) {
 		x->placed = true;
 		if (would)
-			count(x->sc, COUNTER_REJECTED);
+			would_reject(x);
 		return ADMIT_GO;
 	}
 	if (!p->queue)
@@ -263,7 +272,7 @@ static bool enter_crowd(struct exchange *x, enum reason *why)
 	x->client = crowd_place(&x->c->peer);
 	x->crowded = crowd_enter(s->crowd, x->client, s->limits.client, x->upstream->mode != MODE_ON, &would);
 	if (would)
-		count(x->sc, COUNTER_REJECTED);
+		would_reject(x);
 	*why = REASON_CLIENT_BULKHEAD_FULL;
 	return x->crowded;
 }

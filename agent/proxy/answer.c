@@ -1,6 +1,8 @@
 /* The agent's own answers: a status, x-outrider-reason, and a small JSON body that says what an operator needs. */
 #include "base/json.h"
 #include "proxy/client.h"
+#include "proxy/last_good.h"
+#include "proxy/replies.h"
 #include "proxy/steps.h"
 
 #include <stdio.h>
@@ -28,7 +30,7 @@ static const char *phrase_of(unsigned status)
 /* The reply of the options fallback.… */
 static bool is_static(const struct exchange *x)
 {
-	return x->fallen && x->own_status && x->upstream && x->own_status == x->upstream->policy.fallback_status;
+	return x->fallen && !x->recalled && x->own_status && x->upstream && x->own_status == x->upstream->policy.fallback_status;
 }
 
 static void body_of(struct text *t, const struct exchange *x, const struct reason_row *row)
@@ -72,48 +74,68 @@ static bool is_unsent(const struct exchange *x, enum reason why)
 	return (before && x->up.q.sent == 0) || (safe && (before || silent));
 }
 
+/* The lines of the head that tell what kind of answer it is. */
+static void put_kind(struct text *t, const struct exchange *x, struct str body)
+{
+	const struct spec_upstream *u = x->upstream;
+
+	if (x->recalled) {
+		last_good_put(x, t);
+		return;
+	}
+	struct str type = is_static(x) ? u->fallback_type : STR("application/json");
+	text_fmt(t, "Content-Type: %.*s\r\nContent-Length: %zu\r\n", STR_ARG(type), body.n);
+	if (!is_static(x))
+		return;
+	text_addz(t, "x-outrider-fallback: static\r\n");
+	text_add(t, u->fallback_fields);
+}
+
+static void put_head(struct text *t, struct exchange *x, enum reason why, struct str body)
+{
+	text_fmt(t, "HTTP/1.1 %u %s\r\nx-outrider-reason: %s\r\n", x->status, phrase_of(x->status), reason_row(why)->word);
+	put_kind(t, x, body);
+	if (why == REASON_UPGRADE_REFUSED)
+		text_addz(t, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
+	if (x->greet)
+		text_fmt(t, "X-Outrider-Hello: %.*s\r\n", STR_ARG(exchange_spec(x)->hello));
+	if (exchange_spec(x)->agent.n)
+		text_fmt(t, "x-outrider-agent: %.*s\r\n", STR_ARG(exchange_spec(x)->agent));
+	if (is_unsent(x, why))
+		text_addz(t, "x-outrider-mark: unsent\r\n");
+	else if (retry_is_exhausted(x, x->status >= 500))
+		text_addz(t, "x-outrider-mark: exhausted\r\n");
+	text_fmt(t, "X-Request-Id: %.*s\r\n", STR_ARG(x->request_id));
+	if (!forward_keeps_open(x))
+		text_addz(t, "Connection: close\r\n");
+	else if (x->req.minor == 0)
+		text_addz(t, "Connection: keep-alive\r\n");
+	text_addz(t, "\r\n");
+}
+
 bool answer_write(struct exchange *x, enum reason why)
 {
-	const struct reason_row *row = reason_row(why);
-	struct text body, all;
-	bool ok;
+	struct outq *q = &x->down_flow.q;
+	struct text made, head;
+	struct str body;
 
 	if (!x->request_id.n)
 		forward_make_id(x);
-	text_init(&body, ANSWER_MAX);
-	text_init(&all, ANSWER_MAX * 2);
-	struct str type = STR("application/json");
-	if (is_static(x)) {
-		text_add(&body, x->upstream->fallback_body);
-		type = x->upstream->fallback_type;
-	} else {
-		body_of(&body, x, row);
+	text_init(&made, ANSWER_MAX);
+	text_init(&head, ANSWER_MAX * 2);
+	if (x->recalled)
+		body = x->recalled->body;
+	else if (is_static(x))
+		body = x->upstream->fallback_body;
+	else {
+		body_of(&made, x, reason_row(why));
+		body = text_str(&made);
 	}
-	text_fmt(&all, "HTTP/1.1 %u %s\r\nx-outrider-reason: %s\r\nContent-Type: %.*s\r\nContent-Length: %zu\r\n",
-		 x->status, phrase_of(x->status), row->word, STR_ARG(type), body.n);
-	if (is_static(x))
-		text_addz(&all, "x-outrider-fallback: static\r\n");
-	if (why == REASON_UPGRADE_REFUSED)
-		text_addz(&all, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n");
-	if (x->greet)
-		text_fmt(&all, "X-Outrider-Hello: %.*s\r\n", STR_ARG(exchange_spec(x)->hello));
-	if (exchange_spec(x)->agent.n)
-		text_fmt(&all, "x-outrider-agent: %.*s\r\n", STR_ARG(exchange_spec(x)->agent));
-	if (is_unsent(x, why))
-		text_addz(&all, "x-outrider-mark: unsent\r\n");
-	else if (retry_is_exhausted(x, x->status >= 500))
-		text_addz(&all, "x-outrider-mark: exhausted\r\n");
-	text_fmt(&all, "X-Request-Id: %.*s\r\n", STR_ARG(x->request_id));
-	if (!forward_keeps_open(x))
-		text_addz(&all, "Connection: close\r\n");
-	else if (x->req.minor == 0)
-		text_addz(&all, "Connection: keep-alive\r\n");
-	text_addz(&all, "\r\n");
-	if (x->req.method != METHOD_HEAD)
-		text_add(&all, text_str(&body));
-	ok = !body.failed && !all.failed && outq_copy(&x->down_flow.q, &x->w->blocks, all.p, all.n);
-	text_release(&body);
-	text_release(&all);
+	put_head(&head, x, why, body);
+	bool ok = !made.failed && !head.failed && outq_copy(q, &x->w->blocks, head.p, head.n) &&
+		  (x->req.method == METHOD_HEAD || outq_copy(q, &x->w->blocks, body.p, body.n));
+	text_release(&made);
+	text_release(&head);
 	return ok;
 }
 

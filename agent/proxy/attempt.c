@@ -52,8 +52,10 @@ static void count_verdict(struct exchange *x, enum outlier_verdict v)
 	case OUTLIER_READMITTED:
 		count(x->sc, COUNTER_READMISSIONS);
 		break;
-	case OUTLIER_NOTHING:
 	case OUTLIER_WOULD_EJECT:
+		count(x->sc, COUNTER_OBSERVED_EJECTIONS);
+		break;
+	case OUTLIER_NOTHING:
 		break;
 	}
 }

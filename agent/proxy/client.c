@@ -124,10 +124,16 @@ void client_look_after(struct client *c)
 		timer_set(c->w->loop, &c->timer, loop_now(c->w->loop) + LOOK_TIME);
 }
 
+void client_await_move(struct client *c, usec stall)
+{
+	if (stall && c->state == CLIENT_EXCHANGE)
+		timer_set(c->w->loop, &c->timer, loop_now(c->w->loop) + stall);
+}
+
 /* Nothing moved for the time that outrider.stall-timeout allows: whose fault is it? */
 static void check_stall(struct client *c, struct exchange *x)
 {
-	usec stall = exchange_spec(x)->times.stall, now = loop_now(c->w->loop);
+	usec stall = exchange_stall(x), now = loop_now(c->w->loop);
 
 	if (!stall)
 		return;

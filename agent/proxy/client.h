@@ -31,6 +31,7 @@ struct client {
 	char peer_ip[46];    /* the peer's address as text, "" until it was asked for */
 	struct addr local;   /* len 0 until client_local() was asked */
 	usec since, active;  /* accepted; last request began or ended */
+	usec tunnel_idle;    /* CLIENT_SNIFF: of the tunnel that it may become; 0: for ever */
 	uint32_t requests;
 	uint32_t linger;     /* bytes discarded */
 	uint8_t state;       /* enum client_state */
@@ -54,6 +55,8 @@ void client_free(struct client *c); /* graveyard only */
 void client_sniff_end(struct client *c);
 /* The address that the client connected to, asked of the kernel once. NULL when it says nothing. */
 const struct addr *client_local(struct client *c);
+/* While an exchange is under way: something must move within that time (0: it need not). */
+void client_await_move(struct client *c, usec stall);
 /* The name of a state, for /connections. */
 const char *client_state_name(const struct client *c);
 

@@ -81,9 +81,7 @@ static void head_complete(struct client *c, struct exchange *x)
 	c->state = CLIENT_EXCHANGE;
 	c->active = loop_now(c->w->loop);
 	c->requests++;
-	usec stall = exchange_spec(x)->times.stall;
-	if (stall)
-		timer_set(c->w->loop, &c->timer, c->active + stall);
+	client_await_move(c, exchange_stall(x));
 	exchange_start(x);
 }
 

@@ -100,6 +100,7 @@ void durations_exchange(struct exchange *x)
 	const struct duration_bounds *b = &x->w->cfg.bounds;
 	usec took = loop_now(x->w->loop) - x->started;
 	struct durations *own = of_sidecar(x), *called = x->wup && x->n_attempts ? &x->wup->durations : NULL;
+	struct durations *routed = x->route ? part_route(x->w, x->route) : NULL;
 	enum duration_class class = x->status == 101 ? DURATION_2XX : duration_class_of(x->status);
 
 	if (x->tcp)
@@ -107,21 +108,28 @@ void durations_exchange(struct exchange *x)
 	count_add(&own->classes[class], 1);
 	if (called)
 		count_add(&called->classes[class], 1);
+	if (routed)
+		count_add(&routed->classes[class], 1);
 	if (is_tunnel(x))
 		return;
 	durations_add(own, b, took);
 	if (called)
 		durations_add(called, b, took);
+	if (routed)
+		durations_add(routed, b, took);
 }
 
 void durations_traced(struct exchange *x, uint64_t hi, uint64_t lo, usec at)
 {
 	const struct duration_bounds *b = &x->w->cfg.bounds;
 	usec took = loop_now(x->w->loop) - x->started;
+	struct durations *routed = x->route ? part_route(x->w, x->route) : NULL;
 
 	if (x->tcp || is_tunnel(x))
 		return;
 	durations_exemplar(of_sidecar(x), b, hi, lo, took, at);
 	if (x->wup && x->n_attempts)
 		durations_exemplar(&x->wup->durations, b, hi, lo, took, at);
+	if (routed)
+		durations_exemplar(routed, b, hi, lo, took, at);
 }

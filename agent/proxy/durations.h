@@ -1,6 +1,6 @@
 /* Durations: how long exchanges took and how they ended, as histograms that a scrape reads (control/metrics.h).
  *
- *     record.c ──> durations_exchange(x)        per sidecar and direction, and per upstream that was tried
+ *     record.c ──> durations_exchange(x)        per sidecar and direction, per upstream that was tried, per route of an edge
  *              ──> durations_exemplar(d, …)     the trace that stands for a bucket, when the exchange was sampled
  *     control  ──> durations_look(), exemplar_look()
  *

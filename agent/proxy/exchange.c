@@ -4,6 +4,7 @@
 #include "proxy/admit.h"
 #include "proxy/client.h"
 #include "proxy/hello.h"
+#include "proxy/last_good.h"
 #include "proxy/origin.h"
 #include "proxy/park.h"
 #include "proxy/steps.h"
@@ -56,6 +57,8 @@ static void reset_target(struct exchange *x)
 	x->routed = 0;
 	x->sticky = 0;
 	x->park_until = 0;
+	x->draft = NULL;
+	x->recalled = NULL;
 	x->circuit = x->keyed = NULL;
 	x->crowded = x->is_throttled = false;
 	x->throttle = x->throttled = 0;
@@ -130,6 +133,7 @@ void exchange_finish(struct exchange *x)
 		timer_clear(&x->deadline_timer);
 	exchange_drop_attempt(x, false);
 	admit_leave(x);
+	last_good_drop(x);
 	if (x->crowded)
 		crowd_leave(exchange_spec(x)->crowd, x->client);
 	trace_end(x);
@@ -179,10 +183,10 @@ static enum step_result step_begin(struct exchange *x)
 	x->request_done = x->up.ended;
 	if (lim->body && x->req.body == BODY_LENGTH && x->req.length > lim->body)
 		return refuse(x, REASON_BODY_TOO_LARGE);
-	trace_begin(x);
-	if (forward_looped(x))
-		return refuse(x, REASON_LOOP);
-	return CONTINUE;
+	bool looped = forward_looped(x);
+	if (looped || x->l->kind != LISTEN_EDGE)
+		trace_begin(x);
+	return looped ? refuse(x, REASON_LOOP) : CONTINUE;
 }
 
 static enum step_result step_route(struct exchange *x)
@@ -194,6 +198,8 @@ static enum step_result step_route(struct exchange *x)
 	}
 	enum reason why = route_find(x);
 
+	if (x->l->kind == LISTEN_EDGE)
+		trace_begin(x);
 	if (x->is_parked)
 		return WAIT;
 	if (why != REASON_NONE)
@@ -220,6 +226,9 @@ static enum step_result step_admit(struct exchange *x)
 	if (!x->prepared) {
 		count_add(&x->wup->c.requests, 1);
 		x->routed = loop_now(x->w->loop);
+		atomic_store_explicit(&x->wup->c.called, x->routed, memory_order_relaxed);
+		if (x->upstream->policy.stall != exchange_spec(x)->external->policy.stall && x->c)
+			client_await_move(x->c, x->upstream->policy.stall);
 	}
 	if (!x->admitted)
 		count_add(&x->wup->c.active, 1);

@@ -24,6 +24,8 @@
 #include "proxy/trace.h"
 
 struct circuit;
+struct draft;
+struct reply;
 struct exchange;
 struct client;
 struct origin;
@@ -114,6 +116,8 @@ struct exchange {
 	struct crowd_place client;   /* valid while crowded */
 	struct breaker_ticket ticket;
 	usec park_until;             /* 0: it never waited */
+	struct draft *draft;         /* last_good.c: its reply is being copied; NULL: it is not */
+	struct reply *recalled;      /* the last good reply that answers; a reference; NULL: none */
 
 	uint16_t status;             /* of the final response, 0 = none yet */
 	uint16_t reason;             /* enum reason: why the agent answered or cut */
@@ -198,6 +202,11 @@ void exchange_finish(struct exchange *x);       /* the end; x is gone */
 static inline const struct spec_sidecar *exchange_spec(const struct exchange *x)
 {
 	return x->wspec->spec;
+}
+/* How long its peers may stand still while a body is under way; 0: for ever. */
+static inline usec exchange_stall(const struct exchange *x)
+{
+	return (x->upstream ? x->upstream : exchange_spec(x)->external)->policy.stall;
 }
 static inline bool exchange_off(const struct exchange *x)
 {

@@ -1,5 +1,8 @@
-/* Fallback: what is answered when a call fails, is refused or takes too long: a reply of the options, or another upstream's. */
+/* Fallback: what is answered when a call fails, is refused or takes too long: another upstream's reply, else the last good one
+ * (last_good.h), else that of the options. */
 #include "proxy/admit.h"
+#include "proxy/last_good.h"
+#include "proxy/replies.h"
 #include "proxy/steps.h"
 
 static bool has_fallback(const struct exchange *x)
@@ -7,7 +10,7 @@ static bool has_fallback(const struct exchange *x)
 	const struct spec_upstream *u = x->upstream;
 
 	return u && u->kind == UPSTREAM_SERVICE && u->mode == MODE_ON && !x->connect && !x->fallen &&
-	       (u->policy.fallback_status || u->fallback_upstream.n);
+	       (u->policy.fallback_status || u->fallback_upstream.n || u->policy.last_good);
 }
 
 /* What the caller or this agent did wrong is no failure of the upstream. */
@@ -57,18 +60,22 @@ bool fallback_for(struct exchange *x)
 		return false;
 	if (x->upstream->fallback_upstream.n && call_other(x))
 		return true;
-	if (!x->upstream->policy.fallback_status)
+	if (!last_good_find(x) && !x->upstream->policy.fallback_status)
 		return false;
 	if (!x->verdict && x->entered)
 		x->verdict = (uint8_t)(admit_outcome(x) + 1);
 	note(x);
-	x->own_status = x->upstream->policy.fallback_status;
+	x->own_status = x->recalled ? x->recalled->status : x->upstream->policy.fallback_status;
 	return false; /* exchange_answer() goes on, with our status and body */
 }
 
 bool fallback_instead(struct exchange *x)
 {
-	if (!has_fallback(x) || !status_in(&x->upstream->policy.failures, x->res.status))
+	const struct spec_upstream *u = x->upstream;
+
+	if (!has_fallback(x) || !status_in(&u->policy.failures, x->res.status))
+		return false;
+	if (!u->policy.fallback_status && !u->fallback_upstream.n && !last_good_find(x))
 		return false;
 	x->verdict = CIRCUIT_FAILURE + 1;
 	exchange_answer(x, REASON_FALLBACK);

@@ -9,6 +9,7 @@ void flow_init(struct flow *f, struct arena *arena)
 	f->discard = f->paused = false;
 	f->arena = arena;
 	f->trailers = NULL;
+	f->copy = NULL;
 	f->trailers_at = 0;
 }
 
@@ -32,6 +33,8 @@ void flow_release(struct flow *f)
 static bool queue_data(struct flow *f, struct block_pool *pool, struct block *b, char *p, size_t n)
 {
 	f->bytes += n;
+	if (f->copy)
+		text_add(f->copy, str_make(p, n));
 	if (f->discard) {
 		outq_lose(&f->q);
 		return true;

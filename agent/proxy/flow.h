@@ -7,6 +7,7 @@
 #ifndef OUTRIDER_PROXY_FLOW_H
 #define OUTRIDER_PROXY_FLOW_H
 
+#include "base/text.h"
 #include "http/h1.h"
 #include "proxy/outq.h"
 
@@ -33,6 +34,7 @@ struct flow {
 	struct arena *arena; /* trailer lines */
 	uint32_t trailers_at; /* bytes of trailers queued in trailer text */
 	char *trailers;       /* arena memory, H1_TRAILER_MAX bytes, or NULL */
+	struct text *copy;    /* the owner's: gets the body's bytes, too; NULL: nobody wants them */
 };
 
 /* in/length: as parsed. out: how the sink is told. arena must outlive the flow. */

@@ -248,7 +248,7 @@ static usec origin_due(const struct exchange *x, bool *try_over)
 {
 	const struct spec_policy *p = &x->upstream->policy;
 	usec first = p->first_byte_timeout ? x->a.sent_at + p->first_byte_timeout : USEC_NEVER;
-	usec whole = p->try_timeout && !exchange_off(x) ? x->a.started + p->try_timeout : USEC_NEVER;
+	usec whole = p->try_timeout && x->upstream->mode == MODE_ON && !exchange_off(x) ? x->a.started + p->try_timeout : USEC_NEVER;
 
 	*try_over = whole <= first;
 	return *try_over ? whole : first;

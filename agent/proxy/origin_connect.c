@@ -137,7 +137,7 @@ enum origin_start origin_connect(struct exchange *x)
 	usec limit = x->upstream->policy.connect_timeout;
 	if (portless && o->to_agent && ep->agent != ENDPOINT_AGENT && limit > HELLO_PROBE_TIME)
 		limit = HELLO_PROBE_TIME; /* a firewall that drops must not delay what needs no agent */
-	usec try_limit = exchange_off(x) ? 0 : x->upstream->policy.try_timeout;
+	usec try_limit = exchange_off(x) || x->upstream->mode != MODE_ON ? 0 : x->upstream->policy.try_timeout;
 	if (try_limit && limit > try_limit)
 		limit = try_limit;
 	o->until = loop_now(x->w->loop) + limit;

@@ -248,5 +248,7 @@ bool overload_sheds(struct exchange *x)
 	if (step < OVERLOAD_SHED_LOW || priority_of(x) > (step == OVERLOAD_SHED_LOW ? PRIORITY_LOW : PRIORITY_NORMAL))
 		return false;
 	count(x->sc, COUNTER_SHED);
+	if (x->upstream->mode != MODE_ON)
+		count(x->sc, COUNTER_OBSERVED_SHED);
 	return x->upstream->mode == MODE_ON;
 }

@@ -57,24 +57,39 @@ static void renew_upstream(struct wupstream *u, uint32_t given)
 	zero(&u->c.requests);
 	zero(&u->c.failures);
 	zero(&u->c.retries);
+	zero(&u->c.called);
 	forget_error(&u->c.last);
 	durations_zero(&u->durations);
 }
 
-struct wupstream *part_upstream(struct worker *w, const struct spec_upstream *s)
+static struct wupstream *upstream_at(struct worker *w, uint32_t slot, uint32_t generation)
 {
-	if (s->slot >= w->cfg.max_upstreams)
+	if (slot >= w->cfg.max_upstreams)
 		return NULL;
-	struct wupstream *u = SLOT_GET(w->upstreams, s->slot);
+	struct wupstream *u = SLOT_GET(w->upstreams, slot);
 	if (u || !(u = mem_zalloc(sizeof(*u))))
 		return u;
-	u->slot = s->slot;
-	u->given = s->generation;
+	u->slot = slot;
+	u->given = generation;
 	balance_part_init(&u->balance, w->stats, &w->rng);
 	list_init(&u->dynamic);
 	queue_init(u, w);
-	SLOT_SET(w->upstreams, s->slot, u);
+	SLOT_SET(w->upstreams, slot, u);
 	return u;
+}
+
+struct wupstream *part_upstream(struct worker *w, const struct spec_upstream *s)
+{
+	return upstream_at(w, s->slot, s->generation);
+}
+
+struct durations *part_route(struct worker *w, const struct spec_route *r)
+{
+	struct wupstream *u = r->part ? upstream_at(w, r->part - 1, r->generation) : NULL;
+
+	if (u && u->given != r->generation)
+		renew_upstream(u, r->generation);
+	return u ? &u->durations : NULL;
 }
 
 static struct wendpoint *make_endpoint(struct wupstream *up, const struct addr *a)

@@ -181,6 +181,8 @@ void wlistener_free_if_unused(struct wlistener *l);
 /* The slot's sidecar; a new one is *spare, which is taken then. slot is in range. */
 struct wsidecar *part_sidecar(struct worker *w, uint32_t slot, struct wsidecar **spare);
 struct wupstream *part_upstream(struct worker *w, const struct spec_upstream *u);
+/* What is counted of a route; NULL: nothing is. */
+struct durations *part_route(struct worker *w, const struct spec_route *r);
 struct wendpoint *part_endpoint(struct worker *w, struct wupstream *up, const struct spec_endpoint *e);
 /* From `old` to `now` (not the same part): parts of slots with another identity begin anew, endpoints that are no longer
  * listed finish what they do and pool nothing. Either may be NULL. */

@@ -140,6 +140,8 @@ static uint8_t who_wants(struct exchange *x, usec duration)
 
 	if (x->reason || x->status >= 500)
 		why |= RECORD_FAILED;
+	if (x->n_tries > 1)
+		why |= RECORD_RETRIED;
 	if (a->slow && duration >= a->slow && !x->upgraded && !x->connect)
 		why |= RECORD_SLOW;
 	if (a->on && (why & (RECORD_FAILED | RECORD_SLOW) || (a->share && rng_below(&x->w->rng, 10000) < a->share)))
@@ -235,6 +237,8 @@ static void record_write(struct exchange *x)
 		n += texts[i].n;
 	}
 	struct record *r = ring_reserve(&w->ring, (uint32_t)n);
+	if (why & RECORD_TRACED)
+		durations_traced(x, x->trace.ctx.hi, x->trace.ctx.lo, clock_wall());
 	if (r) {
 		fill(x, r, why, duration);
 		char *p = (char *)(r + 1) + x->n_tries * sizeof(struct record_try);

@@ -25,7 +25,8 @@ enum { /* record.why: who wants it */
 	RECORD_LOGGED = 2, /* drawn for the access log */
 	RECORD_FAILED = 4, /* the agent's own answer, cut, or a status of 500 and above */
 	RECORD_SLOW = 8,
-	RECORD_TAPPED = 16 /* somebody reads /tap: every exchange is recorded meanwhile */
+	RECORD_TAPPED = 16, /* somebody reads /tap: every exchange is recorded meanwhile */
+	RECORD_RETRIED = 32 /* it took more than one attempt */
 };
 
 enum { /* record.flags */

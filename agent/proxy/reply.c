@@ -2,6 +2,7 @@
 #include "proxy/admit.h"
 #include "proxy/client.h"
 #include "proxy/hello.h"
+#include "proxy/last_good.h"
 #include "proxy/steps.h"
 
 /* How the client is told where the response's body ends. */
@@ -73,6 +74,7 @@ bool exchange_response_head(struct exchange *x)
 		exchange_cut(x, REASON_NO_MEMORY);
 		return false;
 	}
+	last_good_begin(x);
 	return true;
 }
 
@@ -109,6 +111,7 @@ void exchange_response_moved(struct exchange *x)
 		throttle(x);
 	if (x->down_flow.ended && !x->response_done) {
 		x->response_done = true;
+		last_good_commit(x);
 		bool sent = x->request_done && x->up.q.bytes == 0 && !x->up.discard;
 		exchange_drop_attempt(x, x->res.keep_alive && sent && x->res.body != BODY_CLOSE);
 		x->up.discard = true;

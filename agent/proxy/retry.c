@@ -79,7 +79,7 @@ static bool budget_allows(struct exchange *x)
 /* Attempts that the policy allows for a request that may have been seen. */
 static bool has_tries(const struct exchange *x)
 {
-	return x->upstream->kind == UPSTREAM_SERVICE && x->upstream->mode == MODE_ON && !x->fixed &&
+	return x->upstream->kind == UPSTREAM_SERVICE && !x->fixed &&
 	       x->n_attempts < x->upstream->policy.retry_tries && method_allowed(x) && has_whole_body(x);
 }
 
@@ -88,7 +88,7 @@ static bool repeatable(struct exchange *x, bool reused)
 {
 	if (x->retried_safe || !x->upstream->policy.retry_safe)
 		return false;
-	if (has_tries(x)) {
+	if (x->upstream->mode == MODE_ON && has_tries(x)) {
 		x->retried_safe = true;
 		return true;
 	}
@@ -243,7 +243,11 @@ bool exchange_retry_reply(struct exchange *x)
 		return false;
 	x->exhausted = is_marked_exhausted(x);
 	if (x->exhausted || exchange_off(x) || !has_tries(x) || x->n_attempts > x->retry_cap || x->deadline_over ||
-	    head_get(&x->res, FIELD_RETRY_AFTER) || !(pick_has_other(x) || has_newer_spec(x)) || !budget_allows(x))
+	    head_get(&x->res, FIELD_RETRY_AFTER) || !(pick_has_other(x) || has_newer_spec(x)))
+		return false;
+	if (x->upstream->mode != MODE_ON)
+		count(x->sc, COUNTER_OBSERVED_RETRIES);
+	if (x->upstream->mode != MODE_ON || !budget_allows(x))
 		return false;
 	count_add(&x->a.ep->c.failures, 1);
 	forget_reply(x);

@@ -88,6 +88,8 @@ struct spec_policy {
 	usec endpoint_wait;      /* a request waits that long for the first endpoint; 0: not at all */
 	usec try_timeout;        /* 0 = off (default): of an attempt until the head of its reply */
 	usec request_timeout;    /* 0 = off (default): of the whole call */
+	usec stall;              /* no byte moves while a body is under way and a peer is waited for; 0 = off (default) */
+	usec tunnel_idle;        /* 0 = off (default) */
 	struct breaker_policy breaker;
 	struct status_range failures; /* statuses that the breaker counts as such */
 	struct bulkhead_policy bulkhead;
@@ -99,6 +101,7 @@ struct spec_policy {
 	uint8_t retry_methods;   /* enum retry_methods */
 	struct spec_fault fault;
 	uint16_t fallback_status; /* 0: none */
+	usec last_good;           /* a reply that old answers a failed GET; 0: none does */
 	bool retry_safe; /* repeat GET, HEAD, OPTIONS without body once when the connection ends before a byte */
 };
 
@@ -127,10 +130,12 @@ struct spec_upstream {
 	struct str cookie;    /* sticky sessions: the cookie's name; empty: none */
 	struct str subset;    /* outrider.upstream.<s>.subset as it was written */
 	bool locality;
+	bool called; /* a service that no option names: it was called and found */
 	struct circuit *const *keyed; /* CIRCUIT_KEYS of them, for the breakers of single SOAP actions; NULL: none */
-	const uint32_t *keyed_slots;  /* control's: where they stand */
+	const uint32_t *keyed_slots;  /* control's: where they stand; NULL: none */
 	struct circuit *circuit; /* shared by all workers, keyed by slot, outlives the spec; NULL: neither breaker nor bulkhead */
 	struct str fallback_body, fallback_type, fallback_upstream; /* the last: lower case; empty: none */
+	struct str fallback_fields; /* lines of the head, each with its end */
 	struct str fault_name, fault_value; /* header that a faulty call has; name empty: any call; value empty: any value */
 	void *told;                      /* control's: keeps what `info` and `source` point to */
 };
@@ -142,6 +147,8 @@ struct spec_route {
 	bool strip;         /* remove the prefix before forwarding */
 	struct str rewrite; /* replaces the prefix when not empty */
 	struct spec_upstream *upstream;
+	uint32_t part, generation; /* where its durations are counted: a slot as of an upstream, + 1; 0: nowhere */
+	const struct sampler_policy *sampler; /* of traces that begin here; NULL: the sidecar's */
 	struct spec_upstream *own; /* the same with a policy and a circuit for this route alone: slot, endpoints and pools are the upstream's.
 				    * NULL: none of its options was said of this route */
 };
@@ -160,13 +167,12 @@ struct spec_limits {
 	uint32_t connections; /* per listener and worker; 0 = off */
 	uint32_t requests;    /* per client connection; 0 = off */
 	uint32_t client;      /* requests under way per client address; 0 = off */
+	uint64_t last_good;   /* bytes that the last good replies may take */
 };
 
 struct spec_times {
 	usec head;  /* a request's head, from its first byte; default 60 s */
 	usec idle;  /* a client's connection between requests; default 600 s */
-	usec stall; /* no byte moves while a body is under way and a peer is waited for; 0 = off (default) */
-	usec tunnel_idle; /* 0 = off (default) */
 };
 
 enum { /* spec_forward.set: which fields the agent adds or extends */
@@ -226,6 +232,7 @@ struct spec_sidecar {
 	struct spec_upstream *handler, *local,
 		*external; /* local, external are always there; handler when a port is set */
 	struct crowd *crowd; /* shared by workers, outlives the spec */
+	struct replies *replies; /* the same */
 	struct slots *slots; /* control's */
 	uint32_t n_routes;
 	struct spec_route

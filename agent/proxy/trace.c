@@ -50,6 +50,16 @@ static void find_context(struct exchange *x, const struct spec_trace *s)
 		(void)infer(x, s);
 }
 
+/* A route's place may be another's after a change: a word says the second that it counts. */
+static bool sample(struct exchange *x, const struct spec_trace *s, uint64_t id)
+{
+	usec now = loop_now(x->w->loop);
+
+	if (!x->route || !x->route->sampler)
+		return sampler_decide(&s->sampler, &s->cell->sampled, id, now);
+	return sampler_decide(x->route->sampler, &s->cell->routed[(size_t)(x->route - exchange_spec(x)->routes) % TRACE_ROUTES], id, now);
+}
+
 /* What came without a decision is decided here. */
 static void decide(struct exchange *x, const struct spec_trace *s)
 {
@@ -60,7 +70,7 @@ static void decide(struct exchange *x, const struct spec_trace *s)
 		t->sampled = c->decision != TRACE_DENY;
 	} else {
 		uint64_t id = c->lo ? c->lo : new_id(x);
-		t->sampled = s->cell && sampler_decide(&s->sampler, &s->cell->sampled, id, loop_now(x->w->loop));
+		t->sampled = s->cell && sample(x, s, id);
 		if (t->sampled && !trace_has_ids(c))
 			c->lo = id;
 		t->rewrite = t->sampled || s->told;
@@ -106,8 +116,9 @@ void trace_begin(struct exchange *x)
 	const struct spec_trace *s = &exchange_spec(x)->trace;
 	struct exchange_trace *t = &x->trace;
 
-	if (!s->on || exchange_spec(x)->mode == MODE_OFF || x->tcp || x->connect)
+	if (t->begun || !s->on || exchange_spec(x)->mode == MODE_OFF || x->tcp || x->connect)
 		return;
+	t->begun = true;
 	find_context(x, s);
 	decide(x, s);
 	if (t->ctx.decision == TRACE_DEBUG)

@@ -1,6 +1,6 @@
 /* Trace: what an exchange knows of the trace that it belongs to, and the fields that tell it on.
  *
- *     trace_begin(x)    what came, was inferred, or begins here; who decides
+ *     trace_begin(x)    what came, was inferred, or begins here; who decides. At an edge once the route is known, which may have a sampler. Idempotent
  *     trace_attempt(x)  the id of an attempt's CLIENT span
  *     trace_fields(x)   for forward.c: the fields of the present attempt
  *     trace_end(x)      idempotent
@@ -16,9 +16,12 @@
 
 struct exchange;
 
+#define TRACE_ROUTES 32u
+
 struct trace_cell { /* of a sidecar, shared by workers, outlives specs */
 	struct live live;
 	_Atomic uint64_t sampled; /* the word of its sampler */
+	_Atomic uint64_t routed[TRACE_ROUTES]; /* of the samplers of its routes, by place; more routes share */
 };
 
 struct spec_trace {
@@ -41,6 +44,7 @@ struct exchange_trace {
 	bool rewrite;           /* the fields are ours */
 	bool keep_state;        /* tracestate goes with them */
 	bool counted;           /* in live */
+	bool begun;
 };
 
 void trace_begin(struct exchange *x);

@@ -164,7 +164,7 @@ static bool take_input(struct side *s, struct block **in)
 	return ok;
 }
 
-static struct tunnel *make(struct worker *w, struct wlistener *l, struct client *c, struct origin *o)
+static struct tunnel *make(struct worker *w, struct wlistener *l, struct client *c, struct origin *o, usec idle)
 {
 	struct tunnel *t = mem_zalloc(sizeof(*t));
 
@@ -180,7 +180,7 @@ static struct tunnel *make(struct worker *w, struct wlistener *l, struct client 
 	outq_init(&t->down.q);
 	timer_init(&t->timer, on_timer, t);
 	t->moved = loop_now(w->loop);
-	t->idle = l->sc->cur->spec->times.tunnel_idle;
+	t->idle = idle;
 	list_push(&w->tunnels, &t->link);
 	c->state = CLIENT_TUNNEL;
 	o->state = ORIGIN_TUNNEL;
@@ -220,7 +220,7 @@ static void run(struct tunnel *t)
 
 void tunnel_join(struct client *c, struct origin *o)
 {
-	struct tunnel *t = make(c->w, c->l, c, o);
+	struct tunnel *t = make(c->w, c->l, c, o, c->tunnel_idle);
 
 	if (!t) {
 		client_close(c, STREAM_CLOSE_RESET);
@@ -237,6 +237,7 @@ static void grant(struct exchange *x)
 	struct origin *o = x->a.o;
 	struct str a = x->req.authority;
 
+	c->tunnel_idle = x->upstream->policy.tunnel_idle;
 	mem_free(c->connect_authority);
 	c->connect_authority = mem_dup(a.p, a.n);
 	if (!c->connect_authority || !answer_connected(x)) {
@@ -261,7 +262,7 @@ void tunnel_start(struct exchange *x)
 	}
 	struct client *c = x->c;
 	struct origin *o = x->a.o;
-	struct tunnel *t = make(x->w, x->l, c, o);
+	struct tunnel *t = make(x->w, x->l, c, o, x->upstream->policy.tunnel_idle);
 	if (!t) {
 		exchange_answer(x, REASON_NO_MEMORY);
 		return;

@@ -43,6 +43,7 @@ struct last_error {
  * handler's, localhost's and egress'). */
 struct upstream_counters {
 	_Atomic uint64_t requests, failures, active, retries;
+	_Atomic uint64_t called; /* when the last call began, loop_now() of its worker */
 	struct last_error last;
 };
 

@@ -184,8 +184,17 @@ class Landscape:
             "OUTRIDER_INSTANCE": name,      # in a container its host name tells it apart
             "OUTRIDER_NODE": "node-" + name,  # each its own machine: nobody is preferred for being near
             "OUTRIDER_LAME_DUCK": "100ms",  # no DNS here that must forget us first
+            "OUTRIDER_AGENTS": self.admin_ports(),
             **self.registry.env(), **self.settings.env(), **(upstreams or {})}
         return Instance(name, service, host, self.commands[service][0], env or {}, agent, agent_env, self.logs)
+
+    def admin_ports(self):
+        """Of all agents, so that the page of each shows all; on swarm they are found by name."""
+        return ",".join(f"{self.block.address(last)}:4191" for last in (1, 10, 21, 22, 23, 30))
+
+    def page(self):
+        """The operator's page, of all agents."""
+        return f"http://{self.block.address(1)}:4191/#/?scope=swarm"
 
     def called(self, *groups):
         """What an agent is told of the services it calls."""
@@ -209,6 +218,8 @@ class Landscape:
         return {
             "OUTRIDER_LISTEN": f"{self.block.address(1)}:8080",
             "OUTRIDER_ADMIN": f"{self.block.address(1)}:4191",
+            "OUTRIDER_NODE": "node-edge",
+            "OUTRIDER_AGENTS": self.admin_ports(),
             "OUTRIDER_LAME_DUCK": "100ms",
             "OUTRIDER_ROUTE_ACCOUNTS_PREFIX": "/accounts",
             "OUTRIDER_ROUTE_ACCOUNTS_UPSTREAM": "accountservice",

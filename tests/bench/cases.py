@@ -12,9 +12,11 @@ import threading
 import time
 
 import fleet
+import loops
 import sick
 import machine
 import proxies
+import stuck
 import tools
 import watched
 
@@ -49,6 +51,11 @@ class Bench:
     def fail(self, case, proxy, why):
         self.failed.setdefault(case, {})[proxy.name] = str(why)
         print(f"  {proxy.name}: FAILED: {why}", flush=True)
+
+    def disturbed(self, case, proxy, disturb, **options):
+        disturbed(self, case, proxy, disturb, **options)
+
+    watch_memory = staticmethod(lambda pids, client, seconds: watch_memory(pids, client, seconds))
 
     def only(self, *names):
         return [p for p in self.proxies if p.name in names]
@@ -331,6 +338,8 @@ def update(bench):
 
 
 CASES = {f.__name__: f for f in (keepalive, newconn, latency, large, stream, idle, memory, start, scale, steady, reload, fifty,
-                                 fleet.reach, update, fleet.known, fleet.questions, fleet.skewed, sick.hung, sick.dead, sick.storm, watched.telemetry,
+                                 fleet.reach, fleet.reach_redis, update, fleet.known, fleet.questions, fleet.fifty_ask, fleet.skewed, loops.pick, loops.guards,
+                                 sick.hung, sick.dead, sick.storm, sick.chain, watched.telemetry, stuck.stuck, stuck.scrape,
                                  sick.overload)}
-OF_AGENT_ONLY = ("steady", "reload", "fifty", "reach", "update", "known", "questions", "skewed", "hung", "dead", "storm", "overload", "telemetry")
+OF_AGENT_ONLY = ("steady", "reload", "fifty", "reach", "reach_redis", "update", "known", "questions", "fifty_ask", "skewed", "pick", "guards",
+                 "hung", "dead", "storm", "chain", "overload", "telemetry", "stuck", "scrape")

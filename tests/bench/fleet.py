@@ -8,8 +8,10 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import socket
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -176,11 +178,8 @@ def reach_once(caller, probe, instances):
     return 1000 * (probe.first[ip] - began)
 
 
-def reach(bench):
-    """from the rename of a services.yml with 10,000 instances, one of them exchanged, to the first request at the new one"""
-    probe = Probe()
-    proxy = Fleet(probe.port, up=1)
-    bench.notes["reach"] = "every other instance down; control: how long the admin listener took to answer meanwhile"
+def measure_reach(bench, case, proxy, probe):
+    bench.notes[case] = "every other instance down; control: how long the admin listener took to answer meanwhile"
 
     def measure(running):
         bench.start(running)
@@ -196,10 +195,99 @@ def reach(bench):
         return {"ms": statistics.median(took), "ms_min": min(took), "ms_max": max(took),
                 "control_quiet_ms": 1000 * max(quiet), "control_ms": 1000 * max(busy)}
 
+    bench.alternate(case, measure, rounds=min(3, bench.rounds), proxies=[proxy])
+
+
+def reach(bench):
+    """from the rename of a services.yml with 10,000 instances, one of them exchanged, to the first request at the new one"""
+    probe = Probe()
+    proxy = Fleet(probe.port, up=1)
     try:
-        bench.alternate("reach", measure, rounds=min(3, bench.rounds), proxies=[proxy])
+        measure_reach(bench, "reach", proxy, probe)
     finally:
         proxy.stop()
+        probe.close()
+
+
+class InRedis:
+    """The same instances in a redis-server of this case, as agents register them (docs/registry-redis.md)."""
+
+    def __init__(self, port, known):
+        self.port, self.known, self.turn, self.last = port, known, 0, None
+        self.server_port = proxies.free_port()
+        self.proc = subprocess.Popen(["redis-server", "--bind", "127.0.0.1", "--port", str(self.server_port), "--save", "", "--loglevel", "warning"],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.sock = self._connect()
+        self.ends = str(int((time.time() + 86400) * 1000))
+        for i in range(0, known - 1, 1000):
+            self._put([(f"i{k}", address(k, port), "down") for k in range(i, min(i + 1000, known - 1))])
+        self.last = f"i{known - 1}"
+        self._put([(self.last, address(known - 1, port), "up")])
+
+    def _connect(self):
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", self.server_port), 5)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise tools.Failed("redis-server does not answer") from None
+                time.sleep(0.02)
+
+    def _send(self, *commands):
+        out = b""
+        for words in commands:
+            out += b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in (x.encode() for x in words))
+        self.sock.sendall(out)
+        got = 0
+        while got < len(commands):  # every reply here is one line
+            got += self.sock.recv(65536).count(b"\r\n")
+
+    def _put(self, rows):
+        scores = [w for i, _, _ in rows for w in (self.ends, i)]
+        values = [w for i, at, state in rows for w in (i, json.dumps({"address": at, "state": state}))]
+        self._send(["ZADD", "outrider:registry:bench", *scores], ["HSET", "outrider:registry:bench:values", *values])
+
+    def exchange(self, port=None):
+        self.turn += 1
+        at, name, old = address(self.known + self.turn % ROOM, port or self.port), f"x{self.turn}", self.last
+        self._put([(name, at, "up")])
+        if old:
+            self._send(["ZREM", "outrider:registry:bench", old], ["HDEL", "outrider:registry:bench:values", old])
+        self.last = name
+        now = time.monotonic()
+        self._send(["PUBLISH", "outrider:registry", "bench"])
+        return at, now
+
+    def close(self):
+        self.sock.close()
+        self.proc.kill()
+        self.proc.wait()
+
+
+class RedisFleet(Fleet):
+    def __init__(self, port):
+        super().__init__(port, known=1, up=1)
+        self.in_redis = InRedis(port, KNOWN)
+
+    def command(self, folder, listen, origin, workers):
+        argv, env = super().command(folder, listen, origin, workers)
+        self.instances = self.in_redis
+        return argv, env | {"OUTRIDER_REGISTRY": f"redis:127.0.0.1:{self.in_redis.server_port}", "OUTRIDER_UPSTREAM_BENCH_REGISTRY": "redis"}
+
+
+def reach_redis(bench):
+    """from the PUBLISH of a change among 10,000 instances in Redis, one of them exchanged, to the first request at the new one"""
+    if not shutil.which("redis-server"):
+        print("skipped: reach_redis: there is no redis-server")
+        return
+    probe = Probe()
+    proxy = RedisFleet(probe.port)
+    try:
+        measure_reach(bench, "reach_redis", proxy, probe)
+    finally:
+        proxy.stop()
+        proxy.in_redis.close()
         probe.close()
 
 
@@ -290,7 +378,7 @@ def call_all(target, services):
 
 
 def questions(bench):
-    """what one sidecar with 10 called upstreams asks DNS (a process of fifty sidecars does not exist yet)"""
+    """what one sidecar with 10 called upstreams asks DNS"""
     services, seconds = [f"u{i}" for i in range(10)], bench.pick(10, 3)
 
     def measure(_):
@@ -310,6 +398,31 @@ def questions(bench):
                 "names": len({n for n, _ in asked})}
 
     bench.alternate("questions", measure, rounds=min(2, bench.rounds), proxies=bench.only("outrider"))
+
+
+def fifty_ask(bench):
+    """what fifty sidecars of one process ask DNS, on equal networks and with 10 upstreams each: A and AAAA of each name once a second, as one sidecar does"""
+    try:
+        path = tools.of_agent("questions")
+    except tools.Failed as why:
+        print(f"skipped: fifty_ask: {why}")
+        return
+    milliseconds = bench.pick(12000, 4000)
+
+    def measure(_):
+        server = DnsServer({f"tasks.u{i}": ["127.0.0.1", "127.0.0.2", "127.0.0.3"] for i in range(10)})
+        try:
+            done = subprocess.run([path, "json", server.text, str(milliseconds)], stdout=subprocess.PIPE, text=True, check=False,
+                                  timeout=60, preexec_fn=tools.pin(bench.proxy_core))
+        finally:
+            server.close()
+        if done.returncode:
+            raise tools.Failed(f"questions ended with {done.returncode}")
+        asked = server.asked
+        return json.loads(done.stdout) | {"per_second": 1000 * len(asked) / milliseconds, "names": len({n for n, _ in asked}),
+                                          "aaaa": 1000 * sum(k == AAAA for _, k in asked) / milliseconds}
+
+    bench.alternate("fifty_ask", measure, rounds=min(2, bench.rounds), proxies=bench.only("outrider"))
 
 
 # --- a slow one among four -----------------------------------------------------------------------------------------------

@@ -35,9 +35,11 @@ def answers(target):
 class Running:
     """A started process; ended by its pid, with what it started."""
 
-    def __init__(self, command, env, cores, log):
+    def __init__(self, command, env, cores, log, output=None):
+        """output: a descriptor instead of the log."""
         self.log = log
-        with open(log, "ab") as out:
+        with open(log, "ab") as file:
+            out = file if output is None else output
             self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                             start_new_session=True, preexec_fn=tools.pin(*cores))
         self.pid = self.process.pid

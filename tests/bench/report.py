@@ -120,6 +120,12 @@ def cells_reach(_bench, _name, rows):
     return [f"{median(rows, k):.1f}" for k in ("ms", "ms_min", "ms_max", "control_quiet_ms", "control_ms")]
 
 
+def cells_guards(_bench, _name, rows):
+    whole = [r for r in rows if "process_us" in r]
+    return [f"{median(rows, k):.0f}" for k in ("one_ns", "two_ns")] + \
+           ([f"{median(whole, k):.2f}" for k in ("guarded_us", "bare_us")] + [f"{median(whole, 'process_us'):+.2f}"] if whole else [""] * 3)
+
+
 def cells_known(_bench, _name, rows):
     return [mib(median(rows, "few")), mib(median(rows, "many")), f"{median(rows, 'per_endpoint'):.0f}",
             spread(rows, "per_endpoint", ".0f")]
@@ -153,6 +159,26 @@ def cells_telemetry(bench, name, rows):
             f"{median(rows, 'p50_us'):.0f}", f"{median(rows, 'p99_us'):.0f}"]
 
 
+def cells_stuck(_bench, _name, rows):
+    return [f"{median(rows, 'well_p99_us'):.0f}", f"{median(rows, 'hung_p99_us'):.0f}", times(median(rows, "p99_ratio")), mib(median(rows, "memory")),
+            f"{median(rows, 'grown') / cases.KIB:.0f}", f"{median(rows, 'lost'):.0f}"]
+
+
+def cells_scrape(bench, name, rows):
+    return [f"{median(rows, 'series'):.0f}", f"{median(rows, 'made_ms'):.2f}", f"{median(rows, 'ms'):.2f}", f"{median(rows, 'ms_p99'):.2f}",
+            *cells_disturbed(bench, name, rows)]
+
+
+def bar_stuck(bench):
+    rows = bench.results.get("stuck", {}).get("outrider")
+    return unless_late(median(rows, "p99_ratio"), 1.10, median(rows, "late_max_us"), 10) if rows else None
+
+
+def bar_counted(bench):
+    rows = bench.results.get("stuck", {}).get("outrider")
+    return (True, f"{median(rows, 'lost'):.0f} lost, all counted") if rows else None  # a wrong sum fails the case
+
+
 def bar_told(bench):
     rows = bench.results.get("telemetry", {})
     if not rows.get("outrider") or not rows.get("traced and logged"):
@@ -171,6 +197,8 @@ TABLES = {
     "keepalive": (COST, cells_cost("keepalive")),
     "newconn": (COST, cells_cost("newconn")),
     "telemetry": (["CPU µs/request", "range", "more than untold", "× nginx-log", "requests/s", "p50 µs", "p99 µs"], cells_telemetry),
+    "stuck": (["p99 µs, all well", "hanging", "ratio", "private max MiB", "growth KiB", "spans and records lost"], cells_stuck),
+    "scrape": (["series", "ms to make", "ms to get, median", "p99", *DISTURBED], cells_scrape),
     "latency": (["p50 µs", "p99 µs", "p99.9 µs", "max µs", "requests/s", "CPU µs/request"], cells_latency),
     "large": (["CPU ns/KiB", "× nginx", "MiB/s"], cells_large),
     "stream": (["private max MiB", "growth KiB", "CPU ns/KiB", "MiB/s"], cells_stream),
@@ -188,6 +216,12 @@ TABLES = {
     "skewed": (["p50 µs", "p99 µs", "p99.9 µs", "p99 × round-robin", "% to the slow one", "client late ms"], cells_skewed),
     "hung": (["% answered", "p99 ms before", "meanwhile", "after 5 s", "ratio"], cells_hung),
     "dead": (["opened after s", "% refused", "p99 ms of those", "other upstream p99 ratio", "memory KiB", "closed after s"], cells_dead),
+    "reach_redis": (["ms median", "least", "most", "control ms, quiet", "during updates"], cells_reach),
+    "fifty_ask": (["questions/s", "of these AAAA", "names", "answers heard/s"],
+                  lambda _b, _n, rows: [f"{median(rows, k):.1f}" for k in ("per_second", "aaaa", "names", "heard")]),
+    "pick": (["ns per pick", "with start and end"], lambda _b, _n, rows: [f"{median(rows, k):.0f}" for k in ("pick_ns", "attempt_ns")]),
+    "guards": (["ns per call, 1 thread", "2 threads", "CPU µs/request with", "without", "difference"], cells_guards),
+    "chain": (["requests seen per request offered"], lambda _b, _n, rows: [f"{median(rows, 'amplified'):.3f}"]),
     "storm": (["requests seen per request offered"], lambda _b, _n, rows: [f"{median(rows, 'amplified'):.3f}"]),
     "overload": (["goodput with bulkhead.adaptive", "without", "limit found"],
                  lambda _b, _n, rows: [f"{median(rows, k):{f}}" for k, f in (("with", ".2f"), ("without", ".2f"), ("limit", ".0f"))]),
@@ -295,8 +329,14 @@ BARS = [
      bar_value("fifty", "p99_ratio", 1.10, times, "sidecars")),
     ("one of 10,000 instances exchanged in a file: called ≤ 10 ms after", "reach",
      bar_value("reach", "ms", 10, lambda v: f"{v:.1f} ms")),
+    ("one of 10,000 instances exchanged in Redis: called ≤ 10 ms after", "reach_redis",
+     bar_value("reach_redis", "ms", 10, lambda v: f"{v:.1f} ms")),
     ("instances exchanged: p99 ≤ 1.25 × without", "update", bar_update),
     ("known instance ≤ 1 KiB", "known", bar_value("known", "per_endpoint", 1024, lambda v: f"{v:.0f} B")),
+    ("50 sidecars of one process: names asked once for all (≤ 1.4 × one sidecar's 20 /s)", "fifty_ask",
+     bar_value("fifty_ask", "per_second", 28, lambda v: f"{v:.1f} /s")),
+    ("a pick among 1,000 endpoints ≤ 150 ns", "pick", bar_value("pick", "pick_ns", 150, lambda v: f"{v:.0f} ns")),
+    ("breaker, budget and bulkhead ≤ 0.3 µs per request", "guards", bar_value("guards", "one_ns", 300, lambda v: f"{v:.0f} ns")),
     ("one of four hangs: success ≥ 99.9 %", "hung", bar_least("hung", "success", 0.999, lambda v: f"{v * 100:.2f} %")),
     ("one of four hangs: p99 after 5 s ≤ 3 × before", "hung", bar_value("hung", "p99_ratio", 3, times)),
     ("all hang: refused in ≤ 5 ms (p99)", "dead", bar_value("dead", "refused_p99", 5, lambda v: f"{v:.1f} ms")),
@@ -304,9 +344,15 @@ BARS = [
     ("all hang: memory grows ≤ 256 KiB", "dead", bar_value("dead", "grown", 256, lambda v: f"{v:.0f} KiB")),
     ("back again: closed within a sleep window (1 s)", "dead", bar_value("dead", "closed_after", 1.25, lambda v: f"{v:.2f} s")),
     ("retry storm: upstream sees ≤ 1.25 × what is offered", "storm", bar_value("storm", "amplified", 1.25, times)),
+    ("the same through three agents ≤ 1.25 ×", "chain", bar_value("chain", "amplified", 1.25, times)),
     ("2 × overload: goodput ≥ 0.9 of the capacity", "overload", bar_least("overload", "with", 0.9, lambda v: f"{v:.2f}")),
     ("every request traced and logged: ≤ 1.5 µs more", "telemetry", bar_told),
     ("every request traced and logged ≤ 0.85 × nginx with its log", "telemetry", bar_logged),
+    ("Zipkin, GELF and stdout hang: p99 ≤ 1.10 × all well", "stuck", bar_stuck),
+    ("Zipkin, GELF and stdout hang: memory flat (≤ 256 KiB)", "stuck", bar_value("stuck", "grown", 256 * cases.KIB, lambda v: f"{v / cases.KIB:.0f} KiB")),
+    ("Zipkin, GELF and stdout hang: sent + dropped = produced", "stuck", bar_counted),
+    ("/metrics of 1,000 series ≤ 5 ms", "scrape", bar_value("scrape", "ms", 5, lambda v: f"{v:.1f} ms")),
+    ("/metrics ten times a second: p99 of requests ≤ 1.10 × without", "scrape", bar_value("scrape", "p99_ratio", 1.10, times)),
     ("one of four 10 × slower: p99 of peak-ewma ≤ 0.5 × round-robin", "skewed", bar_skewed),
 ]
 

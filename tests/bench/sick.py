@@ -151,7 +151,7 @@ def hung(bench):
 
 async def _dead(bench):
     async with scene(bench, others=1, timeout_request="200ms", breaker_error_threshold="50%") as (caller, servers):
-        load, other = Load(caller.target, "bench", bench.pick(800, 400)), Load(caller.target, "other", 50)
+        load, other = Load(caller.target, "bench", bench.pick(1000, 400)), Load(caller.target, "other", 50)
         await asyncio.gather(load.run(2), other.run(2))
         _, beside = await asyncio.gather(load.run(3), other.run(3))
         for server in servers:
@@ -182,7 +182,7 @@ async def _storm(bench):
     async with scene(bench, **options) as (caller, servers):
         for server in servers:
             server.mode = 503
-        load = Load(caller.target, "bench", bench.pick(800, 600))
+        load = Load(caller.target, "bench", bench.pick(1000, 600))
         await load.run(bench.pick(10, 5))  # the floor of the budget is spent, and the window is full
         before = sum(server.hits for server in servers)
         rows = await load.run(bench.pick(10, 5))
@@ -192,6 +192,48 @@ async def _storm(bench):
 def storm(bench):
     """all instances fail, circuit forced closed, three tries: how many requests they see for each that was offered"""
     _case(bench, "storm", _storm)
+
+
+class Hop(Caller):
+    """An agent that calls the agent behind it as its upstream."""
+
+    def __init__(self, behind, **options):
+        super().__init__([], **options)
+        self.behind = behind
+
+    def command(self, folder, listen, origin, workers):
+        argv, env = super().command(folder, listen, origin, workers)
+        return argv, env | {"OUTRIDER_UPSTREAM_BENCH_ENDPOINTS": ",".join(self.behind)}
+
+
+async def _chain(bench):
+    """Caller, two inner hops of two agents each, four failing servers: every agent may try three times."""
+    options = {"breaker_force": "closed", "eject_consecutive": "off", "retry_tries": 3, "retry_backoff": "1ms"}
+    async with scene(bench, **options) as (last, servers):
+        hops = [last]
+        try:
+            # inbound of a hop would lead to its handler: agents are chained by their outbound ports, as callers with http_proxy are
+            for _ in range(2):
+                twin = Caller(servers, **options) if len(hops) == 1 else Hop([hops[0].target], **options)
+                await asyncio.to_thread(twin.start, "127.0.0.1:1", [bench.proxy_core], 1)
+                hop = Hop([hops[-1].target, twin.target], **options)
+                await asyncio.to_thread(hop.start, "127.0.0.1:1", [bench.proxy_core], 1)
+                hops += [twin, hop]
+            for server in servers:
+                server.mode = 503
+            load = Load(hops[-1].target, "bench", bench.pick(1000, 600))
+            await load.run(bench.pick(10, 5))
+            before = sum(server.hits for server in servers)
+            rows = await load.run(bench.pick(10, 5))
+            return {"amplified": (sum(server.hits for server in servers) - before) / len(rows)}
+        finally:
+            for hop in hops[1:]:
+                hop.stop()
+
+
+def chain(bench):
+    """the same through a chain of three agents without a handler between, three tries each"""
+    _case(bench, "chain", _chain)
 
 
 async def _overload(bench):

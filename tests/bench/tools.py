@@ -24,7 +24,7 @@ HEADERS = ["bench.h", "hist.h"]
 
 
 # Programs made of the agent's own objects, as `make` left them.
-OF_AGENT = {"sidecars": "sidecars.c"}
+OF_AGENT = {"sidecars": "sidecars.c", "balance": "balance.c", "circuit": "circuit.c", "questions": "questions.c"}
 
 
 class Failed(Exception):
@@ -49,8 +49,8 @@ def build():
 
 def of_agent(name):
     """Builds a program of OF_AGENT and returns its path; Failed when the agent was not built here."""
-    sources = glob.glob("agent/*/*.c", root_dir=ROOT) + glob.glob("plugins/*.c", root_dir=ROOT)  # objects of others are stale
-    objects = [os.path.join(ROOT, "build", "obj", s[:-1] + "o") for s in sources]
+    sources = [s for pattern in ("agent/*/*.c", "agent/*/*/*.c", "plugins/*.c") for s in glob.glob(pattern, root_dir=ROOT)]  # objects of others are stale
+    objects = [os.path.join(ROOT, "build", "obj", s[:-1] + "o") for s in sources + ["page_assets.c"]]
     libs = os.path.join(ROOT, "build", "libs.mk")
     if not all(map(os.path.exists, [libs, *objects])):
         raise Failed("the agent's objects are not there; run make first")

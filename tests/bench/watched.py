@@ -1,7 +1,9 @@
 """The case about telemetry: what it costs to be told of every request, beside the same programs that say nothing."""
 import os
+import contextlib
 import socket
 import threading
+import urllib.request
 
 import proxies
 import tools
@@ -59,7 +61,17 @@ class Told(proxies.Outrider):
 
     def command(self, folder, listen, origin, workers):
         argv, env = super().command(folder, listen, origin, workers)
+        self.admin = env["OUTRIDER_ADMIN"]
         return argv, env | self.more
+
+    def admin_page(self, path):
+        with urllib.request.urlopen(f"http://{self.admin}{path}", timeout=5) as reply:
+            return reply.read()
+
+    def metrics(self):
+        """{name{labels}: value}"""
+        lines = [line.rsplit(" ", 1) for line in self.admin_page("/metrics").decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in lines}
 
 
 class LoggingNginx(proxies.Nginx):
@@ -91,8 +103,29 @@ class LoggingHaproxy(proxies.Haproxy):
         return argv, env
 
 
+def scraped(load):
+    """The same load, with a scrape of the agent's metrics each second where the agent tells all."""
+    def run(proxy, milliseconds, **options):
+        over = threading.Event()
+
+        def ask():
+            while not over.wait(1):
+                with contextlib.suppress(OSError):
+                    proxy.metrics()
+        thread = threading.Thread(target=ask)
+        if "OUTRIDER_ACCESS_SAMPLE" in getattr(proxy, "more", ()):
+            thread.start()
+        try:
+            return load(proxy, milliseconds, **options)
+        finally:
+            over.set()
+            if thread.ident:
+                thread.join()
+    return run
+
+
 def telemetry(bench):
-    """64 connections, keep-alive, 128 B replies; every request traced to a live collector and in a JSON access log, beside none of that"""
+    """64 connections, keep-alive, 128 B replies; every request traced to a live collector and in a JSON access log, metrics scraped each second, beside none of that"""
     if not bench.only("outrider"):
         return
     collector = Collector()
@@ -104,10 +137,12 @@ def telemetry(bench):
     own = bench.proxies
     try:
         bench.proxies = kinds
+        bench.load = scraped(bench.load)
         bench.alternate_running("telemetry", bench.pick(3000, 600), connections=64)
         bench.notes["telemetry"] = f"{collector.bytes / (1 << 20):.0f} MiB of spans reached the collector"
     except tools.Failed as why:
         print(f"skipped: telemetry: {why}")
     finally:
         bench.proxies = own
+        del bench.load
         collector.close()

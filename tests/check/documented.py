@@ -50,6 +50,27 @@ def first_difference(page, binary):
     return []
 
 
+def anchors(page):
+    """As GitHub makes them of the headings of docs/<page>."""
+    path = os.path.join(tree.ROOT, "docs", page)
+    if not os.path.exists(path):
+        return None
+    heads = re.findall(r"^#+ +(.+)$", tree.read("docs/" + page), re.M)
+    return {re.sub(r"[^a-z0-9 _-]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+def lost_links(path):
+    """What a remedy of `path` points to, and is not there."""
+    links = set(re.findall(r'"([a-z-]+\.md(?:#[a-z0-9-]+)?)"', tree.read(path)))
+    lost = []
+    for link in sorted(links):
+        page, _, anchor = link.partition("#")
+        there = anchors(page)
+        if there is None or (anchor and anchor not in there):
+            lost.append(f"{path}: there is no docs/{link}")
+    return lost if links else [f"{path}: no links understood"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--bin", default=os.path.join(tree.ROOT, "build", "outrider"))
@@ -67,6 +88,8 @@ def main():
         report.check(f"documented: {len(names)} rows of {table}.def are in {path}",
                      missing if names else [f"agent/{table}.def: no rows understood"])
         report.check(f"documented: {path} is what the program prints", first_difference(page, binary))
+    for path in ("agent/control/doctor.c", "agent/attach/node_doctor.c"):
+        report.check(f"documented: the pages that {path} names are there", lost_links(path))
     report.leave()
 
 

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (container_read(&c, str_make(copy, n), &err)) {
 		FUZZ_CHECK(c.id.n == CONTAINER_ID_LENGTH);
-		(void)container_opts_in(&c, true, &why);
+		(void)container_opts_in(&c, &(struct container_rule){ .all = true, .stacks = STR("a,b"), .networks = STR("n") }, &why);
 		pack_and_unpack(&c);
 		container_release(&c);
 	} else {

@@ -4,12 +4,14 @@ import os
 import shutil
 import tempfile
 
+from consul import Consul
 from dashboard import Browser, HystrixDashboard
 from git_repository import GitRepository
 from guardian import Guardian
 from harness.origin import Port
 from harness.serial import Missing
 from maven import Maven
+from prometheus import Prometheus
 from rabbit import Rabbit
 from spring import ConfigGit, ConfigNative, Eureka, EurekaClient, SpringClient
 from zipkin import Zipkin
@@ -17,7 +19,8 @@ from zipkin import Zipkin
 # name -> class. The name is also the service's own: spring.application.name.
 PEERS = {"git": GitRepository, "rabbitmq": Rabbit, "config-git": ConfigGit, "config-native": ConfigNative,
          "spring-client": SpringClient, "eureka": Eureka, "eureka-client": EurekaClient,
-         "hystrix-dashboard": HystrixDashboard, "browser": Browser, "zipkin": Zipkin}
+         "hystrix-dashboard": HystrixDashboard, "browser": Browser, "zipkin": Zipkin, "prometheus": Prometheus,
+         "consul": Consul}
 JVMS = 3
 
 

@@ -89,6 +89,47 @@ def test_failures_and_retries(t, estate):
 
 
 @needs("zipkin")
+def test_a_killed_instance(t, estate):
+    """edge → account → quotes ×3 while one of two instances of quotes is killed: each trace is whole, the attempt at the dead one is red and its
+    retry beside it, the caller sees nothing of it; the dependency graph has both edges with the failures on the right one."""
+    zipkin = estate.get("zipkin")
+    alive, dead = t.sidecar(handler=t.service(200), env=_env(zipkin, OUTRIDER_SERVICE="killed-quotes")), t.port()
+    account = None
+
+    def handler(message, _n):
+        for _ in range(3):
+            _call(t, account.outbound, "killed-quotes", ["b3: " + message.get("b3")], "/api/quote")
+        return 200
+    account = t.sidecar(handler=t.service(handler), env=_env(zipkin, OUTRIDER_SERVICE="killed-account"),
+                        endpoints={"killed-quotes": ["%s:%d" % alive.inbound, dead.text]})
+    edge = t.edge({"all": {"prefix": "/", "upstream": "killed-account"}}, {"killed-account": ["%s:%d" % account.inbound]},
+                  _env(zipkin, OUTRIDER_SERVICE="killed-edge"))
+    calls = 6
+    for _ in range(calls):
+        _call(t, edge.edge, "shop.example", path="/account")
+
+    def traces():
+        found = zipkin.json("/api/v2/traces?serviceName=killed-edge&limit=100&lookback=3600000")
+        ends = sum(1 for trace in found for span in trace if span["localEndpoint"]["serviceName"] == "killed-quotes" and span.get("kind") == "SERVER")
+        lost = sum(1 for trace in found for span in trace if "parentId" in span and span["parentId"] not in {other["id"] for other in trace})
+        return found if len(found) == calls and ends == 3 * calls and not lost else None
+    whole = t.agents[-1].until("all traces", traces, 30)
+    retries = failures = 0
+    for trace in whole:
+        (root,) = [span for span in trace if "parentId" not in span]
+        assert root["kind"] == "SERVER" and root["localEndpoint"]["serviceName"] == "killed-edge" and "error" not in root["tags"], root
+        red = [span for span in trace if span.get("kind") == "CLIENT" and span.get("tags", {}).get("error")]
+        assert all(span["tags"]["outrider.reason"] == "connect-refused" and span["remoteEndpoint"]["port"] == dead.port for span in red), red
+        failures += len(red)
+        retries += sum(1 for span in trace if span.get("name") == "retry")
+    assert failures and failures == retries, (failures, retries)
+    graph = {(one["parent"], one["child"]): (one["callCount"], one.get("errorCount", 0))
+             for one in zipkin.json("/api/v2/dependencies?endTs=%d&lookback=3600000" % (time.time() * 1000 + 5000))}
+    assert graph["killed-edge", "killed-account"] == (calls, 0), graph
+    assert graph["killed-account", "killed-quotes"] == (3 * calls + failures, failures), graph
+
+
+@needs("zipkin")
 def test_the_old_path(t, estate):
     """v2 JSON posted to /api/v1/spans is refused by Zipkin, and the agent's log says so in Zipkin's words."""
     zipkin = estate.get("zipkin")

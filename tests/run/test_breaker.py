@@ -126,6 +126,8 @@ def test_observe(t):
         assert ask(c).get("x-outrider-reason") is None
     agent.until("it is counted", lambda: circuit(agent)["open"] and agent.get("/stats")["counters"]["outrider_requests_shorted_total"] > 0)
     assert len(s.hits) > 20
+    assert agent.get("/stats")["counters"]["outrider_observed_shorted_total"] > 0
+    agent.until("the log says so", lambda: '"broken":' in agent.stderr() and "mode observe: calls were left alone" in agent.stderr())
 
 
 def test_a_caller_that_leaves_says_nothing(t):

@@ -106,6 +106,8 @@ def test_observe(t):
     agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_MAX="1", OUTRIDER_MODE="observe"))
     assert [r.status for r in crowd(t, agent.outbound, 5)] == [200] * 5
     agent.counted("outrider_requests_rejected_total", 4)
+    agent.counted("outrider_observed_rejected_total", 4)
+    agent.until("the log says so", lambda: '"refused":4' in agent.stderr())
 
 
 def test_one_client_does_not_take_all(t):

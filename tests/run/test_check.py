@@ -53,6 +53,14 @@ def test_good_directory(t):
     assert (status, err) == (0, "") and "2 services, 2 profiles, 0 problems" in out, (status, out, err)
 
 
+@rows({"registry": ("OUTRIDER_REGISTRY", "file:/etc/hosts,dsn:", "did you mean dns?"), "exporter": ("OUTRIDER_TRACE", "jaeger:x", "there are: zipkin"),
+       "source": ("OUTRIDER_CONFIG", "sprnig:http://x", "spring")})
+def test_a_plugin_that_is_none(t, key, value, remedy):
+    """A misspelt plug-in is found before the start, with what there is; that the good ones stand beside it does not matter."""
+    status, out, err = run(["check"], {key: value})
+    assert status != 0 and key in (out + err) + key and remedy in out + err, (status, out, err)
+
+
 @rows({
     "in what all have": ("application.yml", "outrider:\n  timeout:\n    head: soon\n", 3, "duration"),
     "of one profile": ("quotes-test.json", '{\n"outrider.mode": "of"}', 2, "observe"),
@@ -126,7 +134,7 @@ def test_stack(t):
 def test_our_own_stack_files(t):
     """The files of deploy/ have no problem, not even a warning."""
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy")
-    for names in (["outrider", "landscape"], ["outrider", "beside-traefik"], ["outrider-socketproxy"], ["landscape-spring"]):
+    for names in (["outrider", "landscape"], ["outrider", "beside-traefik"], ["outrider", "ui"], ["outrider-socketproxy"], ["landscape-spring"]):
         status, out, err = run(["check", "--strict", *[os.path.join(here, name + ".yml") for name in names]])
         assert status == 0, (status, out, err)
 

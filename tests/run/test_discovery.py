@@ -129,6 +129,20 @@ def test_hold_ends(t):
     assert reply.status in (502, 503), reply.status
 
 
+@rows({"servfail": ("servfail",), "silent": ("silent",)})
+def test_silence_is_believed_for_a_bounded_time(t, what):
+    """registry-keep: a registry that goes on saying nothing is believed so long; a service that it still answers for stays."""
+    ips, port, origins = _origins(t, 1)
+    dns = _dns(t, {"tasks.quotes": ips})
+    agent = t.sidecar(env=_env(dns, upstream_quotes_port=str(port), registry_keep="1s", endpoint_wait="100ms"))
+    assert _call(t, agent, origins) == 0
+    dns.mode = what
+    agent.until("dropped", lambda: _addresses(agent) == [], 30)
+    dns.mode = "answer"
+    agent.until("back again", lambda: _addresses(agent) == ips, 30)
+    assert _call(t, agent, origins) == 0
+
+
 def test_a_request_waits_for_the_first_instance(t):
     """An empty upstream parks requests; the first instance gets them."""
     ips, port, origins = _origins(t, 1)

@@ -1,5 +1,7 @@
 """Exporters: spans arrive whole and are those of one trace; a collector that is away, slow or broken harms no request."""
+import itertools
 import json
+import time
 
 from harness.case import rows
 from harness.zipkin import Collector
@@ -62,6 +64,68 @@ def test_one_trace(t):
         assert post["fields"]["Content-Type"] == "application/json" and "traceparent" not in post["fields"], post
 
 
+def tree(t, trace, join):
+    """edge → account → quotes three times, of which one call is tried at both instances of quotes. (edge, its path)"""
+    more = {"trace_join": join, "node": "n1"}
+    turn = itertools.count()
+
+    def quotes(_message, _n):
+        time.sleep(0.01)  # what the service takes
+        return 503 if next(turn) == 1 else 200
+    ends = [t.sidecar(handler=t.service(quotes), env=env(trace, service="quotes-service", **more)) for _ in range(2)]
+    account = None
+
+    def handler(message, _n):
+        for _ in range(3):
+            call(t, account.outbound, "quotes-service", ["b3: " + message.get("b3")], "/api/quote")
+        return 200
+    account = t.sidecar(handler=t.service(handler), env=env(trace, service="accountservice", **more),
+                        endpoints={"quotes-service": ["%s:%d" % one.inbound for one in ends]})
+    return t.edge({"accounts": {"prefix": "/", "upstream": "accountservice"}}, {"accountservice": ["%s:%d" % account.inbound]}, env(trace, **more))
+
+
+@rows({"children": ("off",), "joined": ("on",)})
+def test_a_call_tree(t, join):
+    """edge → account → quotes ×3 with one retry is one trace: whose child each span is, kinds, shared flags, the local span `retry`, failures, and
+    durations that lie within each other."""
+    zipkin = Collector(t)
+    call(t, tree(t, "zipkin:" + zipkin.url, join).edge, path="/account")
+    spans = zipkin.until("twelve spans", lambda: len(zipkin.spans()) >= 12 and zipkin.spans())
+    assert len(spans) == 12 and len({span["traceId"] for span in spans}) == 1, spans
+    kinds = {kind: [s for s in spans if s.get("kind") == kind] for kind in ("SERVER", "CLIENT", None)}
+    assert {kind: len(some) for kind, some in kinds.items()} == {"SERVER": 6, "CLIENT": 5, None: 1}
+    (retry,) = kinds[None]
+    clients = {span["id"]: span for span in kinds["CLIENT"]}
+    (root,) = [span for span in kinds["SERVER"] if "parentId" not in span]
+    assert root["localEndpoint"]["serviceName"] == "edge" and root["id"] == root["traceId"][16:] and "shared" not in root, root
+
+    def server_of(client):
+        """The span of the agent that was called."""
+        (found,) = [s for s in kinds["SERVER"] if s is not root and (s["id"] if join == "on" else s["parentId"]) == client["id"]]
+        assert found.get("shared", False) == (join == "on") and (join == "off" or found["parentId"] == client["parentId"]), found
+        assert client["remoteEndpoint"]["serviceName"] == found["localEndpoint"]["serviceName"] and not client.get("shared"), (client, found)
+        within(found, client)
+        return found
+
+    def within(inner, outer, slack=20000):  # µs: spans are stamped when they end, on a machine that may be busy
+        begin, end = (one["timestamp"] - outer["timestamp"] for one in (inner, outer))
+        assert -slack <= begin and begin + inner["duration"] <= outer["duration"] + slack, (inner, outer)
+    (to_account,) = [span for span in clients.values() if span["parentId"] == root["id"]]
+    within(to_account, root)
+    account = server_of(to_account)
+    assert account["localEndpoint"]["serviceName"] == "accountservice" and account["duration"] >= 40000, account
+    calls = sorted((s for s in clients.values() if s is not to_account), key=lambda s: s["timestamp"])
+    assert [s["parentId"] for s in calls] == [account["id"], account["id"], retry["id"], account["id"]] and retry["parentId"] == account["id"], calls
+    assert [s["tags"].get("error", "") for s in calls] == ["", "503", "", ""] and retry["name"] == "retry" and "shared" not in retry, calls
+    assert calls[1]["remoteEndpoint"]["port"] != calls[2]["remoteEndpoint"]["port"], "the retry went elsewhere"
+    for one in calls:
+        quotes = server_of(one)
+        assert quotes["localEndpoint"]["serviceName"] == "quotes-service" and quotes["duration"] >= 10000 and one["tags"]["http.path"] == "/api/quote", quotes
+        assert quotes["tags"]["outrider.node"] == "n1" and bool(quotes["tags"].get("error")) == (one is calls[1]), quotes
+        within(one, account)
+    within(calls[2], retry)
+
+
 def test_gzip(t):
     """zipkin.gzip=on sends the same spans in a fraction of the bytes."""
     zipkin = Collector(t)
@@ -112,6 +176,8 @@ def test_a_collector_that_fails(t, mode, trouble):
     agent.until("trouble", lambda: "spans cannot be delivered" in agent.stderr(), 15)
     line = [line for line in agent.stderr().splitlines() if "spans cannot be delivered" in line][0]
     assert any(word in line.replace("\\\\", "") for word in trouble.split("|")), line
+    (told,) = agent.get("/stats")["exporters"]
+    assert told["state"] == "trouble" and told["why"] and sum(told["dropped"].values()) + told["queued"] + told["sent"] > 0 and "s3cret" not in str(told), told
     if mode == "closed":
         zipkin.start()
     zipkin.mode = ""

@@ -105,6 +105,8 @@ def test_observe(t):
     steps(t, agent, crowd, "shed")
     assert ask(t.client(agent.outbound)).status == 200
     agent.counted("outrider_requests_shed_total", 1)
+    agent.counted("outrider_observed_shed_total", 1)
+    agent.until("the log says so", lambda: '"shed":1' in agent.stderr())
 
 
 @limit(60)

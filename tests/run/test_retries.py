@@ -137,7 +137,12 @@ def test_a_chain_does_not_multiply(t):
 
 
 def test_observe_retries_nothing_new(t):
-    """Mode observe passes bad replies on."""
-    _, c, services = scene(t, [503, 503], OUTRIDER_MODE="observe")
-    assert ask(c).status == 503
-    assert sum(len(s.hits) for s in services) == 1
+    """Mode observe passes bad replies on, and counts and says what it would have tried again, and whom it would have put aside."""
+    agent, c, services = scene(t, [503, 503], OUTRIDER_MODE="observe", OUTRIDER_EJECT_CONSECUTIVE="2", OUTRIDER_TIMEOUT_TRY="1ms")
+    for n in range(1, 11):
+        assert ask(c).status == 503
+        assert sum(len(s.hits) for s in services) == n
+    agent.counted("outrider_observed_retries_total", 10)
+    agent.until("one would be out", lambda: agent.get("/stats")["counters"]["outrider_observed_ejections_total"] > 0)
+    assert agent.get("/stats")["counters"]["outrider_ejections_total"] == 0
+    agent.until("the log says so", lambda: '"retried":10' in agent.stderr() and '"ejected":0' not in agent.stderr())

@@ -63,3 +63,40 @@ def test_shown_with_their_origin(t):
     assert rows["outrider.route.api.retry.tries"]["value"] == "3" and rows["outrider.route.api.retry.tries"]["origin"] == "env", rows
     status, _, err = run(["edge"], {"OUTRIDER_LISTEN": "127.0.0.1:1", "OUTRIDER_ROUTE_API_UPSTREAM": "quotes", "OUTRIDER_ROUTE_API_RETRY_TRIES": "many"})
     assert status == 2 and "OUTRIDER_ROUTE_API_RETRY_TRIES" in err, err
+
+
+def test_a_stall_of_one_route(t):
+    """timeout.stall of a route holds there alone: a body that stops arriving is ended."""
+    agent, _ = scene(t, 200, OUTRIDER_ROUTE_API_TIMEOUT_STALL="150ms")
+    c = t.client(agent.edge)
+    c.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+    t.own_answer(c.read_response("POST"), "body-timeout")
+    patient = t.client(agent.edge)
+    patient.send(b"POST /batch HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+    time.sleep(0.4)
+    patient.send(b"67890")
+    assert patient.read_response("POST").status == 200
+
+
+def test_a_mode_of_one_route(t):
+    """mode of a route: its fallback is not used in observe, elsewhere it is."""
+    agent, _ = scene(t, 503, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_STATUS="200", OUTRIDER_ROUTE_API_MODE="observe")
+    assert ask(t, agent, "/").status == 503 and ask(t, agent, "/batch").status == 200
+
+
+def test_circuits_by_soapaction_of_one_route(t):
+    """breaker.by of a route; a route that says something else inherits it from its upstream."""
+    env = {"OUTRIDER_BREAKER_VOLUME": "5", "OUTRIDER_BREAKER_SLEEP_WINDOW": "60s"}
+
+    def answer(m, _n):
+        return Service.RESET if m.get("soapaction") == "urn:order" else 200
+    for more in ({"OUTRIDER_ROUTE_API_BREAKER_BY": "soapaction"},
+                 {"OUTRIDER_UPSTREAM_QUOTES_BREAKER_BY": "soapaction", "OUTRIDER_ROUTE_API_RETRY_TRIES": "1"}):
+        agent, _ = scene(t, answer, **env, **more)
+
+        def action(name):
+            c = t.client(agent.edge)
+            c.ask("POST", "/", "x", ("SOAPAction: " + name,), b"1")
+            return c.read_response("POST")
+        agent.until("the bad one is open", lambda: action("urn:order").get("x-outrider-reason") == "circuit-open")
+        assert action("urn:list").status == 200

@@ -89,6 +89,40 @@ def test_each_attempt_has_an_id(t):
     assert first[0] == second[0] == TRACE and first[1] != second[1] and first[3] == SPAN and second[3] not in (SPAN, first[1]), (first, second)
 
 
+@rows({"b3 first": ("b3,b3-multi,w3c", 0), "w3c first": ("w3c,b3,b3-multi", 1), "multi alone": ("b3-multi", 2)})
+def test_which_fields_are_read(t, order, counts):
+    """Of several forms the first of trace.read counts; forms that it does not name are as if they were not there."""
+    s, traces = t.service(200), [TRACE[:-1] + digit for digit in "abc"]
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(NEVER, OUTRIDER_TRACE_READ=order))
+    fields = ["b3: %s-%s-1" % (traces[0], SPAN), "traceparent: 00-%s-%s-01" % (traces[1], SPAN), "X-B3-TraceId: " + traces[2], "X-B3-SpanId: " + SPAN,
+              "X-B3-Sampled: 1"]
+    call(t, agent.outbound, fields)
+    assert seen(s.hits[0])[0] == traces[counts], s.hits[0]
+
+
+def test_a_route_samples_by_itself(t):
+    """trace.sample of a route stands before the edge's for traces that begin with its requests; what no route takes is the edge's."""
+    s = t.service(200)
+    routes = {name: dict(prefix="/" + name, upstream="quotes", **more) for name, more in (
+        ("loud", {"trace_sample": "always"}), ("quiet", {"trace_sample": "never"}), ("some", {"trace_sample": "2/s"}), ("usual", {}))}
+    agent = t.edge(routes, endpoints={"quotes": [s]}, env=dict(ALWAYS, OUTRIDER_FLIGHT_SIZE="256KiB"))
+
+    def states(path, n=1):
+        s.hits.clear()
+        for _ in range(n):
+            c = t.client(agent.edge)
+            c.ask("GET", path, "quotes")
+            assert c.read_response().status == 200
+        return [hit.get("b3") and hit.get("b3").split("-")[2] for hit in s.hits]
+    assert (states("/loud"), states("/quiet"), states("/usual")) == (["1"], [None], ["1"])
+    told = states("/some", 20)
+    assert 2 <= told.count("1") <= 8 and told.count(None) == 20 - told.count("1"), told
+    lost = t.client(agent.edge)
+    lost.ask("GET", "/nowhere", "quotes")
+    assert lost.read_response().status == 404
+    agent.until("its trace", lambda: [trace for trace in agent.get("/traces?limit=100")["traces"] if trace["path"] == "/nowhere"])
+
+
 def test_tracestate(t):
     """tracestate goes on with its traceparent, and not without it."""
     s = t.service(200)

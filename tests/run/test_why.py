@@ -122,6 +122,19 @@ def test_failures(t):
         assert page(agent, "/failures?" + bad)[0] == 400, bad
 
 
+def test_retried_ones(t):
+    """A good request that was tried again is kept, with the reason of its first attempt."""
+    agent = t.sidecar(endpoints={"quotes": [t.port(), t.service(200)]}, env=dict(PLAIN, OUTRIDER_ACCESS_SAMPLE="off", OUTRIDER_ACCESS_SLOW="off"))
+
+    def retried():
+        assert ask(t, agent.outbound, "r").status == 200
+        return page(agent, "/failures?retried=true")[1]["failures"]
+    agent.until("one was tried again", retried)
+    row = retried()[0]
+    assert (row["retried_for"], row["attempts"], row["status"], row["reason"]) == ("connect-refused", 2, 200, None), row
+    assert page(agent, "/failures")[1]["failures"] == [] and page(agent, "/failures?retried=maybe")[0] == 400
+
+
 def test_a_flood_of_good_ones(t):
     """Good exchanges that are recorded never push out a failure."""
     agent = t.sidecar(endpoints={"quotes": [t.service(200)], "gone": [t.port()]},

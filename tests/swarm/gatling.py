@@ -75,7 +75,7 @@ def run(swarm, node, url, users, seconds, name):
     shutil.rmtree(results, ignore_errors=True)
     words = [*MAVEN, "-o", "-Durl=" + url, "-Dusers=%d" % users, "-Dseconds=%d" % seconds, "-DresultsFolder=" + results]
     done = subprocess.run([os.path.join(os.path.dirname(PROJECT), "lab"), "netns", str(node), *words], cwd=WORK, env=swarm.env,
-                          capture_output=True, text=True, timeout=seconds + 120, check=False)
+                          capture_output=True, text=True, timeout=seconds + 240, check=False)
     text = done.stdout
 
     def figure(label):
@@ -93,25 +93,29 @@ def address(swarm, node, container):
     return re.findall(r"inet (172\.[0-9.]+)/", text)[-1]
 
 
+def measured(swarm, node, container, agent, what, port, users, seconds):
+    """A row of the table: (what, memory and CPU of the handler, of the agent, Gatling's figures), all the highest seen."""
+    stats = Stats(swarm, node, [container, agent])
+    time.sleep(1)
+    stats.start()
+    try:
+        figures = run(swarm, node, "http://%s:%d" % (address(swarm, node, container), port), users, seconds, re.sub("[^a-z]+", "-", what))
+    finally:
+        most = stats.stop()
+    return what, most[container[:12]], most[agent[:12]], figures
+
+
 def pair(swarm, node, container, agent, users, seconds):
-    """The table: rows (what, memory of the handler, of the agent, CPU of both, Gatling's figures)."""
-    at, rows = address(swarm, node, container), []
+    """The table that the issue of node mode asks for: at rest, plain, through the sidecar."""
     rest = Stats(swarm, node, [container, agent])
     rest.look()
-    rows.append(("at rest", rest.most[container[:12]], rest.most[agent[:12]], None))
-    for what, port in (("plain", 6767), ("through its sidecar", 4143)):
-        stats = Stats(swarm, node, [container, agent])
-        time.sleep(1)
-        stats.start()
-        figures = run(swarm, node, "http://%s:%d" % (at, port), users, seconds, what.split()[0])
-        most = stats.stop()
-        rows.append((what, most[container[:12]], most[agent[:12]], figures))
-    return rows
+    return [("at rest", rest.most[container[:12]], rest.most[agent[:12]], None)] + [
+        measured(swarm, node, container, agent, what, port, users, seconds) for what, port in (("plain", 6767), ("through its sidecar", 4143))]
 
 
 def table(rows, users):
-    lines = ["%-32s %14s %8s %13s %8s   %s" % ("%d requests/s" % users, "handler MiB", "CPU %", "agent MiB", "CPU %", "Gatling")]
+    lines = ["%-38s %14s %8s %13s %8s   %s" % ("%d requests/s" % users, "handler MiB", "CPU %", "agent MiB", "CPU %", "Gatling")]
     for what, handler, agent, figures in rows:
-        lines.append("%-32s %14.1f %8.1f %13.1f %8.1f   %s" % (what, *handler, *agent, "" if not figures else
+        lines.append("%-38s %14.1f %8.1f %13.1f %8.1f   %s" % (what, *handler, *agent, "" if not figures else
                      "%(count)d requests, %(failed)d failed, mean %(mean)d ms, p95 %(p95)d, p99 %(p99)d" % figures))
     return "\n".join(lines)

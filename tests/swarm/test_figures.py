@@ -5,10 +5,11 @@ import subprocess
 import time
 from statistics import median
 
-from estate import FULL, PROGRAMS, estate, told
+from estate import FULL, PROGRAMS, bar, estate, told
 from swarm import until
 
 RUNNING = ("swarm",)
+LIMIT = 600
 
 
 def pids(e, node):
@@ -39,8 +40,8 @@ def test_how_early(_t, swarm):
     finally:
         swarm.docker(node, "rm", "-f", *names, check=False)
     swarm.say("  4140 was open at the first instruction of %d of %d apps" % (early, times))
-    assert early >= 0.9 * times, "%d of %d" % (early, times)
-    until("all descriptors are closed", lambda: all(n <= before[half] + 4 for half, n in open_files(e, node).items()), 15,
+    bar(early >= 0.9 * times, "%d of %d" % (early, times))
+    until("all descriptors are closed", lambda: all(n <= before[half] + 4 for half, n in open_files(e, node).items()), 60,
           show=lambda: (before, open_files(e, node)))
 
 
@@ -66,7 +67,7 @@ def test_fifty_at_rest(_t, swarm):
     try:
         for name in names:
             swarm.docker(node, "run", "-d", "--name", name, "--network", "outrider", "-e", "OUTRIDER_PORT=8080", "handler:1")
-        until("fifty serve", lambda: sum(s["state"] == "serving" for s in e.sidecars(node)) >= 50, 20)
+        until("fifty serve", lambda: sum(s["state"] == "serving" for s in e.sidecars(node) or []) >= 50, 120)
         time.sleep(3)  # what began with them is over
         halves = pids(e, node)
         began = {half: ran(pid) for half, pid in halves.items()}
@@ -78,11 +79,10 @@ def test_fifty_at_rest(_t, swarm):
     swarm.say("  private memory %s kB, together %.1f MiB; %s %% of a core" % (
         memory, sum(memory.values()) / 1024, {half: round(v, 3) for half, v in cpu.items()}))
     assert sum(memory.values()) <= 14 * 1024, memory
-    assert sum(cpu.values()) <= 0.4, cpu  # the bar is 0.2; other work shares the machine's caches
+    bar(sum(cpu.values()) <= 0.4, "CPU at rest: %s" % cpu)  # the bar is 0.2 with one engine on the machine, and here are three
 
 
-test_fifty_at_rest.limit = 120
-test_how_early.limit = 1200 if FULL else 400
+test_how_early.limit = 1800 if FULL else 600
 
 
 def test_image(_t, swarm):
@@ -93,14 +93,14 @@ def test_image(_t, swarm):
     began = time.time()
     swarm.docker(1, "run", "-d", "--name", "timed", "--network", "outrider", "-e", "OUTRIDER_PORT=8080", "handler:1")
     try:
-        line = until("its sidecar", lambda: [one for one in e.sidecars(1) if one["container"] == "timed"], 10)[0]
+        line = until("its sidecar", lambda: [one for one in e.sidecars(1) or [] if one["container"] == "timed"], 60)[0]
         event = json.loads(swarm.docker(1, "events", "--since", str(int(began) - 1), "--until", str(int(time.time()) + 1), "--filter",
                                         "container=timed", "--filter", "event=start", "--format", "{{json .}}").split("\n")[0])
         late = line["serving_since_ms"] - event["timeNano"] / 1e6
     finally:
         swarm.docker(1, "rm", "-f", "timed")
     swarm.say("  image %.2f MB; a sidecar serves %.1f ms after the start event" % (size / 1e6, late))
-    assert late <= 50, late
+    bar(late <= 50, "%.1f ms after the start event" % late)
 
 
 def local_quotes(e):
@@ -125,7 +125,7 @@ def test_what_a_call_costs(_t, swarm):
         swarm.say("  direct  %s\n  through %s, %.0f %% on the same node" % (told(direct), told(through), same_node * 100))
     added.sort()
     swarm.say("  added to the median: %s us" % added)
-    assert added[len(added) // 2] <= 150, added
+    bar(added[len(added) // 2] <= 150, "added to the median: %s us" % added)
 
 
 def beside(swarm, name, container, *words):
@@ -144,7 +144,7 @@ def test_one_is_flooded(_t, swarm):
     relay = beside(swarm, "relay", "flooded", "/relay", "127.0.0.1:9999", "127.0.0.1:8080")
     p99 = {"relay": [], "agent": []}
     try:
-        for _ in range(9 if FULL else 7):
+        for _ in range(9 if FULL else 3):
             for word, port in (("relay", 9999), ("agent", 4143)):
                 flood = beside(swarm, "flood", "flooded", "/steady", "127.0.0.1:%d" % port, "5", "20000", "--threads", "32")
                 time.sleep(0.5)
@@ -157,8 +157,4 @@ def test_one_is_flooded(_t, swarm):
         relay.wait()
     ratio = median(p99["agent"]) / median(p99["relay"])
     swarm.say("  p99 of the other, ms: flooded agent %s, flooded relay %s; ratio of the medians %.2f" % (p99["agent"], p99["relay"], ratio))
-    assert ratio <= 1.5, p99
-
-
-test_one_is_flooded.limit = 240
-test_what_a_call_costs.limit = 120
+    bar(ratio <= 1.5, "p99 of the other beside a flood: %.2f times that beside a flooded relay" % ratio)

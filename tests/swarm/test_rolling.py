@@ -4,21 +4,27 @@ import os
 import signal
 import time
 
-from estate import FULL, estate, told, whole
+from estate import FULL, bar, estate, told, whole
 from swarm import until
 
 RUNNING = ("swarm",)
+LIMIT = 600
+LONGEST = 900  # seconds of a load that is stopped when what it stands beside is over
 
 
-def rolls(e, seconds, act, *more, rate=500):
-    """The load, at most so long, while act() runs and a little longer; its result."""
-    load = e.load(seconds, rate, *more)
+def rolls(e, act, *more, rate=500):
+    """The load while act() runs and a little longer; its result."""
+    load = e.load(LONGEST, rate, *more)
     time.sleep(1)
     act()
-    took = time.monotonic() - load.began
-    assert took < seconds, "the act took %.1f s, the load only %g" % (took, seconds)
+    assert time.monotonic() - load.began < LONGEST, "it took longer than the load"
     time.sleep(1.5)
     return load.result(stop=True)
+
+
+def here(e, service="shop_quotes"):
+    """How many containers of it run, on all nodes."""
+    return sum(len(e.containers(service, n)) for n in range(1, e.swarm.n + 1))
 
 
 def test_update_of_a_service(_t, swarm):
@@ -28,7 +34,7 @@ def test_update_of_a_service(_t, swarm):
     def act():
         e.update("shop_quotes", "--env-add", "GREETING=two", "--update-monitor", "1s")
         e.update("shop_quotes", "--rollback")
-    result = rolls(e, 120, act)
+    result = rolls(e, act)
     swarm.say("  " + told(result))
     whole(result)
 
@@ -37,12 +43,12 @@ def test_update_of_the_agent(_t, swarm):
     """the agent's own update, on all nodes: neither kept connections nor 2,000 new ones a second lose anything"""
     e = estate(swarm)
     times = 20 if FULL else 3
-    new = e.load(60 * times, 2000 if FULL else 1000, "--close", "--threads", "32")
-    kept = e.load(60 * times, 500)
+    new = e.load(120 * times, 2000 if FULL else 1000, "--close", "--threads", "32")
+    kept = e.load(120 * times, 500)
     for n in range(times):
         began = time.monotonic()
         e.update("outrider_agent", "--force", "--update-monitor", "1s")
-        until("the agents are healthy", lambda: e.agents() == swarm.n, 60)
+        until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
         swarm.say("  update %d took %.1f s" % (n + 1, time.monotonic() - began))
     a, b = new.result(stop=True), kept.result(stop=True)
     swarm.say("  new connections: %s\n  kept: %s" % (told(a), told(b)))
@@ -50,8 +56,7 @@ def test_update_of_the_agent(_t, swarm):
     whole(b)
 
 
-test_update_of_the_agent.limit = 1500
-test_update_of_a_service.limit = 150
+test_update_of_the_agent.limit = 2400 if FULL else 600
 
 
 def test_a_drained_node(_t, swarm):
@@ -61,11 +66,13 @@ def test_a_drained_node(_t, swarm):
 
     def act():
         swarm.docker(1, "node", "update", "--availability", "drain", "node%d" % node)
-        until("the node is empty", lambda: not swarm.docker(node, "ps", "-q"), 30)
-        until("three tasks run elsewhere", lambda: sum(len(e.containers("shop_quotes", n)) for n in range(1, swarm.n + 1)) == 3, 20)
-        swarm.docker(1, "node", "update", "--availability", "active", "node%d" % node)
-        until("the agents are healthy", lambda: e.agents() == swarm.n, 40)
-    result = rolls(e, 90, act)
+        try:
+            until("the node is empty", lambda: not swarm.docker(node, "ps", "-q"), 150)
+            until("three tasks run elsewhere", lambda: here(e) == 3)
+        finally:
+            swarm.docker(1, "node", "update", "--availability", "active", "node%d" % node)
+        until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
+    result = rolls(e, act)
     swarm.say("  " + told(result))
     whole(result)
 
@@ -78,14 +85,15 @@ def spread(e):
 def test_a_forced_task_restart(_t, swarm):
     """service update --force, with the stack file's one task at a time: nothing fails"""
     e = estate(swarm)
-    result = rolls(e, 90, lambda: spread(e))
+    result = rolls(e, lambda: spread(e))
     swarm.say("  " + told(result))
     whole(result)
 
 
 def unplanned(result, most, why):
     """What dies may lose what was in flight on it, and that only: counted, explained."""
-    assert result["failed"] <= most, "more than %d (%s): %s" % (most, why, told(result))
+    assert result["failed"] <= (most if FULL else max(most, result["ok"] // 10)), "more than %d (%s): %s" % (most, why, told(result))
+    bar(result["failed"] <= most, "%d failed, more than %d" % (result["failed"], most))
 
 
 def test_a_container_is_killed(_t, swarm):
@@ -95,10 +103,10 @@ def test_a_container_is_killed(_t, swarm):
     def act():
         swarm.docker(node, "kill", e.containers("shop_quotes", node)[0])
         time.sleep(5)
-    result = rolls(e, 15, act)
+    result = rolls(e, act)
     swarm.say("  " + told(result))
     unplanned(result, 2, "in flight on the one that was killed")
-    until("three run again", lambda: sum(len(e.containers("shop_quotes", n)) for n in range(1, swarm.n + 1)) == 3, 20)
+    until("three run again", lambda: here(e) == 3)
 
 
 def pid_of(e, node, half):
@@ -117,7 +125,7 @@ def test_the_proxy_is_killed(_t, swarm):
     swarm.say("  new connections: %s\n  kept: %s" % (told(a), told(b)))
     unplanned(a, 6, "in flight in the two proxies")
     unplanned(b, 20, "in flight, and kept connections cut in mid-request")
-    assert max(a["max_ms"], b["max_ms"]) < 1000, "another proxy took too long"
+    bar(max(a["max_ms"], b["max_ms"]) < 1000, "another proxy took %g ms" % max(a["max_ms"], b["max_ms"]))
 
 
 def test_the_keeper_is_killed(_t, swarm):
@@ -129,10 +137,11 @@ def test_the_keeper_is_killed(_t, swarm):
     def act():
         os.kill(pid_of(e, node, "keeper"), signal.SIGKILL)
         began = time.monotonic()
-        until("the next agent", lambda: [c for c in e.containers("outrider_agent", node) if c != before], 20)
-        until("its sidecars serve", lambda: any(s["state"] == "serving" for s in (e.sidecars(node) or [])), 10)
+        until("the next agent", lambda: [c for c in e.containers("outrider_agent", node) if c != before])
+        until("its sidecars serve", lambda: any(s["state"] == "serving" for s in (e.sidecars(node) or [])))
         swarm.say("  the next agent serves after %.1f s" % (time.monotonic() - began))
-    result = rolls(e, 40, act)
+        bar(time.monotonic() - began <= 3, "the next agent serves after %.1f s, not 3" % (time.monotonic() - began))
+    result = rolls(e, act)
     swarm.say("  " + told(result))
     unplanned(result, 40, "in flight on that node, and tries on its refused ports")
 
@@ -146,12 +155,14 @@ def test_a_node_cut_off(_t, swarm):
 
     def act():
         swarm.lab("cut", str(node))
-        time.sleep(8)
-        swarm.lab("heal", str(node))
-    result = rolls(e, 60, act)
+        try:
+            time.sleep(8)
+        finally:
+            swarm.lab("heal", str(node))
+    result = rolls(e, act, "--timeout", "5000")
     swarm.say("  " + told(result))
     unplanned(result, 60, "in flight to what no longer answers, and tries until it is out")
-    until("three instances are up for the caller", lambda: e.agents() == swarm.n and e.up() == 3, 60, show=e.state)
+    until("three instances are up for the caller", lambda: e.agents() == swarm.n and e.up() == 3, 240, show=e.state)
     swarm.say("  the one on that node: %s" % ("back" if name in str(e.containers("shop_quotes", node)) else "replaced"))
 
 
@@ -162,8 +173,8 @@ def test_an_engine_restarts(_t, swarm):
 
     def act():
         swarm.lab("restart", str(node))
-        until("its agent is healthy", lambda: e.agents() == swarm.n, 60)
-    result = rolls(e, 100, act)
+        until("its agent is healthy", lambda: e.agents() == swarm.n, 240)
+    result = rolls(e, act)
     swarm.say("  " + told(result))
     unplanned(result, 40, "in flight on the node whose engine ended")
 
@@ -174,14 +185,12 @@ def test_the_manager_is_lost(_t, swarm):
 
     def act():
         swarm.lab("pause", "1")
-        time.sleep(8)
-        swarm.lab("resume", "1")
+        try:
+            time.sleep(8)
+        finally:
+            swarm.lab("resume", "1")
     node, container = e.container("shop_accounts")
     assert node == 1, container
-    result = rolls(e, 14, act)
+    result = rolls(e, act)
     swarm.say("  " + told(result))
     whole(result)
-
-
-for _test in (test_a_node_cut_off, test_an_engine_restarts, test_a_drained_node, test_a_forced_task_restart):
-    _test.limit = 180

@@ -5,6 +5,7 @@
 #include "control/nearest.h"
 #include "control/plain.h"
 #include "control/slots.h"
+#include "control/ui/ui.h"
 #include "net/sockets.h"
 
 #include <check.h>
@@ -104,6 +105,9 @@ START_TEST(pages_answer)
 	ck_assert_int_eq(dialogue(&f, "GET /why/x", LOCAL), 404);
 	ck_assert_ptr_nonnull(strstr(f.answer, "no-recorder"));
 	struct err err;
+	ck_assert_int_eq(dialogue(&f, "GET /ui/state", LOCAL), 503);
+	f.agent.ui = ui_new(f.agent.loop, &err);
+	ui_watch(f.agent.ui, &f.agent);
 	f.agent.flight = flight_new(FLIGHT_SIZE_MIN, clock_now(), &err);
 	ck_assert_ptr_nonnull(f.agent.flight);
 	ck_assert_int_eq(dialogue(&f, "GET /why/x", LOCAL), 404);
@@ -111,7 +115,7 @@ START_TEST(pages_answer)
 	for (size_t i = 0; i < n; i++) {
 		char line[128];
 		if (rows[i].changes_state || strncmp(rows[i].path, "/app/", 5) == 0 /* guarded */ ||
-			strcmp(rows[i].path, "/hystrix.stream") == 0 || strcmp(rows[i].path, "/tap") == 0 || strcmp(rows[i].path, "/log/tail") == 0 /* never end */ || strcmp(rows[i].path, "/metrics") == 0 /* no JSON */ ||
+			strcmp(rows[i].path, "/hystrix.stream") == 0 || strcmp(rows[i].path, "/tap") == 0 || strcmp(rows[i].path, "/log/tail") == 0 || strcmp(rows[i].path, "/ui/live") == 0 /* never end */ || strcmp(rows[i].path, "/metrics") == 0 /* no JSON */ ||
 			strchr(rows[i].path, '*')) /* of what is not there here */
 			continue;
 		snprintf(line, sizeof(line), "GET %s", rows[i].path);
@@ -128,6 +132,7 @@ START_TEST(pages_answer)
 	ck_assert_int_eq(dialogue(&f, "GET /ready", LOCAL "Accept: text/plain\r\n"), 200);
 	ck_assert_ptr_nonnull(strstr(f.answer, "ready    yes"));
 	tear_down(&f);
+	ui_free(f.agent.ui);
 	flight_free(f.agent.flight);
 }
 END_TEST
@@ -218,7 +223,7 @@ START_TEST(readable_text)
 		const char *json, *want;
 	} rows[] = {
 		{ "{\"a\":1,\"long\":\"x\"}", "a     1\nlong  x\n" },
-		{ "[{\"n\":\"a\",\"v\":10},{\"n\":\"bcd\",\"v\":null}]", "n    v\na    10\nbcd  -\n" },
+		{ "[{\"n\":\"a\",\"v\":10},{\"n\":\"bcd\",\"v\":null}]", "n     v\na    10\nbcd   -\n" },
 		{ "{\"list\":[],\"t\":[{\"k\":true}]}", "list: none\nt:\n  k\n  yes\n" },
 		{ "[]", "none\n" },
 		{ "\"a\\u001bb\"", "a?b\n" },

@@ -119,10 +119,39 @@ START_TEST(secrets)
 }
 END_TEST
 
+static const struct {
+	const char *site, *mode;
+	enum guard_verdict want;
+} fetches[] = {
+	{ NULL, NULL, GUARD_ALLOW }, /* no browser */
+	{ "same-origin", "cors", GUARD_ALLOW },
+	{ "none", "navigate", GUARD_ALLOW },               /* typed by hand */
+	{ "cross-site", "navigate", GUARD_ALLOW },         /* a link was followed */
+	{ "cross-site", "no-cors", GUARD_ORIGIN_FOREIGN }, /* an image of another site's page */
+	{ "same-site", "no-cors", GUARD_ORIGIN_FOREIGN },
+	{ "cross-site", NULL, GUARD_ORIGIN_FOREIGN },
+};
+
+START_TEST(what_a_browser_fetches)
+{
+	struct guard_policy p = { .token = STR("") };
+	struct addr a;
+
+	ck_assert(addr_parse_ip(STR("127.0.0.1"), 4191, &a));
+	struct guard_request r = { .host = STR("localhost"),
+		.fetch_site = str_of(fetches[_i].site),
+		.fetch_mode = str_of(fetches[_i].mode),
+		.local = &a,
+		.peer = &a };
+	ck_assert_int_eq(guard_judge(&p, &r), fetches[_i].want);
+}
+END_TEST
+
 Suite *suite_admin_guard(void)
 {
 	Suite *s = suite_create("admin_guard");
 	TCase *t = tcase_create("guard");
+	tcase_add_loop_test(t, what_a_browser_fetches, 0, sizeof(fetches) / sizeof(fetches[0]));
 	tcase_add_loop_test(t, verdicts, 0, (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_test(t, repeated_host);
 	tcase_add_test(t, every_refusal_has_a_remedy);

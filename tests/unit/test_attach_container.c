@@ -125,8 +125,42 @@ START_TEST(who_opts_in)
 		"{\"Id\":\"" ID "\",\"Path\":\"%s\",\"Config\":{\"Env\":[%s],\"Labels\":{%s}},\"HostConfig\":{\"NetworkMode\":\"%s\"}}",
 		opting[_i].path, opting[_i].env, opting[_i].labels, opting[_i].mode);
 	ck_assert(container_read(&c, str_of(body), &err));
-	ck_assert_int_eq(container_opts_in(&c, opting[_i].all, &why), opting[_i].in);
+	ck_assert_int_eq(container_opts_in(&c, &(struct container_rule){ .all = opting[_i].all }, &why), opting[_i].in);
 	ck_assert_int_eq(why != NULL, opting[_i].why);
+	container_release(&c);
+}
+END_TEST
+
+/* A container of stack shop, on networks front and back. */
+static const struct {
+	const char *labels, *state, *stacks, *networks;
+	bool all, in, why;
+} ruled[] = {
+	{ "\"outrider.port\":\"80\"", "running", "", "", false, true, false },
+	{ "\"outrider.port\":\"80\"", "running", "other, shop", "", false, true, false },
+	{ "\"outrider.port\":\"80\"", "running", "shops", "", false, false, true },
+	{ "\"outrider.port\":\"80\"", "running", "", "none,back", false, true, false },
+	{ "\"outrider.port\":\"80\"", "running", "shop", "none", false, false, true },
+	{ "\"outrider.port\":\"80\"", "created", "shop", "none", false, false, false }, /* it may yet join */
+	{ "\"a\":\"b\"", "running", "shop", "front", true, true, false },
+	{ "\"a\":\"b\"", "running", "other", "", true, false, false }, /* it did not ask */
+	{ "\"a\":\"b\"", "running", "shop", "front", false, false, false },
+};
+
+START_TEST(whom_the_operator_lets)
+{
+	char body[1024];
+	struct container c;
+	struct err err;
+	const char *why = "";
+	snprintf(body, sizeof(body),
+		"{\"Id\":\"" ID "\",\"State\":{\"Status\":\"%s\"},\"Config\":{\"Labels\":{%s,\"com.docker.stack.namespace\":\"shop\"}},"
+		"\"NetworkSettings\":{\"Networks\":{\"front\":{},\"back\":{}}}}",
+		ruled[_i].state, ruled[_i].labels);
+	ck_assert(container_read(&c, str_of(body), &err));
+	const struct container_rule rule = { ruled[_i].all, str_of(ruled[_i].stacks), str_of(ruled[_i].networks) };
+	ck_assert_int_eq(container_opts_in(&c, &rule, &why), ruled[_i].in);
+	ck_assert_int_eq(why != NULL, ruled[_i].why);
 	container_release(&c);
 }
 END_TEST
@@ -141,6 +175,7 @@ Suite *suite_attach_container(void)
 	tcase_add_loop_test(t, what_is_no_container, 0, sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(t, names_of_namespaces);
 	tcase_add_loop_test(t, who_opts_in, 0, sizeof(opting) / sizeof(opting[0]));
+	tcase_add_loop_test(t, whom_the_operator_lets, 0, sizeof(ruled) / sizeof(ruled[0]));
 	suite_add_tcase(s, t);
 	return s;
 }

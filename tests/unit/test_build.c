@@ -74,7 +74,7 @@ START_TEST(a_sidecar_by_default)
 	ck_assert_uint_eq(s->limits.body + s->limits.connections + s->limits.requests, 0);
 	ck_assert_uint_eq(s->times.head, 60 * USEC_SEC);
 	ck_assert_uint_eq(s->times.idle, 600 * USEC_SEC);
-	ck_assert_uint_eq(s->times.stall + s->times.tunnel_idle, 0);
+	ck_assert_uint_eq(s->external->policy.stall + s->external->policy.tunnel_idle, 0);
 	ck_assert_uint_eq(s->forward.set, 31);
 	ck_assert_uint_eq(s->forward.n_trusted, 8);
 	ck_assert_uint_eq(s->forward.via.n, 9 + 16);

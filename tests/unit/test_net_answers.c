@@ -50,6 +50,25 @@ START_TEST(a_later_answer_takes_its_place)
 }
 END_TEST
 
+START_TEST(one_asks_and_the_others_wait)
+{
+	struct answer got;
+	ck_assert(answers_claim(store, 7, "tasks.quotes.", 1000));
+	ck_assert(!answers_claim(store, 7, "tasks.quotes.", 1000));
+	ck_assert(!answers_get(store, 7, "tasks.quotes.", 1000, USEC_SEC, &got)); /* a claim is no answer */
+	ck_assert(answers_claim(store, 8, "tasks.quotes.", 1000)); /* other networks */
+	ck_assert(answers_claim(store, 7, "tasks.images.", 1000));
+	put(7, "tasks.quotes.", 2000, "10.0.0.1");
+	ck_assert(answers_get(store, 7, "tasks.quotes.", 2000, 0, &got));
+	ck_assert(answers_claim(store, 7, "tasks.quotes.", 3000)); /* it is answered: the next may ask */
+	answers_waive(store, 7, "tasks.quotes.");
+	ck_assert(answers_claim(store, 7, "tasks.quotes.", 3000));
+	ck_assert(!answers_claim(store, 7, "tasks.quotes.", 2999 + ANSWERS_CLAIM));
+	ck_assert(answers_claim(store, 7, "tasks.quotes.", 3000 + ANSWERS_CLAIM)); /* out for too long */
+	answers_waive(store, 7, "tasks.unheard-of.");
+}
+END_TEST
+
 START_TEST(old_ones_are_swept)
 {
 	struct answer got;
@@ -73,6 +92,7 @@ Suite *suite_net_answers(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, fresh_answers_of_the_same_group);
 	tcase_add_test(t, a_later_answer_takes_its_place);
+	tcase_add_test(t, one_asks_and_the_others_wait);
 	tcase_add_test(t, old_ones_are_swept);
 	suite_add_tcase(s, t);
 	return s;

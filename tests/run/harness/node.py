@@ -8,12 +8,20 @@ import subprocess
 import threading
 import time
 
+from .agent import sanitized
 from .case import Skip
 
 HANDLER = ("import http.server, sys\n"
            "class H(http.server.BaseHTTPRequestHandler):\n"
            "    protocol_version = 'HTTP/1.1'\n"
            "    def do_GET(self):\n"
+           "        if self.headers.get('Upgrade') == 'websocket':\n"
+           "            self.send_response(101); self.send_header('Upgrade', 'websocket'); self.send_header('Connection', 'Upgrade'); self.end_headers()\n"
+           "            self.close_connection = True\n"
+           "            while True:\n"
+           "                data = self.connection.recv(4096)\n"
+           "                if not data: return\n"
+           "                self.connection.sendall(data)\n"
            "        if self.path == '/events':\n"
            "            self.send_response(200); self.send_header('Connection', 'close'); self.end_headers()\n"
            "            import time\n"
@@ -47,7 +55,8 @@ class Namespace:
             raise Skip("nothing can be mounted here")
         self.run("python3", "-c", LOOPBACK_UP)
         if text:
-            self.handler = subprocess.Popen(["nsenter", "--net=" + self.path, "python3", "-c", HANDLER, text], stdin=subprocess.DEVNULL)
+            self.handler = subprocess.Popen(["nsenter", "--net=" + self.path, "python3", "-c", HANDLER, text], stdin=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL)
 
     @staticmethod
     def _inode(pid):
@@ -124,21 +133,46 @@ class Engine:
         self.server.server_close()
 
     def container(self, t, number, env=(), text=None, **more):
-        """A running container with a namespace of its own."""
-        ident, sandbox = "%064x" % number, "%012x" % number
+        """A running container with a namespace of its own; before(namespace) is called before it is known."""
+        ident, sandbox = "%064x" % number, more.get("sandbox", "%012x" % number)
         space = t._keep(Namespace(self.netns, sandbox, text))
+        more.get("before", lambda _: None)(space)
         self.containers[ident] = {
             "Id": ident, "Name": "/c%d" % number, "Path": "/app", "State": {"Status": "running"},
             "Config": {"Image": "app:1", "Env": list(env), "Labels": more.get("labels", {})},
             "HostConfig": {"NetworkMode": more.get("mode", "shop")},
             "NetworkSettings": {"SandboxKey": self.netns + "/" + sandbox, "Networks": {"shop": {"IPAddress": "10.0.0.%d" % (number % 250)}}}}
+        if self._minor() < 52:  # the default bridge's, once more; GraphDriver gave way to Storage in 1.52
+            self.containers[ident]["NetworkSettings"].update(Bridge="", IPAddress="", Gateway="", MacAddress="", Ports={})
+            self.containers[ident]["GraphDriver"] = {"Name": "overlay2", "Data": None}
+        if self._minor() >= 48:
+            self.containers[ident]["ImageManifestDescriptor"] = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 424}
         self.event("start", ident)
         return ident, space
 
+    def _minor(self):
+        return int(self.api.split(".")[1])
+
     def event(self, action, ident, **attributes):
-        line = json.dumps({"Type": "container", "Action": action, "Actor": {"ID": ident, "Attributes": attributes}}).encode() + b"\n"
+        record = {"Type": "container", "Action": action, "Actor": {"ID": ident, "Attributes": attributes}, "scope": "local"}
+        if self._minor() < 52:  # later ones have dropped these
+            record.update(status=action, id=ident, **{"from": "app:1"})
+        line = json.dumps(record).encode() + b"\n"
         for one in list(self.listeners):
             one.write(line)
+
+    def state(self, ident, status, event):
+        self.containers[ident]["State"]["Status"] = status
+        self.event(event, ident)
+
+    def restarted(self, t, ident, sandbox, text, told=True):
+        """The same container, ended and started again: the engine gives it another namespace. told: of its end, too."""
+        if told:
+            self.state(ident, "exited", "die")
+        space = t._keep(Namespace(self.netns, sandbox, text))
+        self.containers[ident]["NetworkSettings"]["SandboxKey"] = self.netns + "/" + sandbox
+        self.state(ident, "running", "start")
+        return space
 
     def gone(self, ident):
         self.containers[ident]["State"]["Status"] = "exited"
@@ -153,10 +187,12 @@ class Engine:
                 time.sleep(0.02)
             return
         status, body = 200, b"OK"
-        if path.endswith("/info"):
+        if not path.endswith("/_ping") and path.startswith("/v1.") and int(path.split("/")[1].split(".")[1]) > self._minor():
+            status, body = 400, {"message": "client version %s is too new. Maximum supported API version is %s" % (path.split("/")[1], self.api)}
+        elif path.endswith("/info"):
             body = {"Name": "node-1", "ServerVersion": "27.0", "Swarm": {"LocalNodeState": "active", "NodeID": "n1"}}
         elif path.endswith("/containers/json"):
-            body = [{"Id": ident} for ident, c in self.containers.items() if c["State"]["Status"] == "running"]
+            body = [{"Id": ident} for ident, c in self.containers.items() if c["State"]["Status"] in ("running", "paused")]
         elif "/containers/" in path:
             body = self.containers.get(path.split("/")[-2])
             status = 200 if body else 404
@@ -166,3 +202,23 @@ class Engine:
         h.send_header("Content-Length", str(len(body)))
         h.end_headers()
         h.wfile.write(body)
+
+
+def scripted(t, **more):
+    if sanitized():
+        raise Skip("sanitizers need system calls that the agent's own filter refuses")
+    return Engine(t, **more)
+
+
+def node(t, engine, **env):
+    """An agent of that engine's node."""
+    port = t.port()
+    made = {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": engine.run, "OUTRIDER_ADMIN": port.text,
+            "OUTRIDER_SERVICE": None, "OUTRIDER_STOP_TIMEOUT": "2s"}
+    made.update({"OUTRIDER_" + key.upper(): value for key, value in env.items()})
+    return t.agent(["node"], made, {"admin": port})
+
+
+def serving(agent):
+    """{container's name: its sidecar} of those that serve."""
+    return {s["container"]: s for s in agent.get("/sidecars")["sidecars"] if s["state"] == "serving"}

@@ -2,7 +2,7 @@
 `tests/swarm/run` use it.
 
 A test is a function test_* of a file test_*.py; it gets a Case and the estate, and may carry `running` and `down` (peers that it
-needs, or must find stopped; RUNNING of its module is the default), `limit` (seconds) and `rows`. An estate has start(peer) and require(peer), which raises Missing."""
+needs, or must find stopped; RUNNING of its module is the default), `limit` (seconds; LIMIT of its module, else 60) and `rows`. An estate has start(peer) and require(peer), which raises Missing."""
 import fnmatch
 import importlib
 import os
@@ -27,7 +27,7 @@ class Test:
         self.tier, self.name, self.function, self.arguments = tier, tier + "." + name, function, arguments
         self.running = getattr(function, "running", getattr(sys.modules[function.__module__], "RUNNING", ()))
         self.peers = self.running + getattr(function, "down", ())
-        self.limit = getattr(function, "limit", 60)
+        self.limit = getattr(function, "limit", getattr(sys.modules[function.__module__], "LIMIT", 60))
 
 
 def discover(folder):

@@ -1,0 +1,228 @@
+/* What the agent tells while the page is open (ui/live, server-sent events), and what is remembered of it: the last ten minutes. */
+
+import { current } from "./route.js";
+
+const POINTS = 300, CHANGES = 400, HIDDEN_MS = 30000, RETRY_MS = [500, 1000, 2000, 4000, 8000];
+const NAMES = ["rate", "errors", "p50_ms", "p95_ms", "p99_ms"];
+
+/* own: hello of the agent that served the page, and its sidecars, whatever the scope is. hello, agents, changes: of the scope.
+ * connection: "wait" (never heard), "live", "lost", "rest" (nobody looks). */
+export const live = {
+	connection: "wait", hello: null, own: null, ownSidecars: [], agents: [], changes: [], series: new Map(), interval: 2000,
+	since: Date.now(), time: 0, why: "", restarts: 0, restartedAt: 0, retryAt: 0, version: null, ticks: 0, circuits: new Map(),
+};
+
+let source = null, timer = null, tries = 0, tell = () => {}, hiddenTimer = null, opened = null, up = null, startAt = 0;
+
+/* "sidecar:NAME" is asked below sidecars/NAME/; everything else of the agent itself. */
+export function prefix(scope) {
+	return scope?.startsWith("sidecar:") ? "sidecars/" + encodeURIComponent(scope.slice(8)) + "/" : "";
+}
+
+function address(scope) {
+	if (!scope)
+		return "ui/live";
+	return prefix(scope) + "ui/live?scope=" + (scope.startsWith("sidecar:") ? "sidecar" : encodeURIComponent(scope));
+}
+
+function blank() {
+	return { t: [], in: Object.fromEntries(NAMES.map(n => [n, []])), out: Object.fromEntries(NAMES.map(n => [n, []])) };
+}
+
+function onHistory(data) {
+	live.interval = data.interval_ms || 2000;
+	live.series.clear();
+	for (const agent of data.agents || []) {
+		const s = blank(), n = Math.max(agent.in?.rate?.length || 0, agent.out?.rate?.length || 0);
+		for (let i = 0; i < n; i++)
+			s.t.push(data.until_ms - (n - 1 - i) * live.interval);
+		for (const way of ["in", "out"])
+			for (const name of NAMES)
+				s[way][name] = Array.from({ length: n }, (_, i) => agent[way]?.[name]?.[i] ?? null);
+		live.series.set(agent.node, s);
+	}
+	live.changes = [];
+	for (const change of data.changes || (data.agents || []).flatMap(a => a.changes || []))
+		addChange(change);
+}
+
+function addChange(change) {
+	const same = c => c.number === change.number && c.node === change.node && c.time_ms === change.time_ms;
+	if (live.changes.some(same))
+		return;
+	let at = live.changes.length;
+	while (at > 0 && live.changes[at - 1].time_ms > change.time_ms)
+		at--;
+	live.changes.splice(at, 0, change);
+	live.changes.splice(0, live.changes.length - CHANGES);
+}
+
+function addPoint(node, at, state) {
+	let s = live.series.get(node);
+	if (!s)
+		live.series.set(node, s = blank());
+	if (s.t.length && at <= s.t[s.t.length - 1])
+		return;
+	s.t.push(at);
+	for (const way of ["in", "out"])
+		for (const name of NAMES)
+			s[way][name].push(state?.[way]?.[name] ?? null);
+	if (s.t.length > POINTS) {
+		s.t.shift();
+		for (const way of ["in", "out"])
+			for (const name of NAMES)
+				s[way][name].shift();
+	}
+}
+
+/* The window of each circuit over the last ticks: a picture that moves. */
+function addCircuits(node, circuits) {
+	for (const c of circuits || []) {
+		const key = [node, c.from, c.to, c.route || ""].join("\0");
+		let row = live.circuits.get(key);
+		if (!row)
+			live.circuits.set(key, row = []);
+		row.push({ requests: c.requests || 0, errors: c.errors || 0, rejected: c.rejected || 0, state: c.state });
+		if (row.length > 60)
+			row.shift();
+		row.tick = live.ticks;
+	}
+}
+
+function onTick(data) {
+	live.agents = data.agents || [];
+	live.time = data.time_ms;
+	live.ticks++;
+	for (const agent of live.agents) {
+		addPoint(agent.node, data.time_ms, agent.ok ? agent.state : null);
+		addCircuits(agent.node, agent.ok ? agent.state?.circuits : null);
+	}
+	for (const [key, row] of live.circuits)
+		if (row.tick < live.ticks - 30)
+			live.circuits.delete(key);
+	if (!prefix(live.scope) && live.hello?.scope !== "swarm" && live.agents[0]?.ok)
+		live.ownSidecars = live.agents[0].state.sidecars || [];
+	const age = live.agents.length === 1 ? live.agents[0].state?.process?.uptime_ms : null;
+	if (age !== null && age !== undefined) {
+		const began = data.time_ms - age;
+		if (startAt && began > startAt + 3000 && live.scope === opened) {
+			live.restarts++;
+			live.restartedAt = began;
+		}
+		startAt = began;
+	}
+}
+
+function onHello(data) {
+	live.hello = data;
+	live.connection = "live";
+	live.why = "";
+	tries = 0;
+	if (!prefix(live.scope))
+		live.own = data;
+	if (live.version && data.version !== live.version)
+		live.updated = true;
+	live.version = data.version;
+	if (up !== live.scope)
+		startAt = 0;
+	up = live.scope;
+}
+
+function handle(name, fn) {
+	source.addEventListener(name, event => {
+		let data;
+		try {
+			data = JSON.parse(event.data);
+		} catch {
+			return;
+		}
+		fn(data);
+		tell(name);
+	});
+}
+
+function lost() {
+	source?.close();
+	source = null;
+	if (live.connection !== "lost")
+		live.since = Date.now();
+	live.connection = "lost";
+	const wait = RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)];
+	live.retryAt = Date.now() + wait;
+	clearTimeout(timer);
+	timer = setTimeout(open, wait);
+	/* An event stream does not say why it was refused: ask as a page. */
+	fetch(address(live.scope).replace("ui/live", "ui/state"), { headers: { Accept: "application/json" } }).then(async reply => {
+		const body = reply.ok ? null : await reply.json().catch(() => null);
+		live.why = reply.ok ? "" : body?.cause || body?.error || "status " + reply.status;
+		tell("lost");
+	}).catch(() => {
+		live.why = "";
+		tell("lost");
+	});
+	tell("lost");
+}
+
+function open() {
+	clearTimeout(timer);
+	source?.close();
+	opened = live.scope;
+	source = new EventSource(address(live.scope));
+	handle("hello", onHello);
+	handle("history", onHistory);
+	handle("tick", onTick);
+	handle("change", addChange);
+	source.onerror = lost;
+}
+
+/* A page that nobody sees costs the agent nothing; the history fills the gap when it is looked at again. */
+function onVisibility() {
+	clearTimeout(hiddenTimer);
+	if (document.hidden) {
+		hiddenTimer = setTimeout(() => {
+			clearTimeout(timer);
+			source?.close();
+			source = null;
+			live.connection = "rest";
+			tell("rest");
+		}, HIDDEN_MS);
+	} else if (!source && live.connection === "rest") {
+		open();
+	}
+}
+
+export function begin(listener) {
+	tell = listener;
+	live.scope = current().params.scope || null;
+	addEventListener("visibilitychange", onVisibility);
+	addEventListener("pagehide", () => source?.close());
+	addEventListener("pageshow", event => {
+		if (event.persisted)
+			open();
+	});
+	if (prefix(live.scope))
+		fetch("ui/state", { headers: { Accept: "application/json" } }).then(reply => reply.json()).then(state => {
+			live.own = live.own || state.hello || null;
+			live.ownSidecars = state.sidecars || [];
+			tell("own");
+		}).catch(() => {});
+	open();
+}
+
+export function setScope(scope) {
+	if (scope === live.scope)
+		return;
+	Object.assign(live, { scope, agents: [], changes: [], hello: null, connection: "wait", why: "", since: Date.now(), ticks: 0 });
+	live.series.clear();
+	live.circuits.clear();
+	tries = 0;
+	open();
+}
+
+/* The scope that is shown: sidecar, node or swarm. */
+export function kind() {
+	const s = live.scope || live.hello?.scope || "node";
+	return s.startsWith("sidecar:") ? "sidecar" : s;
+}
+
+export const states = () => live.agents.filter(a => a.ok && a.state);

@@ -1,0 +1,256 @@
+"""outrider node over a container's life, against a scripted engine: tunnels beside an upgrade, pauses, restarts, namespaces that change hands."""
+import json
+import os
+import subprocess
+import time
+
+from harness.agent import run
+from harness.case import Skip, rows
+from harness.node import node as _node, scripted as _engine, serving as _serving
+
+# Tunnels of three kinds that say something each 50 ms and expect it back; prints when the last answer of each came. An echo stands on 8090.
+TUNNELS = """
+import socket, sys, threading, time
+ends = []
+echo = socket.socket(); echo.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); echo.bind(("127.0.0.1", 8090)); echo.listen(64)
+def answer(s):
+    while True:
+        data = s.recv(4096)
+        if not data: return s.close()
+        s.sendall(data)
+def serve():
+    while True: threading.Thread(target=answer, args=(echo.accept()[0],), daemon=True).start()
+threading.Thread(target=serve, daemon=True).start()
+def dial(host, port):
+    s = socket.create_connection((host, port), timeout=20)
+    return s
+def head(s):
+    data = b""
+    while b"\\r\\n\\r\\n" not in data: data += s.recv(1)
+    return data
+def websocket():
+    s = dial("127.0.0.1", 4143)
+    s.sendall(b"GET /ws HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\nSec-WebSocket-Version: 13\\r\\n"
+              b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\\r\\n\\r\\n")
+    assert b" 101 " in head(s)
+    return s, True
+def events():
+    s = dial("127.0.0.1", 4143)
+    s.sendall(b"GET /events HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    head(s)
+    return s, False
+def tcp():
+    return dial("127.0.4.2", 5432), True
+def one(kind):
+    s, speaks = kind()
+    last = time.time()
+    try:
+        while True:
+            if speaks: s.sendall(b"ping")
+            if not s.recv(4096): break
+            last = time.time()
+            if speaks: time.sleep(0.05)
+    except OSError:
+        pass
+    ends.append((kind.__name__, last))
+threads = [threading.Thread(target=one, args=(kind,)) for kind in (websocket, events, tcp) for _ in range(5)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print("\\n".join("%s %.3f" % e for e in ends))
+"""
+TAKE_NAME = ("import socket, sys, time\ns = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)\ns.bind('\\0outrider')\ns.listen(8)\n"
+             "print('held', flush=True)\nsys.stdin.read()\n")
+
+
+def _sidecar(agent, number):
+    return [s for s in agent.get("/sidecars")["sidecars"] if s["container"] == "c%d" % number]
+
+
+def test_tunnels_stay_with_the_old_agent(t):
+    """WebSockets, event streams and tcp tunnels go on with the agent that leaves, byte for byte, are let go over its last third, and counted;
+    new ones come to its successor"""
+    engine = _engine(t)
+    grace = 3.6  # seconds
+    first = _node(t, engine, stop_timeout="%dms" % (grace * 1000))
+    _, space = engine.container(t, 31, ["OUTRIDER_PORT=8080", "OUTRIDER_UPSTREAMS=tcp://db:8090@127.0.4.2:5432",
+                                        "OUTRIDER_UPSTREAM_DB_ENDPOINTS=127.0.0.1:8090"], "same")
+    first.until("its handler", lambda: _serving(first).get("c31", {}).get("handler") == "up")
+    tunnels = t.background(space.run, "python3", "-c", TUNNELS)
+
+    def under_way():
+        counters = first.get("/sidecars/c31/stats")["counters"]
+        return counters["outrider_tunnels_open"] == 10 and counters["outrider_requests_active"] >= 5
+    first.until("fifteen are open", under_way)
+    second = _node(t, engine)
+    second.until("it is said", lambda: "a successor serves" in first.stderr())
+    assert space.fetch("http://127.0.0.1:4143/") == "same"
+    assert second.get("/sidecars/c31/stats")["counters"]["outrider_requests_total"] == 1
+    assert under_way()
+    told = time.time()
+    first.leave()
+    ends = [(line.split()[0], float(line.split()[1]) - told) for line in tunnels.join().stdout.strip().split("\n")]
+    times = sorted(at for _, at in ends)
+    assert len(ends) == 15 and {kind for kind, _ in ends} == {"websocket", "events", "tcp"}, ends
+    assert times[0] > grace * 0.6 and times[-1] < grace + 0.5, times  # none before the last third
+    assert times[-1] - times[0] > grace * 0.15, times               # and not all at the same moment
+    assert '"let_go":15' in first.stderr(), first.stderr()[-1500:]
+
+
+def test_a_paused_container(t):
+    """a container that is paused keeps its sidecar and its listeners; so it is when it goes on"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    ident, space = engine.container(t, 32, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("it serves", lambda: _serving(agent).get("c32", {}).get("handler") == "up")
+    before, asked = space.listeners(), len(engine.asked)
+    engine.state(ident, "paused", "pause")
+    agent.until("it was looked at", lambda: len(engine.asked) > asked)
+    asked = len(engine.asked)
+    engine.state(ident, "running", "unpause")
+    agent.until("it was looked at again", lambda: len(engine.asked) > asked)
+    assert space.fetch("http://127.0.0.1:4143/") == "x"
+    assert space.listeners() == before and "c32" in _serving(agent)
+
+
+@rows({"told": (True,), "its end was missed": (False,)})
+def test_a_restarted_container(t, told):
+    """a container that is started anew has another namespace: the sidecar moves there, and nothing of it stays in the old one"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    ident, old = engine.container(t, 33, ["OUTRIDER_PORT=8080"], "old")
+    agent.until("it serves", lambda: _serving(agent).get("c33", {}).get("handler") == "up")
+    new = engine.restarted(t, ident, "%012x" % 0x3301, "new", told)
+    agent.until("it serves there", lambda: 4143 in new.listeners() and _serving(agent).get("c33", {}).get("handler") == "up")
+    assert new.fetch("http://127.0.0.1:4143/") == "new"
+    agent.until("nobody listens in the old one", lambda: set(old.listeners()) <= {8080})
+    assert len(_sidecar(agent, 33)) == 1
+
+
+def test_a_name_that_is_used_again(t):
+    """a namespace whose name another container had before: its sidecar reaches its own handler, never the other's"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    name = "%012x" % 0x3402
+    one, first = engine.container(t, 34, ["OUTRIDER_PORT=8080"], "one", sandbox=name)
+    agent.until("the first serves", lambda: _serving(agent).get("c34", {}).get("handler") == "up")
+    assert first.fetch("http://127.0.0.1:4143/") == "one"
+    engine.gone(one)
+    agent.until("it has ended", lambda: not _sidecar(agent, 34))
+    first.close()
+    _, second = engine.container(t, 35, ["OUTRIDER_PORT=8080"], "two", sandbox=name)
+    agent.until("the second serves", lambda: _serving(agent).get("c35", {}).get("handler") == "up")
+    assert second.fetch("http://127.0.0.1:4143/") == "two"
+
+
+def test_a_second_owner(t):
+    """whoever holds @outrider in a namespace owns it: the container is left alone, with a line that says so, until the name is free"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    held = []
+
+    def take(space):
+        held.append(subprocess.Popen(["nsenter", "--net=" + space.path, "python3", "-c", TAKE_NAME], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True))
+        assert held[0].stdout.readline() == "held\n"
+    _, space = engine.container(t, 36, ["OUTRIDER_PORT=8080"], "x", before=take)
+    try:
+        agent.until("it is said", lambda: "another agent serves it already" in agent.stderr())
+        assert not _sidecar(agent, 36) and set(space.listeners()) <= {8080}
+    finally:
+        held[0].communicate("")
+    agent.until("it serves", lambda: "c36" in _serving(agent))
+
+
+def test_another_network(t):
+    """a container that joins a network keeps its sidecar; the addresses that it has there count as its own"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    ident, space = engine.container(t, 37, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("it serves", lambda: _serving(agent).get("c37", {}).get("handler") == "up")
+    before = space.listeners()
+    for networks in ({"shop": {"IPAddress": "10.0.0.37"}, "back": {"IPAddress": "10.9.0.37"}}, {"back": {"IPAddress": "10.9.0.37"}}):
+        asked = len(engine.asked)
+        engine.containers[ident]["NetworkSettings"]["Networks"] = networks
+        engine.event("update", ident)
+        agent.until("it was looked at", lambda n=asked: len(engine.asked) > n)
+        assert space.fetch("http://127.0.0.1:4143/") == "x"
+    assert space.listeners() == before
+
+
+def _open(pid):
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
+def _halves(agent):
+    children = subprocess.run(["pgrep", "-P", str(agent.pid)], capture_output=True, text=True, check=True).stdout.split()
+    return agent.pid, int(children[0])
+
+
+def test_containers_by_the_second(t):
+    """containers come and go; neither half keeps a descriptor of them, and those that are there are not disturbed"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    _, stays = engine.container(t, 40, ["OUTRIDER_PORT=8080"], "stays")
+    agent.until("it serves", lambda: _serving(agent).get("c40", {}).get("handler") == "up")
+    halves = _halves(agent)
+
+    def come_and_go(first, n):
+        made = [engine.container(t, number, ["OUTRIDER_PORT=8080"]) for number in range(first, first + n)]
+        agent.until("they serve", lambda: len(_serving(agent)) == n + 1)
+        assert stays.fetch("http://127.0.0.1:4143/") == "stays"
+        for ident, _ in made:
+            engine.gone(ident)
+        agent.until("they have ended", lambda: len(agent.get("/sidecars")["sidecars"]) == 1)
+        for _, space in made:
+            space.close()
+    come_and_go(41, 3)
+    before = [_open(pid) for pid in halves]
+    for turn in range(3):
+        come_and_go(50 + 10 * turn, 5)
+    agent.until("as many as before", lambda: [_open(pid) for pid in halves] <= [n + 1 for n in before])
+
+
+def test_pages_of_a_sidecar(t):
+    """/sidecars says wiring and cost of each; outrider get --service finds one by service, service.stack, task and container"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    swarm = {"com.docker.swarm.service.name": "shop_accounts", "com.docker.stack.namespace": "shop", "com.docker.swarm.task.name": "shop_accounts.1.abc"}
+    _, space = engine.container(t, 38, ["OUTRIDER_PORT=8080"], "x", labels=swarm)
+    engine.container(t, 39, ["OUTRIDER_PORT=8080", "OUTRIDER_SERVICE=pinned", "OUTRIDER_UPSTREAMS=quotes:9001"], "x")
+    agent.until("both serve", lambda: [s["handler"] for s in _serving(agent).values()] == ["up", "up"])
+    assert space.fetch("http://127.0.0.1:4143/") == "x"
+    one, other = _serving(agent)["c38"], _serving(agent)["c39"]
+    assert one["outbound"] == "not wired: no call seen, no proxy variable, no pinned name", one
+    assert other["outbound"] == "ready: no call seen yet", other
+    assert (one["service"], one["stack"], one["task"], one["node"]) == ("accounts", "shop", "shop_accounts.1.abc", "node-1"), one
+    assert {"cpu_ms", "connections", "sockets_in_stock", "memory_kb"} <= set(one["cost"]) and one["requests"] == 1, one
+    for name in ("accounts", "accounts.shop", "shop_accounts.1.abc", "c38", "%064x" % 38):
+        status, out, err = run(["get", "/stats", "--service=" + name, "--admin=%s:%d" % agent.admin])
+        assert status == 0 and json.loads(out)["counters"]["outrider_requests_total"] == 1, (name, out, err)
+
+
+def test_a_network_that_the_operator_listed(t):
+    """with outrider.expose.networks a container is left alone, with a line, until it joins one of them"""
+    engine = _engine(t)
+    agent = _node(t, engine, expose_networks="open", expose_stacks="")
+    ident, _ = engine.container(t, 71, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("it is said", lambda: "outrider.expose.networks" in agent.stderr())
+    assert not _sidecar(agent, 71)
+    engine.containers[ident]["NetworkSettings"]["Networks"]["open"] = {"IPAddress": "10.7.0.71"}
+    engine.event("update", ident)
+    agent.until("it serves", lambda: "c71" in _serving(agent))
+
+
+def test_a_folder_without_propagation(t):
+    """a folder of namespaces in which later mounts are not seen is named at the start and by doctor, with the remedy"""
+    engine = _engine(t)
+    if subprocess.run(["mount", "--bind", engine.netns, engine.netns], check=False).returncode != 0:
+        raise Skip("nothing can be mounted here")
+    try:
+        subprocess.run(["mount", "--make-private", engine.netns], check=True)
+        agent = _node(t, engine)
+        agent.until("it is said", lambda: "without propagation" in agent.stderr() and "rslave" in agent.stderr())
+        line = [one for one in agent.get("/doctor")["lines"] if one["check"] == "namespaces"][0]
+        assert line["state"] == "fail" and "rslave" in line["remedy"], line
+    finally:
+        subprocess.run(["umount", "-l", engine.netns], check=False)
