@@ -18,7 +18,7 @@ static const char *const level_words[LEVEL_COUNT] = {
 };
 
 const char *const log_subsystems[] = { "admin", "balance", "circuit", "config", "discovery", "handler", "keeper", "log", "node", "overload",
-	"process", "trace", NULL };
+	"process", "resilience", "trace", NULL };
 
 void log_init(struct log *l, int fd, enum log_level level)
 {

@@ -360,6 +360,11 @@ static const char *exporter_name(size_t i)
 	return plugin_exporters[i] ? plugin_exporters[i]->name : NULL;
 }
 
+static const char *sink_name(size_t i)
+{
+	return plugin_sinks[i] ? plugin_sinks[i]->name : NULL;
+}
+
 static const struct {
 	enum option_id id;
 	const char *kind;
@@ -367,6 +372,7 @@ static const struct {
 } plugins[] = {
 	{ OPT_REGISTRY, "registry", registry_name },
 	{ OPT_TRACE, "exporter", exporter_name },
+	{ OPT_LOG, "sink", sink_name },
 };
 
 static bool note_plugin(struct options *o, size_t which, struct str name)

@@ -160,7 +160,7 @@ def test_all_hang(t):
     what was sent is what they get."""
     gelf, syslog = Stream(t, hang=True), Stream(t, hang=True)
     sinks = "json:stdout,gelf:tcp://%s,syslog:tcp://%s" % (gelf.at, syslog.at)
-    env, ports = t.wiring(endpoints={"quotes": [t.service(200)]}, env=dict(ALL, OUTRIDER_LOG=sinks, OUTRIDER_LOG_QUEUE="256KiB"))
+    env, ports = t.wiring(endpoints={"quotes": [t.service(200)]}, env=dict(ALL, OUTRIDER_LOG=sinks, OUTRIDER_LOG_QUEUE="64KiB"))
     read, write = os.pipe()
     agent = t.agent(["sidecar"], env, ports, ready=False)
     agent.close()  # the harness gives no pipe as stdout: this one is started by hand
@@ -175,21 +175,21 @@ def test_all_hang(t):
             out.extend(piece)
     try:
         agent.until("it serves", lambda: agent.ready() == 200)
-        call(t, agent, n=1500)
+        call(t, agent, n=1000)
         before = agent.rss()
-        assert call(t, agent, n=6000) < 0.5
+        assert call(t, agent, n=4000) < 1
         names = ("json:stdout", "gelf:tcp", "syslog:tcp")
-        agent.until("all know of all", lambda: all(sink(agent, name)["produced"] >= 7500 for name in names))
-        assert all(sink(agent, name)["dropped"]["full"] > 1000 for name in names), agent.get("/log")
+        agent.until("all know of all", lambda: all(sink(agent, name)["produced"] >= 5000 for name in names))
+        assert all(sink(agent, name)["dropped"]["full"] > 500 for name in names), agent.get("/log")
         assert agent.rss() - before < 4096, (before, agent.rss())
         agent.until("a hanging one is named", lambda: sink(agent, "gelf")["why"].endswith("it takes nothing at the moment") if "why" in sink(agent, "gelf") else None)
         threading.Thread(target=slurp, daemon=True).start()
         gelf.hang = syslog.hang = False
-        ends = {name: settled(agent, name, 7500) for name in names}
-        agent.until("gelf has it", lambda: len(gelf.gelf()) == sink(agent, "gelf")["sent"])
-        agent.until("syslog has it", lambda: len(syslog.syslog()) == sink(agent, "syslog")["sent"])
+        ends = {name: settled(agent, name, 5000) for name in names}
+        agent.until("gelf has it", lambda: gelf.zeros() == sink(agent, "gelf")["sent"])
+        agent.until("syslog has it", lambda: len(syslog.frames()) == sink(agent, "syslog")["sent"])
         agent.until("stdout has it", lambda: out.count(b"\n") == sink(agent, "json")["sent"])
-        assert all(json.loads(line) for line in bytes(out).splitlines()) and ends
+        assert all(json.loads(line) for line in bytes(out).splitlines()) and ends and gelf.gelf() and syslog.syslog()
     finally:
         proc.send_signal(signal.SIGTERM)
         assert proc.wait(10) == 0, proc.stderr.read()
@@ -243,7 +243,7 @@ def test_wrong_sinks(t, value, says):
     """A sink that makes no sense ends the start with status 2, and says what would."""
     env, _ = t.wiring(endpoints={"quotes": ["127.0.0.1:1"]}, env={"OUTRIDER_LOG": value})
     status, _, err = run(["sidecar"], env)
-    assert status == 2 and says in err and "outrider.log" in err, (status, err)
+    assert status == 2 and says in err and ("outrider.log" in err or "OUTRIDER_LOG" in err), (status, err)
 
 
 def test_levels(t):

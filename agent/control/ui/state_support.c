@@ -1,4 +1,4 @@
-/* What an agent leans on: sources of configuration, registries, exporters of spans, the engine. On a node every sidecar has its own; those of
+/* What an agent leans on: sources of configuration, registries, exporters of spans, sinks of log records, the engine. On a node every sidecar has its own; those of
  * one name are one, in trouble when it is for any of them. */
 #include "control/ui/state.h"
 

@@ -16,6 +16,7 @@ from .wire import DEADLINE
 
 SYSLOG = re.compile(r"<(?P<pri>\d{1,3})>1 (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z) (?P<host>[!-~]{1,255}) (?P<app>[!-~]{1,48}) (?P<proc>[!-~]{1,128}) "
                     r"(?P<id>[!-~]{1,32}) (?P<data>-|(?:\[.*?(?<!\\)\])+)(?: (?P<message>.*))?", re.S)
+COUNT = re.compile(rb"([1-9]\d*) ")
 PARAM = re.compile(r' ([!#-<>-\\^-~]{1,32})="((?:[^"\\\]]|\\["\\\]])*)"')
 
 
@@ -148,16 +149,23 @@ class Stream:
         """Of all connections the whole messages; a last one without its end is none."""
         return [strict_gelf(one) for data in list(self.received) for one in bytes(data).split(b"\0")[:-1]]
 
-    def syslog(self):
+    def zeros(self):
+        """How many messages of GELF are whole; quickly."""
+        return sum(bytes(data).count(b"\0") for data in list(self.received))
+
+    def frames(self):
+        """Whole messages by their counted octets, as they came."""
         whole = []
         for data in list(self.received):
-            rest = bytes(data)
-            while (found := re.match(rb"([1-9]\d*) ", rest)) and len(rest) >= found.end() + int(found.group(1)):
-                end = found.end() + int(found.group(1))
-                whole.append(strict_syslog(rest[found.end():end]))
-                rest = rest[end:]
-            assert not rest or re.match(rb"\d+( |$)", rest), rest[:80]
+            data, at = bytes(data), 0
+            while (found := COUNT.match(data, at)) and len(data) >= found.end() + int(found.group(1)):
+                at = found.end() + int(found.group(1))
+                whole.append(data[found.end():at])
+            assert at == len(data) or re.match(rb"\d+( |$)", data[at:at + 12]), data[at:at + 80]
         return whole
+
+    def syslog(self):
+        return [strict_syslog(one) for one in self.frames()]
 
     def stop(self):
         if self.sock:
