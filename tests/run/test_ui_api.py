@@ -104,14 +104,14 @@ def test_a_state_within_bytes(t, query, most):
 
 
 def test_support_is_told(t):
-    """Sources, registries and exporters with their state; one that cannot be reached is in trouble, with the cause."""
+    """Sources, registries, exporters and sinks of log records with their state; one that cannot be reached is in trouble, with the cause."""
     folder = t.tempdir()
     agent = t.sidecar(t.service(200), env={"OUTRIDER_CONFIG": "file:" + folder, "OUTRIDER_REGISTRY": "consul:http://127.0.0.1:1",
                                            "OUTRIDER_UPSTREAMS": "quotes@127.0.0.1:%d" % t.port().port,
                                            "OUTRIDER_TRACE": "zipkin:http://127.0.0.1:1"})
     state = agent.until("in trouble", lambda: (s := state_of(agent)) and any(x["state"] == "trouble" for x in s["support"]) and s, 15)
     by = {one["kind"]: one for one in state["support"]}
-    assert set(by) >= {"config", "registry", "trace"}, state["support"]
+    assert set(by) == {"config", "registry", "trace", "log"} and by["log"]["name"] == "json:stderr" and by["log"]["state"] == "ok", state["support"]
     assert by["config"]["state"] == "ok" and folder in by["config"]["name"], by
     assert by["log"]["state"] == "ok" and "sent" in by["log"]["detail"], by
     assert by["registry"]["why"] and "127.0.0.1" in by["registry"]["name"], by
