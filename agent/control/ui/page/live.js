@@ -12,7 +12,7 @@ export const live = {
 	since: Date.now(), time: 0, why: "", restarts: 0, restartedAt: 0, retryAt: 0, version: null, ticks: 0, circuits: new Map(),
 };
 
-let source = null, timer = null, tries = 0, tell = () => {}, hiddenTimer = null, again = false, up = null, startAt = 0;
+let source = null, timer = null, tries = 0, tell = () => {}, hiddenTimer = null, again = 0, up = null, startAt = 0;
 
 /* "sidecar:NAME" is asked below sidecars/NAME/; everything else of the agent itself. */
 export function prefix(scope) {
@@ -145,12 +145,15 @@ function onTick(data) {
 	const age = live.agents.length === 1 ? live.agents[0].state?.process?.uptime_ms : null;
 	if (age !== null && age !== undefined) {
 		const began = data.time_ms - age;
-		if (again && startAt && began > startAt + 3000) { /* only a new connection can be to another process */
+		/* Only a new connection can be to another process; its first tick may be of an older sample. */
+		if (again > 0)
+			again--;
+		if (again === 1 && startAt && began > startAt + 250) {
 			live.restarts++;
 			live.restartedAt = began;
 		}
-		startAt = began;
-		again = false;
+		if (again < 2)
+			startAt = began;
 	}
 }
 
@@ -166,7 +169,7 @@ function onHello(data) {
 	live.version = data.version;
 	if (up !== live.scope)
 		startAt = 0;
-	again = true;
+	again = 3;
 	up = live.scope;
 }
 

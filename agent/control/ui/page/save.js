@@ -28,7 +28,7 @@ function clone() {
 export async function save(title) {
 	const css = await styles(), root = clone(), at = new Date(), head = root.querySelector("head");
 	const style = document.createElement("style"), note = document.createElement("p");
-	style.textContent = css + "\n#app{grid-template:auto auto 1fr/minmax(0,1fr)!important}.tall,.map{max-height:none}.uplot,.u-wrap,.uplot img{width:100%!important;height:auto!important}.strip{display:none}.card{content-visibility:visible!important}";
+	style.textContent = css + "\n#app{grid-template:auto auto 1fr/minmax(0,1fr)!important}.tall,.map{max-height:none}.uplot,.u-wrap,.uplot img{width:100%!important;height:auto!important}.chart{height:auto}.strip{display:none}.card{content-visibility:visible!important}";
 	head.append(style);
 	const policy = document.createElement("meta");
 	policy.httpEquiv = "Content-Security-Policy";
