@@ -187,6 +187,11 @@ def main():
     results = run_all(tests, max(1, args.j), lambda result: report_one(result, args.v))
     print("slowest: " + ", ".join("%s %.1f s" % (result[0].name, result[1])
                                   for result in sorted(results, key=lambda result: -result[1])[:5]))
+    themes = {}
+    for test, seconds, *_ in results:
+        theme = test.name.split(".")[0]
+        themes[theme] = themes.get(theme, 0) + seconds
+    print("by theme: " + ", ".join("%s %.0f s" % one for one in sorted(themes.items(), key=lambda one: -one[1])[:12]))
     count = {outcome: sum(1 for result in results if result[2] == outcome)
              for outcome in ("passed", "failed", "skipped")}
     failed = sorted(result[0].name for result in results if result[2] == "failed")
