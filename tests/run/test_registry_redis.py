@@ -1,5 +1,6 @@
 """Registry redis against a real redis-server: leases, messages, crashes of instances and of the server."""
 import json
+import socket
 
 from harness.case import limit
 from harness.members import address, caller, known, member, traffic, until_known, upstream
@@ -13,12 +14,53 @@ def _redis(server):
     return "redis:" + server.text
 
 
-def _put(server, name, ident, value, seconds=60):
-    """An instance that no agent registered."""
+def _put(server, name, ident, value, seconds=60, says=None):
+    """An instance that no agent registered; the message names the service only, as anybody's may."""
     now = server("TIME")
     server("HSET", "outrider:registry:%s:values" % name, ident, value if isinstance(value, str) else json.dumps(value))
     server("ZADD", "outrider:registry:" + name, (int(now[0]) + seconds) * 1000, ident)
-    server("PUBLISH", "outrider:registry", name)
+    _say(server, says or name)
+
+
+def _say(server, text):
+    server("PUBLISH", "outrider:registry", text)
+
+
+def _fill(server, n):
+    now = server("TIME")
+    pairs, scores = [], []
+    for i in range(n):
+        pairs += ["i%d" % i, json.dumps({"address": "127.1.%d.%d:8080" % (i // 250, i % 250 + 1)})]
+        scores += [(int(now[0]) + 60) * 1000, "i%d" % i]
+    for at in range(0, len(pairs), 1000):
+        server("HSET", "outrider:registry:quotes:values", *pairs[at:at + 1000])
+        server("ZADD", "outrider:registry:quotes", *scores[at:at + 1000])
+
+
+def _count(server, command):
+    """How often Redis has done that: a whole reading is one ZRANGEBYSCORE and an HGET each, one for an instance a ZSCORE and an HGET."""
+    for line in server("INFO", "commandstats").splitlines():
+        if line.startswith("cmdstat_%s:calls=" % command):
+            return int(line.split("=")[1].split(",")[0])
+    return 0
+
+
+def _many(t, server, n):
+    """An agent that knows n instances and reads nothing any more, for nobody says anything."""
+    _fill(server, n)
+    agent = caller(t, _redis(server))
+    agent.until("all", lambda: (upstream(agent) or {}).get("endpoints_total") == n, 10)
+    before = _count(server, "zscore")
+
+    def asks_for_one():
+        _say(server, "quotes + nobody")
+        return _count(server, "zscore") > before
+    agent.until("quiet", asks_for_one)
+    return agent
+
+
+def _total(agent):
+    return upstream(agent)["endpoints_total"]
 
 
 def test_instances_come_and_go(t):
@@ -198,7 +240,7 @@ def test_least_rights(t):
     """The rights that docs/registry-redis.md names are enough."""
     server = RedisServer(t)
     server("ACL", "SETUSER", "outrider", "on", ">secret", "~outrider:registry", "~outrider:registry:*", "&outrider:registry",
-           *"+ping +select +subscribe +eval +time +get +set +hget +hset +hdel +zadd +zrem +zrangebyscore +pttl +pexpire +publish"
+           *"+ping +select +subscribe +eval +time +get +set +hget +hset +hdel +zadd +zrem +zscore +zrangebyscore +pttl +pexpire +publish"
            .split())
     registry = "redis://outrider:secret@" + server.text
     instance = member(t, registry)
@@ -213,14 +255,7 @@ def test_least_rights(t):
 def test_many_instances(t):
     """Thousands: all are known; one more is known as soon."""
     server = RedisServer(t)
-    now = server("TIME")
-    pairs, scores = [], []
-    for i in range(5000):
-        pairs += ["i%d" % i, json.dumps({"address": "127.1.%d.%d:8080" % (i // 250, i % 250 + 1)})]
-        scores += [(int(now[0]) + 60) * 1000, "i%d" % i]
-    for at in range(0, len(pairs), 1000):
-        server("HSET", "outrider:registry:quotes:values", *pairs[at:at + 1000])
-        server("ZADD", "outrider:registry:quotes", *scores[at:at + 1000])
+    _fill(server, 5000)
     agent = caller(t, _redis(server))
     agent.until("all", lambda: (upstream(agent) or {}).get("endpoints_total") == 5000, 10)
     _put(server, "quotes", "new", {"address": "127.2.0.1:8080"})
@@ -231,3 +266,111 @@ def test_many_instances(t):
         seen += [e["address"] for e in found["endpoints"]]
         page = found.get("endpoints_more")
     assert len(seen) == len(set(seen)) == 5001, len(seen)
+
+
+def test_one_change_among_many(t):
+    """A message that names an instance: that one alone is read, whether it comes, changes, moves or leaves."""
+    server = RedisServer(t)
+    agent = _many(t, server, 3000)
+    whole, read = _count(server, "zrangebyscore"), _count(server, "hget")
+    _put(server, "quotes", "new", {"address": "127.2.0.1:8080"}, says="quotes + new")
+    agent.until("it came", lambda: _total(agent) == 3001, SOON)
+
+    def shown(place="127.2.0.1:8080", at=3000):
+        page = agent.get("/upstreams?service=quotes&from=%d" % at)["upstreams"][0]["endpoints"]
+        return [e for e in page if e["address"] == place]
+    assert shown()[0]["state"] == "up", shown()
+    _put(server, "quotes", "new", {"address": "127.2.0.1:8080", "state": "down", "metadata": {"version": "2"}}, says="quotes + new")
+    agent.until("it changed", lambda: shown()[0]["meta"] == {"version": "2"} and shown()[0]["state"] != "up", SOON)
+    _put(server, "quotes", "new", {"address": "127.0.2.2:8080"}, says="quotes + new")
+    agent.until("it moved", lambda: shown("127.0.2.2:8080", 0) and not shown(), SOON)
+    _put(server, "quotes", "i7", {"address": "nowhere"}, says="quotes + i7")
+    agent.until("one is not readable any more", lambda: _total(agent) == 3000, SOON)
+    server("ZREM", "outrider:registry:quotes", "new")
+    server("HDEL", "outrider:registry:quotes:values", "new")
+    _say(server, "quotes new")
+    agent.until("it left", lambda: _total(agent) == 2999, SOON)
+    assert _count(server, "zrangebyscore") == whole, "all was read for a change of one"
+    assert _count(server, "hget") - read < 20
+    # All, read once more, is what was put together from changes.
+    updates = agent.get("/upstreams")["registries"][0]["updates"]
+    _say(server, "quotes")
+    agent.until("all is read", lambda: _count(server, "zrangebyscore") == whole + 1)
+    _put(server, "quotes", "last", {"address": "127.2.0.3:8080"}, says="quotes + last")
+    agent.until("it came", lambda: _total(agent) == 3000, SOON)
+    assert agent.get("/upstreams")["registries"][0]["updates"] == updates + 1, "the whole set was no other than the known one"
+
+
+def test_a_burst_of_changes(t):
+    """Hundreds of messages at once: all is read a few times, not each of them."""
+    server = RedisServer(t)
+    agent = _many(t, server, 1000)
+    whole, one = _count(server, "zrangebyscore"), _count(server, "zscore")
+    server("EVAL", """for i = 1, 500 do local id = 'b' .. i
+        redis.call('HSET', KEYS[2], id, '{"address":"127.3.' .. math.floor(i / 250) .. '.' .. (i % 250 + 1) .. ':80"}')
+        redis.call('ZADD', KEYS[1], ARGV[1], id) redis.call('PUBLISH', 'outrider:registry', 'quotes + ' .. id) end""",
+           2, "outrider:registry:quotes", "outrider:registry:quotes:values", (int(server("TIME")[0]) + 60) * 1000)
+    agent.until("all", lambda: _total(agent) == 1500, 5)
+    assert 1 <= _count(server, "zrangebyscore") - whole <= 4, _count(server, "zrangebyscore") - whole
+    assert _count(server, "zscore") - one <= 32, _count(server, "zscore") - one
+
+
+def test_messages_are_hints(t):
+    """What a message claims counts for nothing; nonsense harms nobody, and the next honest one arrives as soon."""
+    server = RedisServer(t)
+    agent = _many(t, server, 3)
+    whole = known(agent)
+    _put(server, "quotes", "late", {"address": "127.0.0.9:80"}, -1, says="quotes + late")
+    for text in ("", " ", "  ", "+", " + i0", "quotes ", "quotes  ", "quotes + ", "quotes  + i0", "quotes + " + "x" * 600,
+                 "quotes " + "x" * 60000, "quotes\0 + i0", "quotes + i0\0", "other + i0", "i0", "quotes + i0 i1",
+                 "quotes i0", "quotes i1", "quotes + \r\n*1\r\n$8\r\nFLUSHALL\r\n"):
+        _say(server, text)
+    for i in range(100):
+        _say(server, "quotes i%d" % (i % 3))
+    _put(server, "quotes", "i9", {"address": "127.0.0.7:80"}, says="quotes + i9")
+    until_known(agent, whole + ["127.0.0.7:80"], SOON)
+    assert not agent.get("/upstreams")["registries"][0]["trouble"]
+
+
+def test_what_agents_say(t):
+    """Their messages name the instance, and agents before that was so find the service in them."""
+    server = RedisServer(t)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(5)
+        sock.connect(server.socket)
+        sock.sendall(b"SUBSCRIBE outrider:registry\r\n")
+        with sock.makefile("rb") as said:
+            def message():
+                line = said.readline()
+                while not line.startswith(b"quotes"):
+                    assert line, "the server closed the connection"
+                    line = said.readline()
+                return line.rstrip().decode()
+            one = member(t, _redis(server), instance="task-1")
+            assert message() == "quotes + task-1"
+            one.until("up", lambda: "up" in server("HGET", "outrider:registry:quotes:values", "task-1"))
+            one.leave()
+            heard = message()
+            while heard == "quotes + task-1":
+                heard = message()
+            assert heard == "quotes task-1", heard
+            server("ZADD", "outrider:registry:quotes", 1, "expired")
+            member(t, _redis(server), instance="task-2")
+            assert message() == "quotes", "what others swept away may be many: all is to be read"
+
+
+def test_rights_of_former_versions(t):
+    """A user without ZSCORE: all is read for a change, as before, and nobody is troubled."""
+    server = RedisServer(t)
+    server("ACL", "SETUSER", "outrider", "on", ">secret", "~outrider:registry", "~outrider:registry:*", "&outrider:registry",
+           *"+ping +select +subscribe +eval +time +get +set +hget +hset +hdel +zadd +zrem +zrangebyscore +pttl +pexpire +publish"
+           .split())
+    registry = "redis://outrider:secret@" + server.text
+    one = member(t, registry)
+    agent = caller(t, registry)
+    until_known(agent, [one])
+    two = member(t, registry)
+    until_known(agent, [one, two], SOON)
+    two.leave()
+    until_known(agent, [one], SOON)
+    assert not agent.get("/upstreams")["registries"][0]["trouble"]
