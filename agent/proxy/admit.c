@@ -356,7 +356,7 @@ static void report(struct exchange *x, enum circuit_event how)
 	if (!p->bulkhead.adaptive)
 		return;
 	if (how == CIRCUIT_TIMEOUT || (how == CIRCUIT_FAILURE && x->status == 503))
-		limiter_drop(&c->limiter);
+		limiter_drop(&c->limiter, now);
 	else
 		limiter_report(&c->limiter, now - x->a.started,
 			atomic_load_explicit(&c->bulkhead.active, memory_order_relaxed), now);

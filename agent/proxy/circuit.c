@@ -78,16 +78,18 @@ static void note_peak(struct bulkhead *b, uint32_t active)
 
 bool circuit_take(struct circuit *c, const struct bulkhead_policy *p, bool *would)
 {
-	uint32_t limit = circuit_limit(c, p);
-	uint32_t active = atomic_fetch_add_explicit(&c->bulkhead.active, 1, memory_order_seq_cst) + 1;
+	uint32_t limit = circuit_limit(c, p), active;
 
-	*would = limit && active > limit;
-	if (*would && !p->observe) {
-		atomic_fetch_sub_explicit(&c->bulkhead.active, 1, memory_order_seq_cst);
-		return false;
-	}
-	note_peak(&c->bulkhead, active);
-	return true;
+	do {
+		active = atomic_fetch_add_explicit(&c->bulkhead.active, 1, memory_order_seq_cst) + 1;
+		*would = limit && active > limit;
+		if (!*would || p->observe) {
+			note_peak(&c->bulkhead, active);
+			return true;
+		}
+		/* Two that ask at once may each have seen the other's. Who finds a place free when it takes its own back asks again. */
+	} while (atomic_fetch_sub_explicit(&c->bulkhead.active, 1, memory_order_seq_cst) <= limit);
+	return false;
 }
 
 void circuit_give(struct circuit *c)

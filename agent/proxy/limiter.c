@@ -21,10 +21,10 @@ static uint32_t next_limit(uint32_t limit, uint64_t mean, uint64_t lowest, uint3
 	uint64_t want = limit * gradient / 1000 + root(limit / 16) * 16;
 	uint64_t next = (limit * 4ull + want) / 5;
 
-	if (next > limit && peak * 2 < limit / 16)
-		return limit; /* nobody needs more */
 	if (next == limit && want > limit)
 		next++;
+	if (next > limit && peak * 2 < limit / 16)
+		return limit; /* nobody needs more */
 	return within(next, LIMITER_MIN * 16, LIMITER_MAX * 16);
 }
 
@@ -83,9 +83,10 @@ void limiter_report(struct limiter *l, usec latency, uint32_t busy, usec now)
 	count(l, now);
 }
 
-void limiter_drop(struct limiter *l)
+void limiter_drop(struct limiter *l, usec now)
 {
 	atomic_fetch_add_explicit(&l->dropped, 1, memory_order_relaxed);
+	count(l, now); /* where nothing is answered any more, nobody else ends the round */
 }
 
 void limiter_reset(struct limiter *l)

@@ -4,7 +4,7 @@
  *     limiter_drop(&l, now)                     one that timed out or was refused for load
  *     limiter_limit(&l)                         how many may be under way at a time
  *
- * Every LIMITER_ROUND, and at least LIMITER_SAMPLES calls, the mean latency is compared with the lowest mean lately:
+ * Every LIMITER_ROUND, and at least LIMITER_SAMPLES calls or a drop, the mean latency is compared with the lowest mean lately:
  *
  *     gradient = lowest × tolerance / mean, within 0.5 and 1        1: no queue stands at the server
  *     limit    = limit × gradient + √limit, one fifth of the way    the root is the queue that is allowed, and how it grows
@@ -42,7 +42,7 @@ struct limiter {
 
 /* latency: µs of a call that was answered; busy: calls under way, this one included. */
 void limiter_report(struct limiter *l, usec latency, uint32_t busy, usec now);
-void limiter_drop(struct limiter *l);
+void limiter_drop(struct limiter *l, usec now);
 static inline uint32_t limiter_limit(const struct limiter *l)
 {
 	uint32_t v = atomic_load_explicit(&l->limit, memory_order_relaxed);

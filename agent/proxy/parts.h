@@ -97,6 +97,7 @@ struct waker { /* queue.c: calls of one worker that wait for a place; stands in 
 	struct waker *next;
 	struct mail mail;
 	struct worker *w;
+	struct circuit *circuit; /* once listed */
 	struct list waiting;  /* struct exchange.parked */
 	_Atomic uint32_t n;   /* that wait */
 	_Atomic bool posted;  /* the mail is on its way */

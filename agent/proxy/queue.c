@@ -18,6 +18,7 @@ static void enlist(struct circuit *c, struct waker *k)
 	if (k->listed)
 		return;
 	k->listed = true;
+	k->circuit = c;
 	k->next = atomic_load_explicit(&c->bulkhead.wakers, memory_order_relaxed);
 	while (!atomic_compare_exchange_weak_explicit(&c->bulkhead.wakers, &k->next, k, memory_order_release, memory_order_relaxed))
 		;
@@ -92,7 +93,8 @@ void queue_wake(struct circuit *c, struct worker *w)
 			return;
 }
 
-/* Runs as many as there are places for. One that runs may end at once and wake us anew. */
+/* Runs as many as there are places for. One that runs may end at once and wake us anew. When none is left to run, whom the mail was for may
+ * have gone before it came: the place it told of is for another worker's. */
 static void on_wake(struct mail *m)
 {
 	struct waker *k = LIST_OWNER(m, struct waker, mail);
@@ -106,4 +108,5 @@ static void on_wake(struct mail *m)
 		queue_leave(x);
 		admit_placed(x);
 	}
+	queue_wake(k->circuit, k->w);
 }

@@ -6,7 +6,8 @@
  *     bulkhead.queue-time, or the call's deadline, ends: 503 queue-timeout
  *
  * No wake is lost: a call says that it waits before it tries for a place once more, and who gives a place back looks for
- * those that wait afterwards. Private to proxy/; thread: the worker's, but for queue_wake()'s look at the others. */
+ * those that wait afterwards; a worker that was woken and has nobody left to run passes the wake on.
+ * Private to proxy/; thread: the worker's, but for queue_wake()'s look at the others. */
 #ifndef OUTRIDER_PROXY_QUEUE_H
 #define OUTRIDER_PROXY_QUEUE_H
 

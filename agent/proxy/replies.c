@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#define LOOKS 64u /* at a lock that another thread has: some 2 µs */
+
 static struct str put(char **at, struct str s)
 {
 	char *to = *at;
@@ -84,11 +86,20 @@ static void put_in(struct replies *s, struct reply *r)
 	atomic_fetch_add_explicit(&s->n, 1, memory_order_relaxed);
 }
 
+/* Held for less than a microsecond as a rule. Who holds it may have been put to sleep, though, so nobody waits for it: some looks, not more. */
+static bool try_lock(struct replies *s)
+{
+	for (unsigned i = 0; i < LOOKS; i++)
+		if (pthread_mutex_trylock(&s->lock) == 0)
+			return true;
+	return false;
+}
+
 /* --- for everybody ---------------------------------------------------------------------------------------------------------- */
 
 void replies_put(struct replies *s, struct reply *r, uint64_t max)
 {
-	if (reply_bytes(r) > max || pthread_mutex_trylock(&s->lock) != 0) {
+	if (reply_bytes(r) > max || !try_lock(s)) {
 		reply_unref(r);
 		return;
 	}
@@ -109,7 +120,8 @@ struct reply *replies_find(
 	uint64_t hash = str_hash(key, 0);
 	struct reply *r;
 
-	pthread_mutex_lock(&s->lock);
+	if (!try_lock(s))
+		return NULL;
 	for (r = *bucket_of(s, hash); r; r = r->next)
 		if (r->hash == hash && str_eq(r->key, key) && fits(arg, r))
 			break;

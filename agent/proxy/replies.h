@@ -1,9 +1,9 @@
 /* Replies: a bounded store of good replies of a sidecar, for the fallback that gives the last good one (proxy/last_good.h).
  *
  * Shared by all workers, outlives specs. Only upstreams that ask for this fallback come here; a lock is held while an entry is looked
- * for or put in its place, never while bytes are copied, and who finds it taken when storing goes without. Entries are counted
- * references: what is found stays valid while others replace it. The one used least recently goes first. All zero is an empty store.
- * Thread: any; time (monotonic µs) is an argument. */
+ * for or put in its place, never while bytes are copied. No worker waits for another: who finds the lock taken, and still taken some looks
+ * later, goes without: nothing is stored, nothing found. Entries are counted references: what is found stays valid while others replace it.
+ * The one used least recently goes first. All zero is an empty store. Thread: any; time (monotonic µs) is an argument. */
 #ifndef OUTRIDER_PROXY_REPLIES_H
 #define OUTRIDER_PROXY_REPLIES_H
 
@@ -42,11 +42,13 @@ struct reply *reply_new(struct str key, struct str vary, struct str fields, stru
 void reply_unref(struct reply *r); /* NULL is fine */
 uint64_t reply_bytes(const struct reply *r);
 
-/* Takes r over, in the place of the one with the same key and vary; then the oldest go until all are within `max` bytes. */
+/* Takes r over, in the place of the one with the same key and vary; then the oldest go until all are within `max` bytes. While the lock is
+ * busy, r is dropped. */
 void replies_put(struct replies *s, struct reply *r, uint64_t max);
-/* The first with that key that fits(arg, it); one reference. NULL: none. */
+/* The first with that key that fits(arg, it); one reference. NULL: none, or the lock is busy. fits() runs under the
+ * lock. */
 struct reply *replies_find(
 	struct replies *s, struct str key, bool (*fits)(void *arg, const struct reply *r), void *arg);
-void replies_clear(struct replies *s);
+void replies_clear(struct replies *s); /* waits for the lock: control's */
 
 #endif

@@ -2,7 +2,7 @@
  * new traces only (shared knowledge: zipkin, section 5).
  *
  * share is consistent: agents that share a trace's id decide alike. rate counts by the second over all workers; a burst across the border of
- * two seconds may be twice the rate. Thread: any. */
+ * two seconds may be twice the rate. A clock that is a little behind another worker's counts in the other's second. Thread: any. */
 #ifndef OUTRIDER_PROXY_SAMPLER_H
 #define OUTRIDER_PROXY_SAMPLER_H
 

@@ -247,7 +247,7 @@ START_TEST(drops_shrink_it_and_quiet_keeps_it)
 		limiter_report(&l, MS, 1, now);
 	ck_assert_uint_eq(limiter_limit(&l), LIMITER_START); /* one call at a time needs no more */
 	for (int k = 0; k < 100; k++, now += 20 * MS) {
-		limiter_drop(&l);
+		limiter_drop(&l, now);
 		limiter_report(&l, MS, 1, now);
 	}
 	ck_assert_uint_lt(limiter_limit(&l), LIMITER_START / 2);
