@@ -280,26 +280,26 @@ def test_one_change_among_many(t):
     agent = _many(t, server, 3000)
     whole, read = _count(server, "zrangebyscore"), _count(server, "hget")
     _put(server, "quotes", "new", {"address": "127.2.0.1:8080"}, says="quotes + new")
-    agent.until("it came", lambda: _total(agent) == 3001, SOON)
+    agent.until("it came", lambda: _total(agent) == 3001)
 
     def shown(place="127.2.0.1:8080", at=3000):
         page = agent.get("/upstreams?service=quotes&from=%d" % at)["upstreams"][0]["endpoints"]
         return [e for e in page if e["address"] == place]
     assert shown()[0]["state"] == "up", shown()
     _put(server, "quotes", "new", {"address": "127.2.0.1:8080", "state": "down", "metadata": {"version": "2"}}, says="quotes + new")
-    agent.until("it changed", lambda: shown()[0]["meta"] == {"version": "2"} and shown()[0]["state"] != "up", SOON)
+    agent.until("it changed", lambda: shown()[0]["meta"] == {"version": "2"} and shown()[0]["state"] != "up")
     _put(server, "quotes", "new", {"address": "127.0.2.2:8080"}, says="quotes + new")
-    agent.until("it moved", lambda: shown("127.0.2.2:8080", 0) and not shown(), SOON)
+    agent.until("it moved", lambda: shown("127.0.2.2:8080", 0) and not shown())
     _put(server, "quotes", "i7", {"address": "nowhere"}, says="quotes + i7")
-    agent.until("one is not readable any more", lambda: _total(agent) == 3000, SOON)
+    agent.until("one is not readable any more", lambda: _total(agent) == 3000)
     server("ZREM", "outrider:registry:quotes", "new")
     server("HDEL", "outrider:registry:quotes:values", "new")
     _say(server, "quotes new")
-    agent.until("it left", lambda: _total(agent) == 2999, SOON)
+    agent.until("it left", lambda: _total(agent) == 2999)
     # One whose lease is over is not there, whether it was known or not.
     _put(server, "quotes", "late", {"address": "127.2.0.4:8080"}, -1, says="quotes + late")
     _put(server, "quotes", "i8", {"address": "127.1.0.9:8080"}, -1, says="quotes + i8")
-    agent.until("its lease is over", lambda: _total(agent) < 2999, SOON)
+    agent.until("its lease is over", lambda: _total(agent) < 2999)
     assert _total(agent) == 2998
     assert _count(server, "zrangebyscore") == whole, "all was read for a change of one"
     assert _count(server, "hget") - read < 20
@@ -308,7 +308,7 @@ def test_one_change_among_many(t):
     _say(server, "quotes")
     agent.until("all is read", lambda: _count(server, "zrangebyscore") == whole + 1)
     _put(server, "quotes", "last", {"address": "127.2.0.3:8080"}, says="quotes + last")
-    agent.until("it came", lambda: _total(agent) == 2999, SOON)
+    agent.until("it came", lambda: _total(agent) == 2999)
     assert agent.get("/upstreams")["registries"][0]["updates"] == updates + 1, "the whole set was no other than the known one"
 
 
@@ -334,7 +334,7 @@ def test_a_burst_of_changes(t):
     _until_quiet(agent, server)
     whole = _count(server, "zrangebyscore")
     _burst(server, 501, 512)
-    agent.until("a dozen", lambda: _total(agent) == 1512, SOON)
+    agent.until("a dozen", lambda: _total(agent) == 1512)
     assert _count(server, "zrangebyscore") == whole
     # However long it goes on, ten readings in a second and a few more.
     one, began = _count(server, "zscore"), time.monotonic()
@@ -358,7 +358,7 @@ def test_messages_are_hints(t):
         _say(server, "quotes i%d" % (i % 3))
     server("EVAL", "for i = 1, 99 do redis.call('PUBLISH', 'outrider:registry', 'quotes + ' .. string.rep(i, 250)) end", 0)
     _put(server, "quotes", "i9", {"address": "127.0.0.7:80"}, says="quotes + i9")
-    until_known(agent, whole + ["127.0.0.7:80"], SOON)
+    until_known(agent, whole + ["127.0.0.7:80"])
     assert "in trouble" not in agent.stderr(), "no message costs a connection"
 
 
