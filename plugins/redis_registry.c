@@ -71,6 +71,7 @@ bool redis_registry_read_few(struct redis_link *l, struct str service, const str
 {
 	struct str argv[5 + REDIS_FEW_MAX];
 	struct keys k;
+	_Static_assert(sizeof(argv) / sizeof(argv[0]) <= RESP_ARGS_MAX, "a few are too many for one command");
 
 	if (!begin(&k, read_few_script, service, argv))
 		return false;

@@ -26,7 +26,8 @@
 #define REDIS_ID_MAX 512u      /* bytes of an id in a message */
 #define REDIS_PUT_MARK " + "   /* between service and id: it came or changed */
 #define REDIS_EPOCH_MAX 32u
-#define REDIS_FEW_MAX 16u /* ids that are asked for at a time */
+#define REDIS_FEW_MAX 16u          /* ids that are asked for at a time */
+#define REDIS_FEW_BYTES_MAX 2048u  /* of them in all: REDIS_FLIGHTS_MAX such commands are within REDIS_OUTPUT_MAX */
 
 /* Each queues one command. false: redis_link_send() said so. The replies: an array of the data set's name (or an empty text) and
  * then id and value of each living instance; the same for these ids (REDIS_FEW_MAX at most), nil as the value of one that is not

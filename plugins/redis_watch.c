@@ -250,12 +250,12 @@ static void on_few(struct redis_watch *w, const struct resp_value *v, size_t n)
 		redis_watch_ask(w);
 }
 
-/* Of more than REDIS_FEW_MAX all is read. */
+/* Of more than fit into one command all is read. */
 static void remember(struct redis_watch *w, struct str id)
 {
 	if (redis_members_find(&w->few, id) != SIZE_MAX)
 		return;
-	if (w->few.n == REDIS_FEW_MAX || !redis_members_add(&w->few, id, STR("")))
+	if (w->few.n == REDIS_FEW_MAX || w->few.bytes.n + id.n > REDIS_FEW_BYTES_MAX || !redis_members_add(&w->few, id, STR("")))
 		w->whole = true;
 }
 

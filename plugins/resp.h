@@ -34,7 +34,7 @@ bool resp_feed(struct resp *r, const void *p, size_t n) MUST_CHECK;
 /* 1: a reply, *n values at *ret; 0: more bytes are needed; -1: not RESP, or beyond a limit: close the connection. */
 int resp_next(struct resp *r, const struct resp_value **ret, size_t *n, struct err *err) MUST_CHECK;
 
-#define RESP_ARGS_MAX 8
+#define RESP_ARGS_MAX 24
 /* Adds a command to `out` (whose `failed` tells of short memory). argc <= RESP_ARGS_MAX. */
 void resp_command(struct text *out, const struct str *argv, size_t argc);
 
