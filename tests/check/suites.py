@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs each suite of the unit tests in a process of its own, as many at once as there are processors.
 
-    suites.py BIN
+    suites.py BIN [SUITE …]        SUITE: left out
 
 One process for all of them grows with every test, and a leak checker reads all of it again after each.
 Prints what a failing suite printed, and what is slow; ends with `N passed, N failed, N skipped`.
@@ -36,8 +36,11 @@ def run(binary, name):
 
 
 def main():
-    binary = sys.argv[1]
+    binary, without = sys.argv[1], set(sys.argv[2:])
     names = subprocess.run([binary, "--names"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    if without - set(names):
+        sys.exit("suites.py: there is no suite " + ", ".join(sorted(without - set(names))))
+    names = [name for name in names if name not in without]
     sums = [0, 0, 0]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for done in concurrent.futures.as_completed([pool.submit(run, binary, name) for name in names]):
