@@ -349,6 +349,7 @@ Suite *suite_bulkhead_model(void)
 {
 	Suite *suite = suite_create("bulkhead_model");
 	TCase *t = tcase_create("all");
+	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, nobody_waits_beside_a_free_place, 0, 2 * MODEL_RUNS);
 	tcase_add_test(t, one_of_two_gets_the_free_place);
 	tcase_add_loop_test(t, a_client_has_so_many_under_way, 0, MODEL_RUNS);

@@ -240,6 +240,7 @@ Suite *suite_counts_model(void)
 {
 	Suite *suite = suite_create("counts_model");
 	TCase *t = tcase_create("all");
+	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, windows_are_lists_of_instants, 0, 2 * MODEL_RUNS);
 	tcase_add_loop_test(t, windows_of_clocks_that_step, 0, MODEL_RUNS);
 	tcase_add_loop_test(t, windows_wrap, 0, MODEL_RUNS);

@@ -248,6 +248,7 @@ Suite *suite_limits_model(void)
 {
 	Suite *suite = suite_create("limits_model");
 	TCase *t = tcase_create("all");
+	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, the_limiter_does_as_its_header_says, 0, MODEL_RUNS);
 	tcase_add_loop_test(t, worse_is_never_rewarded, 0, MODEL_RUNS);
 	tcase_add_loop_test(t, a_server_that_answers_nothing_gets_the_least, 0, MODEL_RUNS);

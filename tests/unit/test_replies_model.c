@@ -284,6 +284,7 @@ Suite *suite_replies_model(void)
 {
 	Suite *suite = suite_create("replies_model");
 	TCase *t = tcase_create("all");
+	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, a_store_is_a_list, 0, MODEL_RUNS);
 	tcase_add_test(t, nobody_waits_for_the_lock);
 	tcase_add_loop_test(t, rules_of_a_shared_cache, 0, MODEL_RUNS);
