@@ -142,7 +142,7 @@ struct top_model *top_look(const struct options *o, const struct top_wish *w, st
 		return NULL;
 	}
 	m->scope = w->scope;
-	m->time_ms = (double)(clock_wall() / USEC_MS);
+	m->time_ms = (double)clock_wall() / (double)USEC_MS;
 	if (!add_page(m, o, w, "/ui/state", take_state, true, err)) {
 		top_model_free(m);
 		return NULL;
