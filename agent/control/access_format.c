@@ -26,14 +26,14 @@ static void look(struct view *v, const struct telemetry_who *who, const struct r
 
 enum field {
 	F_LITERAL, F_TIME, F_LISTENER, F_SERVICE, F_STACK, F_SLOT, F_NODE, F_REQUEST_ID, F_TRACE_ID, F_CLIENT, F_PEER, F_METHOD, F_HOST, F_PATH, F_ROUTE,
-	F_UPSTREAM, F_ENDPOINT, F_ATTEMPTS, F_STATUS, F_REASON, F_BYTES_IN, F_BYTES_OUT, F_DURATION, F_PHASE, F_USER_AGENT = F_PHASE + PHASES
+	F_UPSTREAM, F_ENDPOINT, F_ATTEMPTS, F_STATUS, F_REASON, F_BYTES_IN, F_BYTES_OUT, F_DURATION, F_ACCEPT, F_PHASE, F_USER_AGENT = F_PHASE + PHASES
 };
 
 static const struct { const char *name; uint8_t field; } names[] = {
 	{ "time", F_TIME }, { "listener", F_LISTENER }, { "service", F_SERVICE }, { "stack", F_STACK }, { "slot", F_SLOT }, { "node", F_NODE },
 	{ "request_id", F_REQUEST_ID }, { "trace_id", F_TRACE_ID }, { "client", F_CLIENT }, { "peer", F_PEER }, { "method", F_METHOD }, { "host", F_HOST },
 	{ "path", F_PATH }, { "route", F_ROUTE }, { "upstream", F_UPSTREAM }, { "endpoint", F_ENDPOINT }, { "attempts", F_ATTEMPTS },
-	{ "status", F_STATUS }, { "reason", F_REASON }, { "bytes_in", F_BYTES_IN }, { "bytes_out", F_BYTES_OUT }, { "duration_ms", F_DURATION },
+	{ "status", F_STATUS }, { "reason", F_REASON }, { "bytes_in", F_BYTES_IN }, { "bytes_out", F_BYTES_OUT }, { "duration_ms", F_DURATION }, { "accept_ms", F_ACCEPT },
 	{ "head_ms", F_PHASE + PHASE_HEAD }, { "route_ms", F_PHASE + PHASE_ROUTE }, { "queue_ms", F_PHASE + PHASE_QUEUE }, { "retry_ms", F_PHASE + PHASE_RETRY },
 	{ "connect_ms", F_PHASE + PHASE_CONNECT }, { "first_byte_ms", F_PHASE + PHASE_FIRST_BYTE }, { "transfer_ms", F_PHASE + PHASE_TRANSFER },
 	{ "user_agent", F_USER_AGENT },
@@ -126,6 +126,9 @@ static void add_field(struct line *l, const struct view *v, uint8_t field)
 		break;
 	case F_DURATION:
 		line_ms(l, v->r->duration);
+		break;
+	case F_ACCEPT:
+		line_ms(l, v->r->accepted);
 		break;
 	default:
 		if (field >= F_PHASE && field < F_PHASE + PHASES)
@@ -300,6 +303,7 @@ static void put_outcome(struct line *l, const struct view *v)
 	put_u64(l, STR(",\"bytes_out\":"), v->r->bytes_out);
 	line_add(l, STR(",\"duration_ms\":"));
 	line_ms(l, v->r->duration);
+	put_phase(l, STR(",\"accept_ms\":"), v->r->accepted);
 	put_phase(l, STR(",\"head_ms\":"), v->phases.at[PHASE_HEAD]);
 	put_phase(l, STR(",\"route_ms\":"), v->phases.at[PHASE_ROUTE]);
 	put_phase(l, STR(",\"queue_ms\":"), v->phases.at[PHASE_QUEUE]);

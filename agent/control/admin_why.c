@@ -138,6 +138,8 @@ static void put_phases(struct json *j, const struct record *r)
 {
 	struct phases p = phases_of(r);
 
+	if (r->accepted) /* before all of them */
+		put_ms(j, "accept_ms", r->accepted);
 	json_key(j, "phases");
 	json_object(j);
 	for (unsigned i = 0; i < PHASES; i++)

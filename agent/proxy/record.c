@@ -180,6 +180,7 @@ static void fill(struct exchange *x, struct record *r, uint8_t why, usec duratio
 	*r = (struct record){
 		.started = clock_wall() - duration,
 		.duration = duration ? (uint32_t)(duration > UINT32_MAX ? UINT32_MAX : duration) : 1,
+		.accepted = x->c && x->c->requests == 1 ? since(x->c->since, x->began) : 0,
 		.head = since(x->began, x->started),
 		.routed = since(x->began, x->routed),
 		.slot = x->sc->slot,

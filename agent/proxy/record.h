@@ -58,6 +58,7 @@ struct record_try { /* an attempt; times are µs since record.started, 0 = it di
 struct record {
 	uint64_t started;            /* wall µs */
 	uint32_t duration;           /* µs, at least 1; up to 71 minutes, longer ones are cut to that */
+	uint32_t accepted;           /* µs between the acceptance of its connection and started; 0: not the first on it */
 	uint32_t head;               /* µs since started: its head was whole */
 	uint32_t routed;             /* the same: upstream known, before the first attempt's wait; 0: it never was */
 	uint32_t slot;               /* of the sidecar */

@@ -68,6 +68,19 @@ def test_slow_ones(t):
     assert line["status"] == 200 and line["first_byte_ms"] > 50 and line["duration_ms"] >= line["first_byte_ms"], line
 
 
+def test_a_slow_beginning(t):
+    """What a client waits between its connection and its first request is told, once for a connection, and is no part of the duration."""
+    s = t.service(200)
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(ON, OUTRIDER_ACCESS_SAMPLE="100%"))
+    c = t.client(agent.outbound)
+    time.sleep(0.08)  # a slow client
+    for _ in range(2):
+        c.send(b"GET / HTTP/1.1\r\nHost: quotes\r\n\r\n")
+        assert c.read_response().status == 200
+    first, second = agent.until("both are written", lambda: (lambda seen: len(seen) == 2 and seen)(lines(agent)))
+    assert first["accept_ms"] >= 70 and first["duration_ms"] < 70 and "accept_ms" not in second, (first, second)
+
+
 def test_a_slow_head(t):
     """What a client takes to send the head of its request counts, as a phase of its own, and is not the service's."""
     s = t.service(200)
