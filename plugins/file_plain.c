@@ -74,6 +74,15 @@ static bool take_item(struct reader *r, struct str item)
 	       file_endpoints_add(r->f, r->service, &e);
 }
 
+/* A remark in other bytes than these is the parser's affair, too: it refuses some. */
+static bool is_remark(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < ' ' || s.p[i] > '~')
+			return false;
+	return true;
+}
+
 static bool take_line(struct reader *r, struct str line)
 {
 	size_t indent = 0;
@@ -81,7 +90,7 @@ static bool take_line(struct reader *r, struct str line)
 	while (indent < line.n && line.p[indent] == ' ')
 		indent++;
 	if (indent == line.n || line.p[indent] == '#')
-		return true;
+		return is_remark(line);
 	if (indent == 0)
 		return line.p[line.n - 1] == ':' && take_service(r, str_make(line.p, line.n - 1));
 	if (line.n < indent + 3 || line.p[indent] != '-' || line.p[indent + 1] != ' ' ||

@@ -25,6 +25,7 @@ static const struct {
 	{ "a:\n  - [::1]:80\n", false, 0 },
 	{ "a:\n  - '10.0.0.1'\n", false, 0 },
 	{ "a:\n  - 10.0.0.1 # first\n", false, 0 },
+	{ "a:\n# \xb8\n  - 10.0.0.1\n", false, 0 },
 	{ "a:\n  - 10.0.0.1:\n", false, 0 },
 	{ "a:\n  -  10.0.0.1\n", false, 0 },
 	{ "a:\n\t- 10.0.0.1\n", false, 0 },
