@@ -191,7 +191,6 @@ static void fill(struct exchange *x, struct record *r, uint8_t why, usec duratio
 		.retry = t->retry,
 		.bytes_in = x->up.bytes,
 		.bytes_out = x->down_flow.bytes,
-		.limit = exchange_spec(x)->access.slow,
 		.status = x->status,
 		.reason = x->reason,
 		.kind = x->l->kind,

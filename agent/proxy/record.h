@@ -66,7 +66,6 @@ struct record {
 	uint64_t span, parent;       /* inbound and edge: of the SERVER span. outbound: span is 0, parent is who called */
 	uint64_t retry;              /* id of the local span `retry`; 0: none */
 	uint64_t bytes_in, bytes_out; /* bodies, as relayed */
-	uint64_t limit;              /* µs: what counted as slow; 0: off */
 	struct record_peer peer;     /* who connected */
 	struct record_peer client;   /* the client: the last address of X-Forwarded-For that is no trusted hop's, where the peer is one; else the peer */
 	uint16_t status, reason;
