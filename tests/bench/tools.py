@@ -35,6 +35,11 @@ def program(name):
     return os.path.join(OUT, name)
 
 
+def compiler():
+    """CC may hold words of its own ("ccache gcc"), as make allows."""
+    return shlex.split(os.environ.get("CC", "cc"))
+
+
 def build():
     os.makedirs(OUT, exist_ok=True)
     for name, (sources, more) in PROGRAMS.items():
@@ -42,7 +47,7 @@ def build():
         target = program(name)
         if os.path.exists(target) and os.path.getmtime(target) > max(map(os.path.getmtime, inputs)):
             continue
-        subprocess.run([os.environ.get("CC", "cc"), *FLAGS, "-o", target + ".new", *inputs[:len(sources)], *more],
+        subprocess.run([*compiler(), *FLAGS, "-o", target + ".new", *inputs[:len(sources)], *more],
                        check=True)
         os.replace(target + ".new", target)
 
@@ -57,7 +62,7 @@ def of_agent(name):
     words = {k: shlex.split(v) for k, v in re.findall(r"^(\w+) := (.*)$", machine.read(libs), re.M)}
     source, target = os.path.join(HERE, OF_AGENT[name]), program(name)
     if not os.path.exists(target) or os.path.getmtime(target) < max(map(os.path.getmtime, [source, *objects])):
-        command = [os.environ.get("CC", "cc"), *FLAGS, "-I" + os.path.join(ROOT, "agent"), *words["AGENT_CFLAGS"],
+        command = [*compiler(), *FLAGS, "-I" + os.path.join(ROOT, "agent"), *words["AGENT_CFLAGS"],
                    "-o", target + ".new", source, *objects, *words["AGENT_LIBS"], "-pthread"]
         if subprocess.run(command, check=False).returncode:
             raise Failed(f"{OF_AGENT[name]} does not link with the objects in build/obj")

@@ -21,7 +21,7 @@ def ask(c, path="/", fields=(), host="quotes", n=1):
 def lines(agent, kind="access"):
     """Objects of the log on stderr, of one type."""
     found = []
-    for line in agent.stderr().splitlines():
+    for line in agent.lines():
         try:
             one = json.loads(line)
         except ValueError:

@@ -322,7 +322,7 @@ def test_faults(t, fault, why):
     server.fault = None
     _live(agent, "x", "new")
     agent.until("well", lambda: _source(agent)["well"], PATIENT)
-    lines = [line for line in agent.stderr().splitlines() if "in trouble" in line]
+    lines = [line for line in agent.lines() if "in trouble" in line]
     assert len(lines) == 1, lines
     traffic.end()
 

@@ -157,8 +157,7 @@ def test_log(t):
     agent = caller(t, "log:,zipkin:" + zipkin.url)
     call(t, agent.outbound, fields=["b3: %s-%s-1" % (TRACE, SPAN)])
     (span,) = zipkin.until("a span", zipkin.spans)
-    agent.until("the line", lambda: TRACE in agent.stderr())
-    lines = [json.loads(line) for line in agent.stderr().splitlines() if '"traceId"' in line]
+    lines = agent.until("the line", lambda: [json.loads(line) for line in agent.lines() if '"traceId"' in line])
     assert lines == [span] and span["traceId"] == TRACE and span["parentId"] == SPAN, lines
 
 
@@ -173,8 +172,7 @@ def test_a_collector_that_fails(t, mode, trouble):
     agent = caller(t, "zipkin:http://joe:s3cret@%s:%d" % (zipkin.host, zipkin.port))
     for _ in range(20):
         call(t, agent.outbound)
-    agent.until("trouble", lambda: "spans cannot be delivered" in agent.stderr(), 15)
-    line = [line for line in agent.stderr().splitlines() if "spans cannot be delivered" in line][0]
+    (line, *_) = agent.until("trouble", lambda: [line for line in agent.lines() if "spans cannot be delivered" in line], 15)
     assert any(word in line.replace("\\\\", "") for word in trouble.split("|")), line
     (told,) = agent.get("/stats")["exporters"]
     assert told["state"] == "trouble" and told["why"] and sum(told["dropped"].values()) + told["queued"] + told["sent"] > 0 and "s3cret" not in str(told), told

@@ -72,7 +72,7 @@ def _until_state(agent, instance, state, seconds=8.0):
 
 
 def _logged(agent, **fields):
-    lines = [json.loads(line) for line in agent.stderr().splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in agent.lines() if line.startswith("{")]
     return [line for line in lines if all(line.get(key) == value for key, value in fields.items())]
 
 

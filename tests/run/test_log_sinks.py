@@ -223,7 +223,7 @@ def test_nobody_is_there(t):
         agent.until(name + " is in trouble", lambda: sink(agent, name)["state"] == "trouble", 10)
     agent.until("udp has them", lambda: sink(agent, "gelf:udp")["sent"] >= 20)
     assert sink(agent, "gelf:tcp")["queued"] >= 20 and sink(agent, "syslog:unix")["queued"] >= 20
-    said = agent.until("all three are said", lambda: len(them := [json.loads(line)["sink"] for line in agent.stderr().splitlines() if "cannot be delivered" in line]) >= 3 and them)
+    said = agent.until("all three are said", lambda: len(them := [json.loads(line)["sink"] for line in agent.lines() if "cannot be delivered" in line]) >= 3 and them)
     assert len(said) == 3, said
 
 
@@ -270,7 +270,7 @@ def test_repeated(t):
         assert agent.admin_call("PUT", "/log?level=info", {"X-Outrider": "1"})[0] == 200
     assert agent.get("/log")["repeated"] == 17
     agent.leave()
-    lines = [line for line in map(json.loads, agent.stderr().splitlines()) if line["message"] == "the log level was changed"]
+    lines = [line for line in map(json.loads, agent.lines()) if line["message"] == "the log level was changed"]
     assert [line.get("repeated") for line in lines] == [None, None, None, 17], lines
     assert "(repeated 17 times)" in agent.stdout()
 

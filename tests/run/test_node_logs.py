@@ -78,7 +78,7 @@ def _engine(t, **more):
 
 def _records(agent, container=None):
     """App records in the agent's own log (json:stderr)."""
-    found = [json.loads(line) for line in agent.stderr().splitlines() if line.startswith('{"time":')]
+    found = [json.loads(line) for line in agent.lines() if line.startswith('{"time":')]
     return [one for one in found if one.get("type") == "app" and container in (None, one.get("task"))]
 
 

@@ -80,6 +80,10 @@ class Agent:
     def stdout(self):
         return _slurp(self.out)
 
+    def lines(self):
+        """The whole lines of its stderr. A line that is still being written is none yet: a log of thousands of lines comes in pieces."""
+        return self.stderr().rpartition("\n")[0].splitlines()
+
     # --- states --------------------------------------------------------------------------------
 
     def counted(self, name, value, seconds=DEADLINE):
