@@ -5,7 +5,10 @@
 
 A test is a function test_* of a file test_*.py here; its first argument is a Case. Each test runs in a process of
 its own (a crash of one takes no other with it), N at a time. A failed test prints the transcript of its dialogue and
-the agent's stderr. QUICK=1 leaves out the slow ones. Exit status 1 on any failure."""
+the agent's stderr. QUICK=1 leaves out the slow ones. Exit status 1 on any failure.
+
+AGAIN=N (for CI, whose machines are shared) runs what failed, N tests at most, once more with nothing beside it: what passes then
+is named as unsteady. A report of a sanitizer is never tried again."""
 import argparse
 import fnmatch
 import importlib
@@ -138,6 +141,17 @@ def run_all(tests, jobs, report):
     return results
 
 
+def once_more(results, most, report):
+    """The results, with those of a second try, alone, in place of failures; names of what passed then."""
+    from harness.agent import REPORTS
+    failed = [result for result in results if result[2] == "failed"]
+    if len(failed) > most or any(REPORTS.search(result[3] + result[5]) for result in failed):
+        return results, []
+    second = run_all([result[0] for result in failed], 1, report)
+    kept = [result for result in results if result[2] != "failed"]
+    return kept + second, sorted(result[0].name for result in second if result[2] != "failed")
+
+
 def report_one(result, verbose):
     test, seconds, outcome, text, transcript, stderr = result
     if outcome == "failed":
@@ -184,7 +198,11 @@ def main():
         tests = [test for test in tests if not test.slow]
     tests.sort(key=lambda test: -test.slow)  # long ones first: they would be the tail
     began = time.monotonic()
-    results = run_all(tests, max(1, args.j), lambda result: report_one(result, args.v))
+    report = lambda result: report_one(result, args.v)  # noqa: E731
+    results = run_all(tests, max(1, args.j), report)
+    results, unsteady = once_more(results, int(os.environ.get("AGAIN") or 0), report)
+    for name in unsteady:
+        print("unsteady: %s failed beside others and passed alone" % name)
     print("slowest: " + ", ".join("%s %.1f s" % (result[0].name, result[1])
                                   for result in sorted(results, key=lambda result: -result[1])[:5]))
     themes = {}
