@@ -33,8 +33,8 @@ def test_how_early(_t, swarm):
         for name in names:
             swarm.docker(node, "run", "-d", "--name", name, "--network", "outrider", "-e", "OUTRIDER_PORT=8080", "-e", "FIRST=1", "handler:1")
             if FULL or name == names[-1] or int(name[5:]) % 8 == 7:  # they also overlap
-                swarm.docker(node, "kill", *[n for n in names[:names.index(name) + 1] if n in swarm.docker(
-                    node, "ps", "--format", "{{.Names}}").split()])
+                running = swarm.docker(node, "ps", "--format", "{{.Names}}").split()
+                swarm.docker(node, "kill", *[n for n in running if n in names])
         for name in names:
             early += "4140 open" in swarm.docker(node, "logs", name)
     finally:
