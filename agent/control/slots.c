@@ -20,6 +20,7 @@ struct kind {
 	struct table table; /* key to number + 1, as a pointer */
 	struct entry *at;
 	uint32_t n, cap, max;    /* given so far; room; the limit */
+	uint32_t may_rest;       /* when others are still free */
 	uint32_t oldest, newest; /* of those that rest */
 	uint32_t resting;
 };
@@ -42,10 +43,11 @@ static bool make_cells(struct slots *s)
 {
 	size_t tallies = SLOTS_UPSTREAMS_MAX * sizeof(struct balance_tally);
 	size_t circuits = SLOTS_UPSTREAMS_MAX * sizeof(struct circuit);
-	size_t traces = SLOTS_SIDECARS_MAX * sizeof(struct trace_cell), crowds = SLOTS_SIDECARS_MAX * sizeof(struct crowd);
+	size_t traces = SLOTS_SIDECARS_MAX * sizeof(struct trace_cell),
+	       crowds = SLOTS_SIDECARS_MAX * sizeof(struct crowd);
 	size_t replies = SLOTS_SIDECARS_MAX * sizeof(struct replies);
-	s->memory = mem_zalloc(SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + circuits + traces + crowds + replies +
-			       _Alignof(struct balance_cell));
+	s->memory = mem_zalloc(SLOTS_ENDPOINTS_MAX * sizeof(struct balance_cell) + tallies + circuits +
+			       traces + crowds + replies + _Alignof(struct balance_cell));
 	if (!s->memory)
 		return false;
 	uintptr_t at = ((uintptr_t)s->memory + _Alignof(struct balance_cell) - 1) &
@@ -96,11 +98,12 @@ uint64_t slots_serial(struct slots *s)
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
-static void kind_init(struct kind *k, uint32_t max, uint64_t seed)
+static void kind_init(struct kind *k, uint32_t max, uint32_t may_rest, uint64_t seed)
 {
 	/* One more than there are numbers: a new key stands there before the old key of its number goes. */
 	table_init(&k->table, (size_t)max + 1, seed);
 	k->max = max;
+	k->may_rest = may_rest;
 	k->oldest = k->newest = SLOT_NONE;
 }
 
@@ -122,9 +125,9 @@ struct slots *slots_new(struct err *err)
 		return NULL;
 	}
 	rng_seed_os(&r);
-	kind_init(&s->sidecars, SLOTS_SIDECARS_MAX, rng_next(&r));
-	kind_init(&s->upstreams, SLOTS_UPSTREAMS_MAX, rng_next(&r));
-	kind_init(&s->endpoints, SLOTS_ENDPOINTS_MAX, rng_next(&r));
+	kind_init(&s->sidecars, SLOTS_SIDECARS_MAX, SLOTS_SIDECARS_RESTING, rng_next(&r));
+	kind_init(&s->upstreams, SLOTS_UPSTREAMS_MAX, SLOTS_UPSTREAMS_RESTING, rng_next(&r));
+	kind_init(&s->endpoints, SLOTS_ENDPOINTS_MAX, SLOTS_ENDPOINTS_RESTING, rng_next(&r));
 	return s;
 }
 
@@ -189,7 +192,7 @@ static bool make_room(struct kind *k)
 /* The number that a new identity gets; it is not taken yet. */
 static uint32_t choose(struct kind *k)
 {
-	if (k->resting && (k->resting > SLOTS_RESTING || k->n == k->max))
+	if (k->resting && (k->resting > k->may_rest || k->n == k->max))
 		return k->oldest;
 	if (k->n < k->max && make_room(k))
 		return k->n;

@@ -6,7 +6,7 @@
  *
  * The same identity gets the same number, so that pools and counters outlive specs: a sidecar by its name, an upstream by
  * sidecar and name, an endpoint by upstream and address. A number whose last use ended rests: its identity gets it back
- * when it returns (registries flap), until more than SLOTS_RESTING rest; then the one that has rested longest goes to
+ * when it returns (registries flap), until more than SLOTS_…_RESTING of its kind rest; then the one that has rested longest goes to
  * whoever asks next, with another `generation`, by which workers see that the part is somebody else's now. Parts of specs
  * are freed only when no worker uses the spec any more (worker.h: released), so no number changes hands while it is used.
  * A sidecar's is taken by its first spec and given back by its owner, when no spec of it is left. Owner and thread: control. */
@@ -17,14 +17,18 @@
 #include "base/str.h"
 #include "proxy/circuit.h"
 #include "proxy/crowd.h"
+#include "proxy/outlier.h"
 #include "proxy/replies.h"
 #include "proxy/trace.h"
-#include "proxy/outlier.h"
 
 #define SLOTS_SIDECARS_MAX 256u
 #define SLOTS_UPSTREAMS_MAX 4096u
 #define SLOTS_ENDPOINTS_MAX 65536u
-#define SLOTS_RESTING 1024u  /* of a kind, when others are still free */
+/* So many rest when others are still free. Workers keep their private parts of each (kilobytes of a sidecar, as much of each of its
+ * upstreams), so few of what seldom returns: a container that ended has a successor with another name. */
+#define SLOTS_SIDECARS_RESTING 8u
+#define SLOTS_UPSTREAMS_RESTING 64u
+#define SLOTS_ENDPOINTS_RESTING 1024u
 #define SLOT_NONE UINT32_MAX /* full, or out of memory */
 
 struct slots;
@@ -50,7 +54,8 @@ uint32_t slots_sidecar(struct slots *s, struct str name);
 struct slot slots_upstream(struct slots *s, uint32_t sidecar, struct str name);
 struct slot slots_endpoint(
 	struct slots *s, uint32_t upstream, struct str address); /* as addr_text() writes it */
-struct slot slots_endpoint_again(struct slots *s, uint32_t number); /* one more use of a number that is in use */
+struct slot slots_endpoint_again(
+	struct slots *s, uint32_t number); /* one more use of a number that is in use */
 void slots_sidecar_unuse(struct slots *s, uint32_t number);
 /* Ends one use; the last one makes the endpoint's cell as of an endpoint that is in. SLOT_NONE is fine. */
 void slots_upstream_unuse(struct slots *s, uint32_t number);

@@ -39,7 +39,29 @@ START_TEST(churn_never_ends_in_refusal)
 			ck_assert(k == i % 10 || live[k] != live[i % 10]);
 	}
 	ck_assert_uint_eq(slots_endpoints_used(slots), 10);
-	ck_assert_uint_lt(highest, SLOTS_RESTING + 16); /* workers' tables stay small */
+	ck_assert_uint_lt(highest, SLOTS_ENDPOINTS_RESTING + 16); /* workers' tables stay small */
+}
+END_TEST
+
+/* Containers come and go all day, each with upstreams of its own: what workers keep for them is that of those that live, and little more. */
+START_TEST(sidecars_that_ended_leave_little)
+{
+	uint32_t live[50], handlers[50], highest = 0, highest_upstream = 0;
+	for (unsigned i = 0; i < 3000; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "container-%u", i);
+		if (i >= 50) {
+			slots_upstream_unuse(slots, handlers[i % 50]);
+			slots_sidecar_unuse(slots, live[i % 50]);
+		}
+		live[i % 50] = slots_sidecar(slots, str_of(name));
+		handlers[i % 50] = slots_upstream(slots, live[i % 50], STR("@handler")).number;
+		ck_assert(live[i % 50] != SLOT_NONE && handlers[i % 50] != SLOT_NONE);
+		highest = live[i % 50] > highest ? live[i % 50] : highest;
+		highest_upstream = handlers[i % 50] > highest_upstream ? handlers[i % 50] : highest_upstream;
+	}
+	ck_assert_uint_lt(highest, 50 + SLOTS_SIDECARS_RESTING + 2);
+	ck_assert_uint_lt(highest_upstream, 50 + SLOTS_UPSTREAMS_RESTING + 2);
 }
 END_TEST
 
@@ -85,7 +107,7 @@ START_TEST(a_new_owner_inherits_nothing)
 	slots_endpoint_unuse(slots, e.number);
 	slots_upstream_unuse(slots, u.number);
 	for (unsigned i = 0; other.generation == u.generation; i++) {
-		ck_assert_uint_lt(i, 3 * SLOTS_RESTING);
+		ck_assert_uint_lt(i, 3 * SLOTS_ENDPOINTS_RESTING);
 		snprintf(name, sizeof(name), "s%u", i);
 		other = slots_upstream(slots, 0, str_of(name));
 		slots_upstream_unuse(slots, other.number);
@@ -98,7 +120,7 @@ END_TEST
 
 START_TEST(short_memory_gives_none_and_loses_none)
 {
-	for (unsigned i = 0; i < 2 * SLOTS_RESTING; i++)
+	for (unsigned i = 0; i < 2 * SLOTS_ENDPOINTS_RESTING; i++)
 		slots_endpoint_unuse(slots, endpoint(i).number);
 	for (unsigned long k = 1; k < 4; k++) {
 		mem_fail_at(k);
@@ -237,6 +259,7 @@ Suite *suite_slots(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, churn_never_ends_in_refusal);
+	tcase_add_test(t, sidecars_that_ended_leave_little);
 	tcase_add_test(t, who_returns_soon_gets_its_number_back);
 	tcase_add_test(t, full_is_full_until_one_is_given_back);
 	tcase_add_test(t, a_new_owner_inherits_nothing);
