@@ -68,6 +68,16 @@ static void answer_listen(struct keeper *k, const struct wire_record *q)
 	(void)wire_send(k->proxy.calls, &r, &fd, fd >= 0, false); /* one call at a time: there is room */
 }
 
+/* A namespace that has ended is no trouble, and no news. The proxy asks again (NETSPACE_LOST). */
+static void say_short(struct keeper *k, int error)
+{
+	if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM)
+		return;
+	log_write(&k->log, LEVEL_ERROR, "keeper",
+		"no sockets can be made for a container, whose calls wait for them; raise the limit of open files or of memory",
+		LOG_FIELDS(log_text("why", strerror(error))));
+}
+
 static void refill(struct keeper *k, const struct wire_record *q)
 {
 	struct wire_record r = { .op = WIRE_SOCKETS, .container = q->container, .kind = q->kind };
@@ -78,6 +88,8 @@ static void refill(struct keeper *k, const struct wire_record *q)
 	while (w && left) {
 		size_t want = left < WIRE_FDS_MAX ? left : WIRE_FDS_MAX;
 		size_t n = netns_sockets(&k->home, w->ns, q->kind, fds, want);
+		if (n < want)
+			say_short(k, errno);
 		r.n = (uint32_t)n;
 		bool ok = n && proxy_send(k, &r, fds, n);
 		for (size_t i = 0; i < n; i++)

@@ -10,7 +10,7 @@
 #include "net/timer.h"
 
 #define OUTBOX_MAX 4096u              /* records that wait */
-#define OUTBOX_STUCK (3 * USEC_SEC)   /* with none of them taken: nobody reads any more */
+#define OUTBOX_STUCK (10 * USEC_SEC)  /* with none of them taken: nobody reads any more. Less may be a machine without a CPU to spare */
 
 struct outbox {
 	struct loop *loop;

@@ -109,7 +109,8 @@ static const char *ended_by(const struct record *r)
 static const char *by_policy(const struct record *r, const struct spec_upstream *u)
 {
 	const struct spec_policy *p = &u->policy;
-	bool connecting = r->reason == REASON_CONNECT_REFUSED || r->reason == REASON_CONNECT_TIMEOUT || r->reason == REASON_CONNECT_FAILED;
+	bool connecting = r->reason == REASON_CONNECT_REFUSED || r->reason == REASON_CONNECT_TIMEOUT || r->reason == REASON_CONNECT_FAILED ||
+			  r->reason == REASON_NO_SOCKET;
 
 	if (u->mode != MODE_ON)
 		return "the mode of the upstream is not `on`";

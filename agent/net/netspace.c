@@ -16,6 +16,7 @@ struct stock {
 	struct netspace *of;
 	unsigned target;                     /* control's: as many shall be there */
 	unsigned asked;                      /* control's: on their way */
+	usec asked_at;                       /* control's: when the last of these were asked for */
 	uint8_t kind;
 };
 
@@ -40,12 +41,16 @@ static const unsigned at_rest[NETSPACE_DIAG] = {
 
 static void refill(struct stock *s)
 {
+	usec now = loop_now(s->of->control);
+	if (s->asked && now - s->asked_at > NETSPACE_LOST)
+		s->asked = 0; /* a keeper that could make none, for want of descriptors, does not say so */
 	unsigned there = atomic_load_explicit(&s->n, memory_order_relaxed) + s->asked;
 
 	if (!s->of->ops || there >= s->target)
 		return;
 	unsigned n = s->target - there;
 	s->asked += n;
+	s->asked_at = now;
 	s->of->ops->refill(s->of->arg, s->of, s->kind, n);
 }
 

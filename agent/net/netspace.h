@@ -16,6 +16,7 @@
 #include "net/loop.h"
 
 #define NETSPACE_STOCK_MAX 256u
+#define NETSPACE_LOST (2 * USEC_SEC) /* sockets that were asked for and did not come are asked for again when one is wanted */
 
 enum netspace_kind {
 	NETSPACE_TCP4,

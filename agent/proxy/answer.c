@@ -66,6 +66,7 @@ static bool is_unsent(const struct exchange *x, enum reason why)
 						 x->req.method == METHOD_OPTIONS);
 	bool silent = why == REASON_UPSTREAM_CLOSED || why == REASON_UPSTREAM_RESET;
 	bool before = why == REASON_HANDLER_DOWN || why == REASON_WRONG_SERVICE || why == REASON_DRAINING || why == REASON_NO_MEMORY ||
+		      why == REASON_NO_SOCKET ||
 		      why == REASON_CONNECT_FAILED || why == REASON_CONNECT_TIMEOUT || why == REASON_TOO_MANY_CONNECTIONS ||
 		      why == REASON_BULKHEAD_FULL || why == REASON_QUEUE_TIMEOUT || why == REASON_OVERLOAD;
 

@@ -45,6 +45,11 @@ enum reason origin_reason(int err)
 		return REASON_CONNECT_REFUSED;
 	case ETIMEDOUT:
 		return REASON_CONNECT_TIMEOUT;
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS: /* also: a namespace without a socket in stock */
+	case ENOMEM:
+		return REASON_NO_SOCKET;
 	default:
 		return REASON_CONNECT_FAILED;
 	}

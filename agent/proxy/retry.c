@@ -147,13 +147,15 @@ void exchange_attempt_failed(struct exchange *x, enum reason why, int err)
 	bool head_queued = !connecting && !x->connect;
 	bool retry = may_retry(x, connecting, why);
 	bool unsent = x->up.q.sent == x->a.sent_before;
+	bool ours = why == REASON_NO_MEMORY || why == REASON_NO_SOCKET; /* the instance is not to blame */
 
 	record_attempt_failed(x, why, err);
-	attempt_end(x, why == REASON_NO_MEMORY ? BALANCE_CANCELLED : BALANCE_FAILED);
+	attempt_end(x, ours ? BALANCE_CANCELLED : BALANCE_FAILED);
 	x->a.o = NULL;
-	pick_failed(x, connecting);
+	if (!ours)
+		pick_failed(x, connecting);
 	if (!retry) {
-		exchange_answer(x, connecting && x->upstream->kind == UPSTREAM_HANDLER ? REASON_HANDLER_DOWN : why);
+		exchange_answer(x, connecting && !ours && x->upstream->kind == UPSTREAM_HANDLER ? REASON_HANDLER_DOWN : why);
 		return;
 	}
 	if (head_queued && x->up.q.sent == x->a.sent_before)

@@ -1,6 +1,8 @@
 """outrider node over a container's life, against a scripted engine: tunnels beside an upgrade, pauses, restarts, namespaces that change hands."""
+import ast
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -60,6 +62,26 @@ print("\\n".join("%s %.3f" % e for e in ends))
 """
 TAKE_NAME = ("import socket, sys, time\ns = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)\ns.bind('\\0outrider')\ns.listen(8)\n"
              "print('held', flush=True)\nsys.stdin.read()\n")
+
+
+# Forty calls at once of an upstream that takes connections and never answers; prints the reasons of those that were refused, and how many were held.
+CALLS = """
+import collections, http.client, socket, threading
+silent = socket.socket(); silent.bind(("127.0.0.1", 9000)); silent.listen(256)
+ended = collections.Counter()
+def call():
+    c = http.client.HTTPConnection("127.0.4.1", 8081, timeout=3)
+    try:
+        c.request("GET", "/")
+        r = c.getresponse()
+        ended["%d %s" % (r.status, r.getheader("x-outrider-reason"))] += 1
+    except OSError:
+        ended["held"] += 1
+threads = [threading.Thread(target=call) for _ in range(40)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(dict(ended))
+"""
 
 
 def _sidecar(agent, number):
@@ -215,6 +237,28 @@ def test_containers_by_the_second(t):
     for turn in range(3):
         come_and_go(50 + 10 * turn, 3)
     agent.until("as many as before", lambda: [_open(pid) for pid in halves] <= [n + 1 for n in before])
+
+
+@limit(150)
+def test_a_keeper_that_is_late(t):
+    """A keeper that brings no sockets blames no upstream: calls that find none say no-socket, the circuit stays closed, and when it is back all is well"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    _, space = engine.container(t, 45, ["OUTRIDER_PORT=8080", "OUTRIDER_UPSTREAMS=slow@127.0.4.1:8081,self@127.0.4.2:8082", "OUTRIDER_TIMEOUT_CONNECT=500ms",
+                                        "OUTRIDER_UPSTREAM_SLOW_ENDPOINTS=127.0.0.1:9000", "OUTRIDER_UPSTREAM_SELF_ENDPOINTS=127.0.0.1:8080",
+                                        "OUTRIDER_UPSTREAM_SLOW_BREAKER_VOLUME=5"], "here")
+    agent.until("it serves", lambda: _serving(agent).get("c45", {}).get("handler") == "up")
+    os.kill(agent.pid, signal.SIGSTOP)
+    try:
+        said = ast.literal_eval(space.run("python3", "-c", CALLS).stdout)
+    finally:
+        os.kill(agent.pid, signal.SIGCONT)
+    assert set(said) == {"held", "503 no-socket"} and said["503 no-socket"] >= 20, said
+    (circuit,) = [c for c in agent.get("/sidecars/c45/circuits")["circuits"] if c["upstream"] == "slow"]
+    assert circuit["state"] == "closed", circuit
+    (one,) = [e for u in agent.get("/sidecars/c45/upstreams")["upstreams"] if u["name"] == "slow" for e in u["endpoints"]]
+    assert one["state"] == "up" and one["ejected_times"] == 0, one
+    agent.until("all is well", lambda: space.fetch("http://127.0.4.2:8082/") == "here")
 
 
 @limit(150)
