@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #define SOCKET_PAUSE USEC_MS
+#define GONE_PAUSE (250 * USEC_MS) /* so often who still waits for an address looks whether it is still one */
 
 /* No agent at an address that came without a port: the service itself is next, within the same attempt. */
 static bool tries_service_itself(struct origin *o, int err)
@@ -54,9 +55,9 @@ static int try_connect(struct origin *o, struct exchange *x)
 
 static void await_connected(struct origin *o)
 {
-	usec now = loop_now(o->w->loop), soon = now + SOCKET_PAUSE;
+	usec soon = loop_now(o->w->loop) + (o->no_socket ? SOCKET_PAUSE : GONE_PAUSE);
 
-	timer_set(o->w->loop, &o->timer, o->no_socket && soon < o->until ? soon : o->until);
+	timer_set(o->w->loop, &o->timer, soon < o->until ? soon : o->until);
 }
 
 static void connect_again(struct origin *o)
@@ -85,12 +86,24 @@ void origin_connect_look(struct origin *o)
 	exchange_connected(o->x);
 }
 
+/* Nobody answers at an address that its registry has withdrawn meanwhile: a container that was killed. The call goes where the newer spec
+ * says, instead of waiting for the rest of timeout.connect. */
+static void give_up_address(struct origin *o)
+{
+	count(o->x->sc, COUNTER_CONNECT_FAILURES);
+	origin_fail(o, REASON_CONNECT_TIMEOUT, ECANCELED);
+}
+
 void origin_connect_late(struct origin *o)
 {
-	if (o->no_socket && loop_now(o->w->loop) < o->until)
+	if (loop_now(o->w->loop) >= o->until)
+		connect_failed(o, o->no_socket ? ENOBUFS : ETIMEDOUT);
+	else if (o->ep->gone && retry_leads_elsewhere(o->x))
+		give_up_address(o);
+	else if (o->no_socket)
 		connect_again(o);
 	else
-		connect_failed(o, o->no_socket ? ENOBUFS : ETIMEDOUT);
+		await_connected(o);
 }
 
 enum origin_start origin_connect(struct exchange *x)

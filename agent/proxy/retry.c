@@ -110,6 +110,11 @@ static bool has_newer_spec(const struct exchange *x)
 	return x->wspec != x->sc->cur && x->upstream->kind == UPSTREAM_SERVICE && !x->fixed;
 }
 
+bool retry_leads_elsewhere(const struct exchange *x)
+{
+	return has_newer_spec(x) && !exchange_off(x) && x->n_connects < x->upstream->policy.connect_tries && x->n_attempts <= x->retry_cap;
+}
+
 static bool may_retry(struct exchange *x, bool connecting, enum reason why)
 {
 	bool unsent = x->up.q.sent == x->a.sent_before;

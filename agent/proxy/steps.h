@@ -52,6 +52,7 @@ bool forward_looped(const struct exchange *x);
 void retry_told(struct exchange *x);      /* what the caller's x-outrider-retries allows */
 void retry_keep_body(struct exchange *x); /* the body is kept for another attempt, as far as the policy says */
 void retry_leave(struct exchange *x);     /* harmless when no back-off is under way */
+bool retry_leads_elsewhere(const struct exchange *x); /* a connection that is given up now would be tried by a newer spec */
 bool retry_rewind(struct exchange *x);    /* the request can be sent again from its start: made so */
 /* Is the reply that goes down the last word of this agent's retries, said to another agent? */
 bool retry_is_exhausted(const struct exchange *x, bool failed);

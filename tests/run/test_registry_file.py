@@ -1,6 +1,8 @@
 """Registry file: lists of instances in files, live when they change, kept when they break."""
 import json
 import os
+import socket
+import time
 
 from harness.case import rows
 from harness.config import service
@@ -40,6 +42,29 @@ def test_instances_follow_the_file(t):
     _write(path, "quotes: [%s]\n" % two)
     until_known(agent, [two], SOON)
     load.end()
+
+
+def test_an_address_that_never_answers_and_leaves(t):
+    """A call that waits for the connection to an instance which the registry withdraws meanwhile goes to another at once, long before timeout.connect."""
+    silent, answers = socket.socket(), service(t)
+    silent.bind(("127.0.0.1", 0))
+    silent.listen(0)
+    filled = [socket.socket() for _ in range(3)]
+    for one in filled:  # its queue is full: the kernel drops who comes now
+        one.setblocking(False)
+        one.connect_ex(silent.getsockname())
+    path = _path(t, "quotes: ['127.0.0.1:%d']\n" % silent.getsockname()[1])
+    agent = caller(t, "file:" + path, registry_poll="1h", timeout_connect="20s")
+    c = t.client(agent.outbound)
+    agent.until("it is known", lambda: upstream(agent)["endpoints"])
+    began = time.monotonic()
+    c.ask("GET", "/", "quotes")
+    agent.until("it waits for a connection", lambda: upstream(agent)["endpoints"][0]["active"] == 1)
+    _write(path, "quotes: [%s]\n" % answers)
+    assert c.read_response().status == 200
+    assert time.monotonic() - began < 10
+    for one in filled + [silent]:
+        one.close()
 
 
 def test_written_in_place(t):
