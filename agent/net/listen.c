@@ -61,7 +61,13 @@ void listener_hold(struct listener *l, bool hold)
 		pause_accepting(l);
 }
 
-static void accept_up_to(struct listener *l, int most)
+/* Whoever accepts serves what came with the connection: a batch of them may be a millisecond that nobody else has. */
+static bool goes_on(const struct listener *l)
+{
+	return !l->rd.party || party_goes_on(l->rd.party);
+}
+
+static void accept_up_to(struct listener *l, int most, bool fair)
 {
 	for (int i = 0; i < most && l->rd.on; i++) {
 		struct addr peer = { .len = sizeof(struct sockaddr_un) };
@@ -69,6 +75,8 @@ static void accept_up_to(struct listener *l, int most)
 		if (fd >= 0) {
 			addr_unmap(&peer);
 			l->on_accept(l->arg, fd, &peer);
+			if (fair && !goes_on(l))
+				return;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
 		} else if (!concerns_one_connection(errno)) {
@@ -80,12 +88,12 @@ static void accept_up_to(struct listener *l, int most)
 static void on_readable(void *arg, short what)
 {
 	(void)what;
-	accept_up_to(arg, LISTEN_BATCH);
+	accept_up_to(arg, LISTEN_BATCH, true);
 }
 
 void listener_accept_waiting(struct listener *l)
 {
-	accept_up_to(l, LISTEN_QUEUE_MAX);
+	accept_up_to(l, LISTEN_QUEUE_MAX, false);
 }
 
 bool listener_start(struct listener *l, struct loop *loop, int fd,

@@ -21,6 +21,7 @@ struct listener {
 	uint64_t failures;  /* how often that was */
 };
 
+/* l->rd.party may be set then: each connection counts as an event of that party's, and a batch ends with its turn. */
 bool listener_start(struct listener *l, struct loop *loop, int fd,
 		    void (*on_accept)(void *, int, const struct addr *), void *arg);
 /* Accepts everything that waits in the queue now: called before the last listener_stop() of a descriptor that will be closed,

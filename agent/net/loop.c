@@ -101,7 +101,8 @@ void loop_turn(struct loop *l, bool block)
 {
 	l->now_is_fresh = false;
 	l->n_in_turn = l->n_later = 0;
-	event_base_loop(l->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+	event_base_loop(l->base, EVLOOP_ONCE | (block && !l->again ? 0 : EVLOOP_NONBLOCK));
+	l->again = false;
 	if (l->on_turn)
 		l->on_turn(l->on_turn_arg);
 	/* Only this thread writes it, so no locked instruction. */
@@ -166,6 +167,11 @@ void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg)
 	l->on_turn_arg = arg;
 }
 
+void loop_again(struct loop *l)
+{
+	l->again = true;
+}
+
 struct event_base *loop_base(struct loop *l)
 {
 	return l->base;
@@ -226,6 +232,11 @@ static bool party_counts(struct party *p)
 
 /* The turn of a busy party ends early: the next one asks the kernel first who else is ready. And no turn lasts for as long as
  * the first have events: time and the end of a turn must come. */
+static bool is_enough(struct loop *l, bool shared, bool later)
+{
+	return shared && (++l->n_in_turn >= TURN_MAX || (later && ++l->n_later >= PARTY_BATCH));
+}
+
 static void take_turn(struct watch *w)
 {
 	struct party *p = w->party;
@@ -235,8 +246,19 @@ static void take_turn(struct watch *w)
 
 	if (event_get_priority(&w->ev) != class)
 		event_priority_set(&w->ev, class);
-	if (shared && (++l->n_in_turn == TURN_MAX || (later && ++l->n_later == PARTY_BATCH)))
+	if (is_enough(l, shared, later))
 		event_base_loopbreak(l->base);
+}
+
+bool party_goes_on(struct party *p)
+{
+	struct loop *l = p->loop;
+	bool shared = party_counts(p);
+
+	if (!is_enough(l, shared, shared && l->window < p->later_until))
+		return true;
+	event_base_loopbreak(l->base);
+	return false;
 }
 
 /* --- readiness --------------------------------------------------------------------------------------------- */

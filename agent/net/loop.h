@@ -36,6 +36,7 @@ void loop_count(struct loop *l, enum loop_count what);
 uint64_t loop_counted(const struct loop *l, enum loop_count what);
 /* Called once at the end of every turn. One hook per loop. */
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);
+void loop_again(struct loop *l); /* in that hook: something is left to do, so the next turn waits for nothing */
 struct event_base *loop_base(struct loop *l); /* for net/ itself */
 
 /* --- mail: the way from one thread to another ----------------------------------------------------------- */
@@ -72,6 +73,9 @@ struct party {
 	uint16_t n;           /* its events in that window */
 };
 void party_init(struct party *p, struct loop *l); /* no release; it must outlive the watches that name it */
+/* Within an event of p: another piece of work like that of a whole event, an accepted connection whose first request is served at once.
+ * It counts as one. false: enough for this turn. */
+bool party_goes_on(struct party *p);
 
 /* --- signals (control loop only) --------------------------------------------------------------------------- */
 struct sigwatch {

@@ -11,6 +11,7 @@ struct loop {
 	usec now;
 	usec skew; /* loop_skip() */
 	bool now_is_fresh;
+	bool again; /* loop_again() */
 	void (*on_turn)(void *arg);
 	void *on_turn_arg;
 

@@ -61,6 +61,7 @@ static void begin_listener(
 		spec->forward.via.p ? spec->forward.via.p : "outrider", suffix[l->kind]);
 	list_append(&sc->listeners, &l->link);
 	l->accepting = listener_start(&l->l, sc->w->loop, fd, on_accept, l);
+	l->l.rd.party = &sc->party;
 }
 
 static struct wlistener *find_listener(struct wsidecar *sc, int fd)

@@ -55,15 +55,30 @@ static void bury(struct worker *w)
 	}
 }
 
-static void end_of_turn(void *arg)
+/* One pipelined request of each who has some: whoever sent hundreds that we answer ourselves has the rest in later turns. */
+static void resume_ready(struct worker *w)
 {
-	struct worker *w = arg;
+	struct list now;
 
-	while (!list_empty(&w->ready)) {
+	if (list_empty(&w->ready))
+		return;
+	list_init(&now);
+	list_append(&w->ready, &now); /* what is appended from here on stands behind it */
+	while (w->ready.next != &now) {
 		struct list *it = w->ready.next;
 		list_remove(it);
 		client_resume(LIST_OWNER(it, struct client, ready));
 	}
+	list_remove(&now);
+	if (!list_empty(&w->ready))
+		loop_again(w->loop);
+}
+
+static void end_of_turn(void *arg)
+{
+	struct worker *w = arg;
+
+	resume_ready(w);
 	overload_weigh(w);
 	bury(w);
 }

@@ -1,5 +1,7 @@
 /* net/loop: turns, time, mail between threads, stop. */
+#include "net/listen.h"
 #include "net/loop.h"
+#include "net/sockets.h"
 #include "net/timer.h"
 
 #include <check.h>
@@ -273,6 +275,99 @@ START_TEST(a_party_alone_is_served_in_whole_batches)
 }
 END_TEST
 
+enum { CALLERS = 100 };
+
+struct door { /* where somebody always waits */
+	struct room *room;
+	struct listener l;
+	struct addr at;
+	int callers[CALLERS];
+	unsigned next;
+};
+
+static void call(struct door *d)
+{
+	int *fd = &d->callers[d->next++ % CALLERS];
+	if (*fd)
+		close(*fd);
+	*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(connect(*fd, &d->at.sa, d->at.len), 0);
+}
+
+static void let_in(void *arg, int fd, const struct addr *peer)
+{
+	struct door *d = arg;
+	(void)peer;
+	close(fd);
+	call(d);
+	d->room->served[0]++;
+	if (++d->room->n % 32 == 0 && d->room->calm) {
+		d->room->called_at = d->room->n;
+		ck_assert_int_eq(write(d->room->calm->fds[1], "x", 1), 1);
+	}
+}
+
+static void open_door(struct door *d, struct room *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->l = loop_new(NULL);
+	for (unsigned i = 0; i < 2; i++)
+		party_init(&r->parties[i], r->l);
+	*d = (struct door){ .room = r };
+	ck_assert(addr_parse(STR("127.0.0.1:0"), &d->at, NULL));
+	int fd = socket_listen(NULL, &d->at, NULL);
+	ck_assert(fd >= 0 && socket_local(fd, &d->at) && listener_start(&d->l, r->l, fd, let_in, d));
+	d->l.rd.party = &r->parties[0];
+	for (unsigned i = 0; i < CALLERS; i++)
+		call(d);
+}
+
+static void close_door(struct door *d)
+{
+	listener_stop(&d->l);
+	close(d->l.fd);
+	for (unsigned i = 0; i < CALLERS; i++)
+		close(d->callers[i]);
+	leave(d->room);
+}
+
+START_TEST(a_flood_of_connections_lets_the_others_go_first)
+{
+	static struct room r;
+	static struct door d;
+	open_door(&d, &r);
+	r.calm = sit(&r, SEATS, 1);
+	while (r.n < 4096)
+		loop_turn(r.l, false);
+	ck_assert_uint_gt(r.served[SEATS], 4096 / 32 / 2);
+	ck_assert_uint_le(r.longest, PARTY_BATCH);
+	close_door(&d);
+}
+END_TEST
+
+START_TEST(connections_of_a_party_alone_come_in_whole_batches)
+{
+	static struct room r;
+	static struct door d;
+	open_door(&d, &r);
+	while (r.n < 1024)
+		loop_turn(r.l, false);
+	unsigned before = r.n;
+	loop_turn(r.l, false);
+	ck_assert_uint_eq(r.n - before, LISTEN_BATCH);
+	close_door(&d);
+}
+END_TEST
+
+START_TEST(a_turn_that_left_something_waits_for_nothing)
+{
+	struct loop *l = loop_new(NULL);
+	loop_again(l);
+	loop_turn(l, true); /* with nothing to wait for it would wait for ever */
+	loop_free(l);
+}
+END_TEST
+
 static void on_signal(void *arg, int signo)
 {
 	*(int *)arg = signo;
@@ -308,6 +403,9 @@ Suite *suite_net_loop(void)
 	tcase_add_test(t, a_flood_lets_the_others_go_first);
 	tcase_add_test(t, two_floods_take_turns);
 	tcase_add_test(t, a_party_alone_is_served_in_whole_batches);
+	tcase_add_test(t, a_flood_of_connections_lets_the_others_go_first);
+	tcase_add_test(t, connections_of_a_party_alone_come_in_whole_batches);
+	tcase_add_test(t, a_turn_that_left_something_waits_for_nothing);
 	tcase_add_test(t, signals_arrive);
 	suite_add_tcase(s, t);
 	return s;
