@@ -43,6 +43,7 @@ struct crew {
 	uint64_t seats;              /* ever given */
 	struct memory_load memory;
 	_Atomic uint32_t memory_percent; /* workers read it */
+	struct timer memory_timer;
 	uint64_t changes;        /* of the specs in force: who has gathered them gathers them anew */
 	struct list specs;       /* of spec_hold: what workers have and have not said to be released */
 	struct sidecar *sidecars[SLOTS_SIDECARS_MAX]; /* borrowed, by slot */
@@ -51,7 +52,8 @@ struct crew {
 struct crew_config {
 	struct loop *loop;
 	unsigned n_workers;
-	size_t buffers_max; /* bytes of one worker's buffers */
+	size_t buffers_max; /* bytes of one worker's buffers; what a limit of the cgroup leaves is less where outrider.limit.buffers is not set */
+	bool alone;         /* nobody else is in the container */
 	struct log *log;    /* borrowed: where overload is told of */
 	struct logs *logs;  /* borrowed */
 	const struct options *options; /* where spans go, and memory for records; read during the call */

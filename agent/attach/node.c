@@ -353,6 +353,7 @@ static bool start(struct node *n, struct err *err)
 		.log = &n->own.log,
 		.options = n->options,
 		.buffers_max = (size_t)options_u64(n->options, OPT_LIMIT_BUFFERS),
+		.alone = true,
 		.loop = n->loop = loop_new(err),
 	};
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define STAT_BYTES 4096
+#define NO_LIMIT (UINT64_C(1) << 62) /* version 1 says 2^63 less a page */
 
 static int open_in(const char *directory, const char *name)
 {
@@ -29,19 +30,35 @@ static uint64_t number(struct str s)
 	return str_u64(s, &n) ? n : 0;
 }
 
-void memory_load_open(struct memory_load *m, const char *directory)
+/* What the two versions of cgroups call the same things; the first that is there counts. */
+static const struct {
+	const char *limit, *current, *stat, *cache;
+} versions[] = {
+	{ "memory.max", "memory.current", "memory.stat", "inactive_file" },
+	{ "memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat",
+		"total_inactive_file" },
+};
+
+void memory_load_open(struct memory_load *m, const char *directory, bool alone)
 {
 	const char *in = directory ? directory : "/sys/fs/cgroup";
 	char line[64];
-	int fd = open_in(in, "memory.max");
 
-	*m = (struct memory_load){ .limit = number(slurp(fd, line, sizeof(line))), .current = -1, .stat = -1, .statm = -1 };
+	*m = (struct memory_load){ .current = -1, .stat = -1, .statm = -1, .alone = alone };
+	int fd = open_in(in, versions[0].limit);
+	if (fd < 0) {
+		m->old = true;
+		fd = open_in(in, versions[1].limit);
+	}
+	m->limit = number(slurp(fd, line, sizeof(line)));
 	if (fd >= 0)
 		close(fd);
+	if (m->limit >= NO_LIMIT)
+		m->limit = 0;
 	if (!m->limit)
 		return;
-	m->current = open_in(in, "memory.current");
-	m->stat = open_in(in, "memory.stat");
+	m->current = open_in(in, versions[m->old].current);
+	m->stat = open_in(in, versions[m->old].stat);
 	m->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 }
 
@@ -67,13 +84,13 @@ unsigned memory_load_of(uint64_t limit, uint64_t used, uint64_t cache, uint64_t 
 	return (unsigned)(ours * 100 / (ours + room));
 }
 
-static uint64_t inactive_file(struct str stat)
+static uint64_t cache_of(struct str stat, const char *name)
 {
 	struct str line;
 
 	while (str_next(&stat, '\n', &line)) {
 		struct str rest = line, word;
-		if (str_next(&rest, ' ', &word) && str_eq(word, STR("inactive_file")))
+		if (str_next(&rest, ' ', &word) && str_eq(word, str_of(name)))
 			return number(str_trim(rest));
 	}
 	return 0;
@@ -95,9 +112,12 @@ unsigned memory_load_now(const struct memory_load *m)
 
 	if (!m->limit || m->current < 0)
 		return 0;
-	uint64_t ours = resident(slurp(m->statm, pages, sizeof(pages)));
+	uint64_t used = number(slurp(m->current, line, sizeof(line)));
+	uint64_t ours = m->alone ? used : resident(slurp(m->statm, pages, sizeof(pages)));
 	if (ours < MEMORY_LOAD_LEAST)
 		return 0;
-	uint64_t used = number(slurp(m->current, line, sizeof(line)));
-	return memory_load_of(m->limit, used, inactive_file(slurp(m->stat, stat, sizeof(stat))), ours);
+	uint64_t cache = cache_of(slurp(m->stat, stat, sizeof(stat)), versions[m->old].cache);
+	if (m->alone)
+		ours = used > cache ? used - cache : 0;
+	return memory_load_of(m->limit, used, cache, ours);
 }

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MIB (1024ull * 1024)
@@ -52,16 +53,16 @@ START_TEST(a_cgroup_is_read)
 	struct memory_load m;
 
 	ck_assert(mkdtemp(dir));
-	memory_load_open(&m, dir);
+	memory_load_open(&m, dir, false);
 	ck_assert_uint_eq(m.limit, 0);
 	ck_assert_uint_eq(memory_load_now(&m), 0);
 	put(dir, "memory.max", "max\n");
-	memory_load_open(&m, dir);
+	memory_load_open(&m, dir, false);
 	ck_assert_uint_eq(m.limit, 0);
 	put(dir, "memory.max", "1073741824\n");
 	put(dir, "memory.current", "1073741824\n");
 	put(dir, "memory.stat", "anon 5\ninactive_file 1073741824\nfile 7\n");
-	memory_load_open(&m, dir);
+	memory_load_open(&m, dir, false);
 	ck_assert_uint_eq(m.limit, 1073741824);
 	ck_assert_uint_lt(memory_load_now(&m), 50); /* all of it is cache */
 	char *big = malloc(32 * MIB);
@@ -80,6 +81,42 @@ START_TEST(a_cgroup_is_read)
 }
 END_TEST
 
+START_TEST(a_cgroup_of_its_own)
+{
+	char dir[] = "/tmp/outrider-memory-XXXXXX", path[128];
+	static const char *const names[] = { "memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes",
+		"memory/memory.stat" };
+	struct memory_load m;
+
+	ck_assert(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/memory", dir);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	put(dir, names[0], "9223372036854771712\n"); /* version 1 says so where there is none */
+	memory_load_open(&m, dir, true);
+	ck_assert_uint_eq(m.limit, 0);
+	ck_assert_uint_eq(memory_load_now(&m), 0);
+	put(dir, names[0], "134217728\n");
+	put(dir, names[1], "121634816\n"); /* 116 MiB */
+	put(dir, names[2], "cache 5\ninactive_file 1\ntotal_cache 7\ntotal_inactive_file 10485760\n");
+	memory_load_open(&m, dir, true);
+	ck_assert_uint_eq(m.limit, 134217728);
+	ck_assert_uint_eq(
+		memory_load_now(&m), 82); /* 106 of 128 MiB, most of it the kernel's: this test holds few */
+	put(dir, names[2], "total_inactive_file 0\n");
+	ck_assert_uint_eq(memory_load_now(&m), 90);
+	put(dir, names[1], "8388608\n");
+	ck_assert_uint_eq(memory_load_now(&m), 0); /* that is nothing to give up */
+	memory_load_close(&m);
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		unlink(path);
+	}
+	snprintf(path, sizeof(path), "%s/memory", dir);
+	rmdir(path);
+	rmdir(dir);
+}
+END_TEST
+
 Suite *suite_overload(void);
 Suite *suite_overload(void)
 {
@@ -88,6 +125,7 @@ Suite *suite_overload(void)
 	tcase_add_test(t, up_and_down_the_ladder);
 	tcase_add_test(t, memory_that_is_ours);
 	tcase_add_test(t, a_cgroup_is_read);
+	tcase_add_test(t, a_cgroup_of_its_own);
 	suite_add_tcase(s, t);
 	return s;
 }
