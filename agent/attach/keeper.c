@@ -1,5 +1,6 @@
 #include "attach/keeper.h"
 
+#include "attach/child.h"
 #include "attach/privileges.h"
 #include "attach/seccomp.h"
 #include "control/commands.h"
@@ -194,7 +195,10 @@ static bool confine(struct keeper *k)
 
 static bool start(struct keeper *k, struct err *err)
 {
+	struct child_limits limits;
+
 	k->loop = loop_new(err);
+	child_limits_raise(&limits); /* listeners and stocks of many containers; the proxy has the same limit */
 	timer_init(&k->stop_timer, on_stop_timer, k);
 	timer_init(&k->taken_timer, wards_try_taken, k);
 	facts_begin(k);

@@ -148,6 +148,7 @@ void logs_proxy_ended(struct keeper *k);
 void facts_begin(struct keeper *k);
 void facts_look(struct keeper *k); /* the folder is open: says what is wrong with it */ /* what may not be asked later */
 void facts_tell(struct keeper *k);  /* the proxy */
+void facts_tell_files(struct keeper *k); /* there are other containers, or listeners, than before */
 
 /* --- keeper_early.c ----------------------------------------------------------------------------------------------- */
 void early_begin(struct keeper *k);                  /* the containers are listed: what is in the folder is somebody's */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 
@@ -44,6 +45,28 @@ static void tell_clock(struct keeper *k)
 		tell(k, FACT_CLOCK, DOCTOR_OK, "the node's clock is synchronized");
 }
 
+/* Of each half: what containers take at rest, and calls. */
+#define FILES_BASE 256u
+#define FILES_STOCK 20u /* of a container: sockets made ahead of need, its namespace, its log */
+#define FILES_CALLS 64u /* and some calls at a time, two descriptors each */
+
+void facts_tell_files(struct keeper *k)
+{
+	struct rlimit limit = { 0 };
+	size_t containers = wards_served(k), rest = FILES_BASE;
+	char text[240];
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	LIST_EACH(it, tmp, &k->wards) {
+		const struct ward *w = LIST_OWNER(it, struct ward, link);
+		rest += w->left ? 0 : w->n_kept + FILES_STOCK;
+	}
+	size_t want = rest + containers * FILES_CALLS;
+	snprintf(text, sizeof(text), "each half may open %llu descriptors; %zu containers take some %zu at rest, with calls %zu or more",
+		(unsigned long long)limit.rlim_cur, containers, rest, want);
+	tell(k, FACT_FILES, limit.rlim_cur < rest ? DOCTOR_FAIL : limit.rlim_cur < want ? DOCTOR_WARN : DOCTOR_OK, text);
+}
+
 void facts_begin(struct keeper *k)
 {
 	struct timex t = { .modes = 0 };
@@ -77,4 +100,5 @@ void facts_tell(struct keeper *k)
 	const char *why = handover_trouble(k);
 	tell(k, FACT_HANDOVER, why ? DOCTOR_WARN : DOCTOR_OK, why ? why : "a successor will find the listeners");
 	tell_clock(k);
+	facts_tell_files(k);
 }

@@ -103,8 +103,10 @@ static void refill(struct keeper *k, const struct wire_record *q)
 static void serving(struct keeper *k, const struct wire_record *q)
 {
 	struct ward *w = wards_find(k, q->container);
-	if (w)
+	if (w && !w->settled) {
 		w->settled = true;
+		facts_tell_files(k); /* its listeners are made */
+	}
 	handover_look(k);
 	if (w)
 		logs_look(k, w);

@@ -272,6 +272,7 @@ static void end(struct keeper *k, struct ward *w)
 	if (w->told)
 		(void)proxy_send(k, &r, NULL, 0);
 	ward_free(k, w);
+	facts_tell_files(k);
 	keeper_look_at_stop(k);
 }
 

@@ -17,6 +17,7 @@ static const struct {
 	[FACT_NAMESPACES] = { "namespaces", "mount /var/run/docker/netns with propagation rslave", "operations.md#privileges" },
 	[FACT_HANDOVER] = { "hand-over", "mount a volume of driver local at /run/outrider", "operations.md#upgrade" },
 	[FACT_CLOCK] = { "clock", "run an NTP client on the node: leases and traces of several nodes are compared by time", "operations.md#what-happens-when" },
+	[FACT_FILES] = { "descriptors", "docker service update --ulimit-add nofile=65536 outrider_agent, or default-ulimits of the node's engine", "operations.md#descriptors" },
 };
 
 void node_fact(struct node *n, const struct wire_record *r)
@@ -56,6 +57,47 @@ static void rights_text(char *text, size_t n, bool *good)
 		held.no_new_privs ? "on" : "off", held.seccomp == 2 ? "on" : "off");
 }
 
+/* Those on the same networks ask the same resolver about the same names. */
+static void say_dns_of(struct doctor *d, const struct node *n, const struct node_sidecar *first, uint64_t group)
+{
+	struct netspace_dns_view sum = { 0 };
+	char of[256] = "no network", text[240];
+	unsigned sidecars = 0;
+
+	LIST_EACH(it, tmp, &n->sidecars) {
+		const struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
+		if (!s->ns || s->ending || node_networks(&s->container) != group)
+			continue;
+		const struct netspace_dns_view v = netspace_dns_view(s->ns);
+		sum.answered += v.answered;
+		sum.failed += v.failed;
+		sum.fails = sum.fails || v.fails;
+		sidecars++;
+	}
+	for (size_t i = 0, at = 0; i < first->container.n_networks && at < sizeof(of); i++)
+		at += (size_t)snprintf(of + at, sizeof(of) - at, "%s%.*s", i ? ", " : "", STR_ARG(first->container.networks[i].name));
+	snprintf(text, sizeof(text), "%s answered %llu questions of %u sidecars, and %llu not%s", netspace_dns(first->ns),
+		(unsigned long long)sum.answered, sidecars, (unsigned long long)sum.failed, sum.fails ? ", among them the latest" : "");
+	doctor_say(d, &(struct doctor_line){ sum.fails ? DOCTOR_WARN : DOCTOR_OK, "dns", of, text,
+		"names are asked at the engine's resolver in the container; it answers on networks that were made, not on the default bridge: see the engine's log",
+		"discovery.md" });
+}
+
+static void say_dns(struct doctor *d, const struct node *n)
+{
+	LIST_EACH(it, tmp, &n->sidecars) {
+		const struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
+		bool before = !s->ns || s->ending;
+		uint64_t group = node_networks(&s->container);
+		for (const struct list *e = n->sidecars.next; !before && e != &s->link; e = e->next) {
+			const struct node_sidecar *other = LIST_OWNER(e, struct node_sidecar, link);
+			before = other->ns && !other->ending && node_networks(&other->container) == group;
+		}
+		if (!before)
+			say_dns_of(d, n, s, group);
+	}
+}
+
 void node_examine(void *arg, struct doctor *d)
 {
 	struct node *n = arg;
@@ -69,6 +111,7 @@ void node_examine(void *arg, struct doctor *d)
 	rights_text(text, sizeof(text), &good);
 	doctor_say(d, &(struct doctor_line){ good ? DOCTOR_OK : DOCTOR_FAIL, "rights", "", text, facts[FACT_RIGHTS].remedy,
 		facts[FACT_RIGHTS].docs });
+	say_dns(d, n);
 	LIST_EACH(it, tmp, &n->sidecars) {
 		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
 		if (s->ending)

@@ -55,7 +55,7 @@ enum wire_op {
 	WIRE_OPS
 };
 
-enum wire_fact { FACT_ENGINE, FACT_RIGHTS, FACT_NAMESPACES, FACT_HANDOVER, FACT_CLOCK, WIRE_FACTS };
+enum wire_fact { FACT_ENGINE, FACT_RIGHTS, FACT_NAMESPACES, FACT_HANDOVER, FACT_CLOCK, FACT_FILES, WIRE_FACTS };
 
 struct wire_record {
 	uint32_t op;        /* enum wire_op */

@@ -5,6 +5,9 @@
 #include "control/option_mask.h"
 #include "control/option_value.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static struct option_cell *cell_make(struct options *o, enum option_id id, bool folded, struct str subject)
 {
 	char buf[OPTIONS_CELL_KEY_MAX];
@@ -55,6 +58,20 @@ static bool names_path(struct str value)
 	return false;
 }
 
+/* What whoever writes a container's environment can do instead: ask the operator of the agent (docs/operations.md, Secrets). */
+static bool is_agents(const struct option_row *row, const char *who, enum option_who setter, struct err *why)
+{
+	err_set(why, "only %s may set this option", who);
+	if (setter != WHO_CONTAINER)
+		return false;
+	size_t n = strlen(why->text);
+	snprintf(why->text + n, sizeof(why->text) - n,
+		row->type == OPTION_SECRET ? "; on a node secrets are the agent's: docker service update --secret-add NAME outrider_agent, and this option's "
+					     "_FILE form with /run/secrets/NAME in that service's environment"
+					   : "; on a node set it once, in the environment of the agent's service");
+	return false;
+}
+
 static bool may_set(const struct option_row *row, const struct option_key *k, const struct option_input *in,
 		    struct err *why)
 {
@@ -64,7 +81,7 @@ static bool may_set(const struct option_row *row, const struct option_key *k, co
 												WHO_OPERATOR;
 
 	if (setter > row->who)
-		return err_set(why, "only %s may set this option", who[row->who]);
+		return is_agents(row, who[row->who], setter, why);
 	if (k->file && setter != WHO_PROCESS)
 		return err_set(why, "only the agent's own flags and environment may name a file");
 	if (setter == WHO_CONTAINER && names_path(in->value))

@@ -1,6 +1,7 @@
 #include "net/dns.h"
 
 #include "base/mem.h"
+#include "net/netspace.h"
 #include "net/sockets.h"
 #include "net/timer.h"
 
@@ -27,7 +28,7 @@ struct dns_socket {
 };
 
 struct question {
-	struct loop *loop;
+	struct dns *dns;
 	dns_cb cb;
 	void *arg;
 	int family;
@@ -267,12 +268,14 @@ static enum dns_end end_of(int status)
 }
 
 /* A question that was given up because its resolver is closed was not answered. */
-static enum dns_end counted(struct loop *l, int status)
+static enum dns_end counted(const struct dns *d, int status)
 {
 	enum dns_end end = end_of(status);
 
-	if (status != ARES_EDESTRUCTION && status != ARES_ECANCELLED)
-		loop_count(l, end == DNS_FOUND ? LOOP_DNS_FOUND : end == DNS_NONE ? LOOP_DNS_NONE : LOOP_DNS_FAILED);
+	if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED)
+		return end;
+	netspace_dns_told(d->ns, end != DNS_FAILED);
+	loop_count(d->loop, end == DNS_FOUND ? LOOP_DNS_FOUND : end == DNS_NONE ? LOOP_DNS_NONE : LOOP_DNS_FAILED);
 	return end;
 }
 
@@ -288,7 +291,7 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	}
 	if (status == ARES_SUCCESS && !ips.n)
 		status = ARES_ENODATA;
-	(void)counted(q->loop, status);
+	(void)counted(q->dns, status);
 	q->cb(q->arg, q->family, &ips, ttl, ips.n ? NULL : ares_strerror(status));
 	mem_free(q);
 }
@@ -302,7 +305,7 @@ void dns_ask(struct dns *d, const char *name, int family, dns_cb cb, void *arg)
 		cb(arg, family, &(struct dns_ips){ .n = 0 }, 0, ares_strerror(status));
 		return;
 	}
-	*q = (struct question){ .loop = d->loop, .cb = cb, .arg = arg, .family = family };
+	*q = (struct question){ .dns = d, .cb = cb, .arg = arg, .family = family };
 	/* Unsorted: sorting would open sockets to ask the routing table, and the order is the balancer's matter. */
 	struct ares_addrinfo_hints hints = { .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT };
 	ares_getaddrinfo(d->channel, name, NULL, &hints, on_answer, q);
@@ -312,7 +315,7 @@ void dns_ask(struct dns *d, const char *name, int family, dns_cb cb, void *arg)
 /* --- all addresses ------------------------------------------------------------------------------------------------- */
 
 struct big_question {
-	struct loop *loop;
+	struct dns *dns;
 	dns_all_cb cb;
 	void *arg;
 	int family;
@@ -349,7 +352,7 @@ static void on_big_answer(void *arg, int status, int timeouts, struct ares_addri
 		status = ARES_ENOMEM;
 	else if (status == ARES_SUCCESS && n == 0)
 		status = ARES_ENODATA;
-	enum dns_end end = counted(q->loop, status);
+	enum dns_end end = counted(q->dns, status);
 	q->cb(q->arg, q->family, end, at, end == DNS_FOUND ? n : 0, end == DNS_FOUND ? NULL : ares_strerror(status));
 	mem_free(at);
 	mem_free(q);
@@ -364,7 +367,7 @@ void dns_ask_all(struct dns *d, const char *name, int family, dns_all_cb cb, voi
 		cb(arg, family, DNS_FAILED, NULL, 0, ares_strerror(status));
 		return;
 	}
-	*q = (struct big_question){ .loop = d->loop, .cb = cb, .arg = arg, .family = family };
+	*q = (struct big_question){ .dns = d, .cb = cb, .arg = arg, .family = family };
 	struct ares_addrinfo_hints hints = { .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT };
 	ares_getaddrinfo(d->channel, name, NULL, &hints, on_big_answer, q);
 	rearm(d);

@@ -27,6 +27,8 @@ struct netspace {
 	uint64_t group;
 	const struct netspace_ops *ops; /* NULL: cut */
 	void *arg;
+	_Atomic uint64_t dns_answered, dns_failed;
+	_Atomic bool dns_fails;
 	_Atomic unsigned refs; /* of control, specs, and mails under way */
 	int diag;
 	struct stock stocks[NETSPACE_DIAG];
@@ -183,6 +185,21 @@ struct answers *netspace_answers(const struct netspace *ns, uint64_t *group)
 const char *netspace_dns(const struct netspace *ns)
 {
 	return ns->dns;
+}
+
+void netspace_dns_told(struct netspace *ns, bool answered)
+{
+	if (!ns)
+		return;
+	atomic_fetch_add_explicit(answered ? &ns->dns_answered : &ns->dns_failed, 1, memory_order_relaxed);
+	atomic_store_explicit(&ns->dns_fails, !answered, memory_order_relaxed);
+}
+
+struct netspace_dns_view netspace_dns_view(const struct netspace *ns)
+{
+	return (struct netspace_dns_view){ .answered = atomic_load_explicit(&ns->dns_answered, memory_order_relaxed),
+		.failed = atomic_load_explicit(&ns->dns_failed, memory_order_relaxed),
+		.fails = atomic_load_explicit(&ns->dns_fails, memory_order_relaxed) };
 }
 
 unsigned netspace_stock(const struct netspace *ns, enum netspace_kind kind)

@@ -59,6 +59,10 @@ const char *netspace_dns(const struct netspace *ns);
 struct answers;
 void netspace_share(struct netspace *ns, struct answers *answers, uint64_t group);
 struct answers *netspace_answers(const struct netspace *ns, uint64_t *group); /* NULL: it shares nothing */
+/* How questions to DNS ended that were asked from there: with an answer, if only that there is none, or without. Any thread. */
+struct netspace_dns_view { uint64_t answered, failed; bool fails; /* the last one did */ };
+void netspace_dns_told(struct netspace *ns, bool answered); /* NULL is fine */
+struct netspace_dns_view netspace_dns_view(const struct netspace *ns);
 unsigned netspace_stock(const struct netspace *ns, enum netspace_kind kind); /* for tests and pages */
 /* Asks for the first sockets of each kind. */
 void netspace_begin(struct netspace *ns);

@@ -58,13 +58,16 @@ def test_options_of_a_container(t):
     """Variables and labels set its sidecar's options; what it may not set is left out and said; a handler outside is refused"""
     engine = _engine(t)
     agent = _node(t, engine)
-    _, space = engine.container(t, 3, ["OUTRIDER_PORT=8080", "OUTRIDER_WORKERS=9", "OUTRIDER_CONFIG=file:/etc", "OUTRIDER_TYPO=1"], "x",
+    _, space = engine.container(t, 3, ["OUTRIDER_PORT=8080", "OUTRIDER_WORKERS=9", "OUTRIDER_CONFIG=file:/etc", "OUTRIDER_TYPO=1",
+                                         "OUTRIDER_EUREKA_PASSWORD=hunter2", "OUTRIDER_REDIS_PASSWORD_FILE=/run/secrets/redis"], "x",
                                 labels={"outrider.upstreams": "images:9002"})
     engine.container(t, 4, ["OUTRIDER_PORT=unix:/var/run/docker.sock"])
     agent.until("both are known", lambda: len(agent.get("/sidecars")["sidecars"]) == 2)
     first = _serving(agent)["c3"]
-    for word in ("OUTRIDER_WORKERS", "OUTRIDER_CONFIG", "OUTRIDER_TYPO"):
+    for word in ("OUTRIDER_WORKERS", "OUTRIDER_CONFIG", "OUTRIDER_TYPO", "OUTRIDER_EUREKA_PASSWORD", "OUTRIDER_REDIS_PASSWORD_FILE",
+                 "in the environment of the agent's service", "--secret-add NAME outrider_agent"):
         assert word in first["options_left_out"], first
+    assert "hunter2" not in first["options_left_out"] + agent.stderr()
     assert 9002 in space.listeners(), space.listeners()
     other = [s for s in agent.get("/sidecars")["sidecars"] if s["container"] == "c4"][0]
     assert "OUTRIDER_PORT" in other.get("options_left_out", "") + other.get("why", ""), other

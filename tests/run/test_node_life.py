@@ -308,3 +308,39 @@ def test_a_folder_without_propagation(t):
         assert line["state"] == "fail" and "rslave" in line["remedy"], line
     finally:
         subprocess.run(["umount", "-l", engine.netns], check=False)
+
+
+@limit(150)
+def test_descriptors_of_both_halves(t):
+    """both halves may open as many descriptors as the hard limit allows; doctor warns, with the remedy, when that is little for the containers"""
+    engine = _engine(t)
+    agent = _node(t, engine, files=(128, 330))
+    for number in (73, 74):
+        engine.container(t, number, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("both serve", lambda: len(_serving(agent)) == 2)
+    for pid in _halves(agent):
+        with open("/proc/%d/limits" % pid, encoding="ascii") as file:
+            assert [line.split()[3:5] for line in file if line.startswith("Max open files")] == [["330", "330"]], pid
+
+    def line():
+        return [one for one in agent.get("/doctor")["lines"] if one["check"] == "descriptors"][0]
+    agent.until("two are counted", lambda: "; 2 containers" in line()["says"])
+    assert line()["state"] == "warn" and "330" in line()["says"] and "--ulimit-add" in line()["remedy"], line()
+
+
+@limit(150)
+def test_dns_by_network(t):
+    """doctor says of each set of networks whether the resolver in there answers"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    _, space = engine.container(t, 75, ["OUTRIDER_PORT=8080", "OUTRIDER_UPSTREAMS=quotes:9001"], "x")  # its namespace has no resolver
+    ident, _ = engine.container(t, 76, ["OUTRIDER_PORT=8080"], "x")
+    engine.containers[ident]["NetworkSettings"]["Networks"]["other"] = {"IPAddress": "10.8.0.76"}
+    engine.event("update", ident)
+    agent.until("both serve", lambda: len(_serving(agent)) == 2)
+
+    def lines():
+        return {one["of"]: one for one in agent.get("/doctor")["lines"] if one["check"] == "dns"}
+    assert space.fetch("http://127.0.0.1:9001/").startswith("failed")
+    agent.until("nobody answered", lambda: lines().get("shop", {}).get("state") == "warn")
+    assert "127.0.0.11" in lines()["shop"]["says"] and lines()["shop"]["remedy"] and lines()["shop, other"]["state"] == "ok", lines()

@@ -314,6 +314,8 @@ static const struct {
 	{ LAYER_CONTAINER_ENV, "outrider.upstream.a.endpoints", "unix:/var/run/docker.sock", "may name no path" },
 	{ LAYER_LABEL, "outrider.workers", "2", "only the agent's own flags and environment" },
 	{ LAYER_CONTAINER_ENV, "outrider.admin.token-file", "/x", "only the agent's own" },
+	{ LAYER_CONTAINER_ENV, "outrider.eureka.password", "x", "--secret-add NAME outrider_agent" },
+	{ LAYER_LABEL, "outrider.registry", "dns:", "in the environment of the agent's service" },
 	{ LAYER_CONTAINER_ENV, "outrider.trusted-peers", "0.0.0.0/0", "only the agent and its sources" },
 	{ LAYER_SOURCE(0), "outrider.trusted-peers", "10.0.0.0/8", NULL },
 	{ LAYER_SOURCE(0), "outrider.workers", "2", "only the agent's own flags and environment" },

@@ -54,7 +54,7 @@ class Agent:
     """A running agent. `addresses` names its listeners: inbound, outbound, admin, edge … as (host, port)."""
 
     def __init__(self, transcript, args, env, addresses=None, expect_status=0, files=None):
-        """files: the most descriptors that it may have open."""
+        """files: the most descriptors that it may have open; a pair: the soft and the hard limit."""
         self.transcript, self.args, self.env = transcript, list(args), dict(env)
         self.addresses = addresses or {}
         self.expect_status = expect_status
@@ -220,7 +220,7 @@ def _die_with_parent():
 def _prepare(files):
     _die_with_parent()
     if files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+        resource.setrlimit(resource.RLIMIT_NOFILE, files if isinstance(files, tuple) else (files, files))
 
 
 

@@ -210,13 +210,13 @@ def scripted(t, **more):
     return Engine(t, **more)
 
 
-def node(t, engine, **env):
+def node(t, engine, files=None, **env):
     """An agent of that engine's node."""
     port = t.port()
     made = {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": engine.run, "OUTRIDER_ADMIN": port.text,
             "OUTRIDER_SERVICE": None, "OUTRIDER_STOP_TIMEOUT": "2s"}
     made.update({"OUTRIDER_" + key.upper(): value for key, value in env.items()})
-    agent = t.agent(["node"], made, {"admin": port})
+    agent = t.agent(["node"], made, {"admin": port}, files=files)
     agent.patience = 40.0
     return agent
 
