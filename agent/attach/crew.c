@@ -206,42 +206,13 @@ static bool start_telemetry(struct crew *c, const struct crew_config *config, st
 	return c->telemetry && start_consumers(c, config, err) && telemetry_export(c->telemetry, config->options, err);
 }
 
-/* --- memory ---------------------------------------------------------------------------------------------------------- */
-
-#define MEMORY_REST 30 /* percent: below that a look each second will do */
-#define MEMORY_REST_EVERY USEC_SEC
-#define MEMORY_EVERY (100 * USEC_MS) /* thousands of connections fill a small container within a second */
-#define BUFFERS_LEAST ((size_t)1 << 20)
-
-static void on_memory_timer(void *arg)
-{
-	struct crew *c = arg;
-	unsigned load = memory_load_now(&c->memory);
-
-	atomic_store_explicit(&c->memory_percent, load, memory_order_relaxed);
-	timer_set(c->loop, &c->memory_timer,
-		loop_touch(c->loop) + (load < MEMORY_REST ? MEMORY_REST_EVERY : MEMORY_EVERY));
-}
-
-/* The ladder of overload counts in shares of buffers, so all of them must fit into what the container may have, with the rest of the
- * process: a quarter of it. */
-static size_t buffers_of(const struct crew *c, const struct crew_config *config)
-{
-	uint64_t fit = c->memory.limit / 4 * 3 / (config->n_workers ? config->n_workers : 1);
-
-	if (!c->memory.limit || options_is_set(config->options, OPT_LIMIT_BUFFERS) ||
-		fit >= config->buffers_max)
-		return config->buffers_max;
-	return fit > BUFFERS_LEAST ? (size_t)fit : BUFFERS_LEAST;
-}
-
 /* --- life ------------------------------------------------------------------------------------------------------------ */
 
 static bool start_worker(struct crew *c, const struct crew_config *config, struct err *err)
 {
 	struct worker_config cfg = {
 		.index = c->n_workers,
-		.buffers_max = buffers_of(c, config),
+		.buffers_max = crew_buffers(c, config),
 		.max_sidecars = SLOTS_SIDECARS_MAX,
 		.max_upstreams = SLOTS_UPSTREAMS_MAX,
 		.max_endpoints = SLOTS_ENDPOINTS_MAX,
@@ -255,6 +226,7 @@ static bool start_worker(struct crew *c, const struct crew_config *config, struc
 		.ring = (size_t)options_u64(config->options, OPT_TRACE_RING),
 		.tapped = &c->tapped,
 		.overloaded = on_overload,
+		.grew = crew_look_at_memory,
 		.bounds = c->process.bounds,
 		.memory_percent = &c->memory_percent,
 		.arg = c,
@@ -318,9 +290,7 @@ bool crew_start(struct crew *c, const struct crew_config *config, struct err *er
 		return false;
 	timer_init(&c->beat_timer, on_beat_timer, c);
 	on_beat_timer(c);
-	timer_init(&c->memory_timer, on_memory_timer, c);
-	if (c->memory.limit)
-		on_memory_timer(c);
+	crew_watch_memory(c);
 	return true;
 }
 
@@ -330,6 +300,7 @@ void crew_halt(struct crew *c)
 		worker_stop(c->workers[w]);
 	for (unsigned w = 0; w < c->n_workers; w++)
 		worker_join(c->workers[w]);
+	crew_leave_memory(c);
 	/* Mail of the workers to control: released specs, lists of connections. */
 	for (int i = 0; c->n_workers && i < 2; i++)
 		loop_turn(c->loop, false);
@@ -337,8 +308,6 @@ void crew_halt(struct crew *c)
 		telemetry_flush(c->telemetry);
 	if (c->beat_timer.fn)
 		timer_clear(&c->beat_timer);
-	if (c->memory_timer.fn)
-		timer_clear(&c->memory_timer);
 }
 
 void crew_release(struct crew *c)

@@ -44,6 +44,9 @@ struct crew {
 	struct memory_load memory;
 	_Atomic uint32_t memory_percent; /* workers read it */
 	struct timer memory_timer;
+	uint64_t most;           /* connections and exchanges under way, since memory was given back last */
+	usec next_trim;
+	struct trim *trim;       /* owned: under way; NULL: none is */
 	uint64_t changes;        /* of the specs in force: who has gathered them gathers them anew */
 	struct list specs;       /* of spec_hold: what workers have and have not said to be released */
 	struct sidecar *sidecars[SLOTS_SIDECARS_MAX]; /* borrowed, by slot */
@@ -75,5 +78,11 @@ bool crew_hold(struct crew *c, struct spec_sidecar *spec) MUST_CHECK;
 bool crew_holds(const struct crew *c, uint32_t slot);
 /* A worker gave it back, or never got it. */
 void crew_drop(struct crew *c, struct spec_sidecar *spec);
+
+/* --- crew_memory.c: for crew.c alone ---------------------------------------------------------------------------------- */
+size_t crew_buffers(const struct crew *c, const struct crew_config *config); /* bytes of one worker's */
+void crew_watch_memory(struct crew *c); /* from now on */
+void crew_look_at_memory(void *crew); /* now */
+void crew_leave_memory(struct crew *c); /* harmless when it is not watched; turn the loop once more */
 
 #endif

@@ -12,6 +12,7 @@
 #define LOOK_AGAIN (48 * USEC_MS)
 #define LOOKED_AT 4096u  /* connections looked at in one go */
 #define RESTS_FOR USEC_SEC /* who rests for less may be about to send */
+#define LOOK_BYTES ((size_t)2 << 20) /* of buffers */
 #define KEEP_SPARE 8u    /* buffers kept while there is an overload */
 
 static const struct {
@@ -149,6 +150,31 @@ static void step_to(struct worker *w, enum overload_step step)
 	}
 }
 
+static void on_grew(struct mail *m)
+{
+	struct overload *o = LIST_OWNER(m, struct overload, look);
+	struct worker *w = LIST_OWNER(o, struct worker, over);
+
+	atomic_store_explicit(&w->over.look_posted, false, memory_order_release);
+	w->cfg.grew(w->cfg.arg);
+}
+
+/* A crowd takes a small container's memory within a tenth of a second: control looks when there is something to see. */
+static void watch_growth(struct worker *w)
+{
+	struct overload *o = &w->over;
+	bool grew = w->blocks.out >= o->look_at;
+
+	atomic_store_explicit(&w->over.clients, w->n_clients, memory_order_relaxed);
+	if (!grew && w->blocks.out + 2 * LOOK_BYTES >= o->look_at)
+		return;
+	o->look_at = w->blocks.out + LOOK_BYTES;
+	if (!grew || !w->cfg.grew || atomic_exchange_explicit(&w->over.look_posted, true, memory_order_acq_rel))
+		return;
+	o->look.fn = on_grew;
+	loop_post(w->cfg.control, &o->look);
+}
+
 static void weigh(struct worker *w)
 {
 	struct overload *o = &w->over;
@@ -187,6 +213,7 @@ void overload_init(struct worker *w)
 
 	timer_init(&w->over.timer, on_look, w);
 	w->over.fds_max = UINT32_MAX;
+	w->over.look_at = LOOK_BYTES;
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur && r.rlim_cur < UINT32_MAX)
 		w->over.fds_max = (uint32_t)r.rlim_cur;
 }
@@ -211,6 +238,7 @@ void overload_weigh(struct worker *w)
 {
 	const unsigned at = rows[OVERLOAD_SHRINK].at;
 
+	watch_growth(w);
 	if (w->over.step == OVERLOAD_NONE && (uint64_t)w->blocks.out * 100 < (uint64_t)w->blocks.max_bytes * at &&
 	    (uint64_t)w->over.fds * 100 < (uint64_t)w->over.fds_max * at && memory_load(w) < at)
 		return;

@@ -47,6 +47,10 @@ struct overload {
 	struct timer timer;                   /* looks again while any step holds */
 	struct mail mail;                     /* tells control of a change */
 	_Atomic bool is_posted;
+	size_t look_at;                       /* bytes of buffers that are out: then control is to look at memory anew */
+	struct mail look;
+	_Atomic bool look_posted;
+	_Atomic uint32_t clients;             /* connections of callers, as of the last turn */
 };
 
 const char *overload_word(enum overload_step s);

@@ -265,6 +265,7 @@ struct overload_view worker_overload(const struct worker *w)
 		.step = (enum overload_step)atomic_load_explicit(&w->over.step, memory_order_relaxed),
 		.buffers = atomic_load_explicit(&w->over.buffers, memory_order_relaxed),
 		.descriptors = atomic_load_explicit(&w->over.descriptors, memory_order_relaxed),
+		.clients = atomic_load_explicit(&w->over.clients, memory_order_relaxed),
 	};
 }
 

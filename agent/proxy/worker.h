@@ -72,6 +72,8 @@ struct worker_config {
 	void (*handler_left)(void *arg, uint32_t sidecar);
 	/* Posted to the same loop: the worker stands on another step of the overload ladder; may be NULL. */
 	void (*overloaded)(void *arg, unsigned worker, enum overload_step step);
+	/* Posted to the same loop: the worker's buffers grew by some MiB, so memory_percent may be old; may be NULL. */
+	void (*grew)(void *arg);
 	/* Posted to the same loop: there are records in its ring (worker_ring()), after it was empty or as it is half full; may be NULL: nothing is
 	 * recorded. */
 	void (*recorded)(void *arg, unsigned worker);
@@ -124,7 +126,7 @@ void worker_free(struct worker *w); /* after join, or never started */
 
 struct ring *worker_ring(struct worker *w); /* for its one reader; tell worker_ring_read() before it is emptied */
 void worker_ring_read(struct worker *w);    /* control reads it now: the next record is told of again */
-struct overload_view { enum overload_step step; unsigned buffers, descriptors; /* percent */ };
+struct overload_view { enum overload_step step; unsigned buffers, descriptors; /* percent */ uint32_t clients; };
 struct overload_view worker_overload(const struct worker *w);
 usec worker_cpu(const struct worker *w); /* that its thread has run on a CPU; 0: unknown */
 struct loop *worker_loop(const struct worker *w);

@@ -1,4 +1,5 @@
 """The overload ladder: what the agent gives up, step by step, before it has no descriptor left."""
+from harness.cage import Cage
 from harness.case import limit
 from harness.wire import Ended
 
@@ -123,3 +124,22 @@ def test_strangers_have_no_priority(t):
         assert ask(t.client(agent.edge), ("X-Outrider-Priority: high",)).get("x-outrider-reason") == "overload"
     except Ended:
         raise AssertionError("no answer") from None
+
+
+@limit(60)
+def test_memory_of_a_container(t):
+    """In a container with little memory the ladder acts before the kernel kills: what is beyond is refused or waits, all are answered after it,
+    and what the crowd had goes back."""
+    s = t.service(200)
+    agent = t.sidecar(handler=s, env=dict(PLAIN, OUTRIDER_LIMIT_BUFFERS="1GiB"), cage=Cage(28))
+    crowd = []
+    while overload(agent)["overload"] not in ("shed", "stop"):
+        assert len(crowd) < 6000, overload(agent)
+        crowd += [hold(t, agent.inbound) for _ in range(50)]
+        agent.get("/health")
+    crowded = agent.rss()
+    for c in crowd:
+        c.close()
+    agent.until("it is over", lambda: overload(agent)["overload"] == "none")
+    assert ask(t.client(agent.inbound), host="accountservice").status == 200
+    agent.until("the memory is given back", lambda: agent.rss() < crowded - (5 << 10))

@@ -53,14 +53,14 @@ def run(args, env=None, seconds=20, stdin=None, pass_fds=()):
 class Agent:
     """A running agent. `addresses` names its listeners: inbound, outbound, admin, edge … as (host, port)."""
 
-    def __init__(self, transcript, args, env, addresses=None, expect_status=0, files=None):
-        """files: the most descriptors that it may have open; a pair: the soft and the hard limit."""
+    def __init__(self, transcript, args, env, addresses=None, expect_status=0, files=None, cage=None):
+        """files: the most descriptors that it may have open; a pair: the soft and the hard limit. cage: a Cage that it runs in."""
         self.transcript, self.args, self.env = transcript, list(args), dict(env)
         self.addresses = addresses or {}
-        self.expect_status = expect_status
+        self.expect_status, self.cage = expect_status, cage
         self.out, self.err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.status = None
-        self.proc = subprocess.Popen([binary()] + self.args, env=environment(self.env), stdin=subprocess.DEVNULL,
+        self.proc = subprocess.Popen((cage.words() if cage else []) + [binary()] + self.args, env=environment(self.env), stdin=subprocess.DEVNULL,
                                      stdout=self.out, stderr=self.err, preexec_fn=lambda: _prepare(files))
         transcript.note("agent", "starts", " ".join(self.args).encode())
 
@@ -209,6 +209,8 @@ class Agent:
         if self.proc.poll() is None:
             self.proc.kill()
             self.proc.wait()
+        if self.cage:
+            self.cage.close()
         self.out.close()
         self.err.close()
 

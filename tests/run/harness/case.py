@@ -112,10 +112,10 @@ class Case:
 
     # --- agents --------------------------------------------------------------------------------
 
-    def agent(self, args, env, ports, expect_status=0, ready=True, files=None):
-        """ports: {name: Port}; env may override QUIET; files: the most descriptors of the agent."""
+    def agent(self, args, env, ports, expect_status=0, ready=True, files=None, cage=None):
+        """ports: {name: Port}; env may override QUIET; files, cage: limits of the agent (Agent)."""
         addresses = {name: (port.host, port.port) for name, port in ports.items()}
-        agent = Agent(self.transcript, args, dict(QUIET, **env), addresses, expect_status, files)
+        agent = Agent(self.transcript, args, dict(QUIET, **env), addresses, expect_status, files, cage)
         self.agents.append(agent)
         return agent.wait_ready() if ready else agent
 
