@@ -42,6 +42,7 @@ struct node_sidecar {
 	char service[132], stack[132], task[132], slot[64]; /* as swarm names them; service also without swarm */
 	struct addr own[NODE_OWN_MAX];
 	size_t n_own;
+	char networks[200]; /* their names, as of now */
 	struct str bad[NODE_BAD_MAX]; /* keys of variables and labels that are wrong; in the container's arena */
 	size_t n_bad;
 	struct text problems; /* what was wrong with them, a line each */
@@ -129,6 +130,7 @@ bool node_own_options(struct node *n, struct err *err) MUST_CHECK;
 /* Those of its networks; false: they are the same as before. */
 /* Of its networks: who has the same gets the same answers of DNS. */
 uint64_t node_networks(const struct container *c);
+void node_name_networks(struct node_sidecar *s, const struct container *c);
 bool node_own_addresses(struct node_sidecar *s, const struct container *c);
 void node_identify(struct node_sidecar *s); /* service, stack, task, own addresses */
 

@@ -57,16 +57,25 @@ static void rights_text(char *text, size_t n, bool *good)
 		held.no_new_privs ? "on" : "off", held.seccomp == 2 ? "on" : "off");
 }
 
+/* 0: it asks nobody. */
+static uint64_t group_of(const struct node_sidecar *s)
+{
+	uint64_t group = 0;
+
+	(void)netspace_answers(s->ns, &group);
+	return s->ending ? 0 : group;
+}
+
 /* Those on the same networks ask the same resolver about the same names. */
 static void say_dns_of(struct doctor *d, const struct node *n, const struct node_sidecar *first, uint64_t group)
 {
 	struct netspace_dns_view sum = { 0 };
-	char of[256] = "no network", text[240];
+	char text[240];
 	unsigned sidecars = 0;
 
 	LIST_EACH(it, tmp, &n->sidecars) {
 		const struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
-		if (!s->ns || s->ending || node_networks(&s->container) != group)
+		if (group_of(s) != group)
 			continue;
 		const struct netspace_dns_view v = netspace_dns_view(s->ns);
 		sum.answered += v.answered;
@@ -74,11 +83,9 @@ static void say_dns_of(struct doctor *d, const struct node *n, const struct node
 		sum.fails = sum.fails || v.fails;
 		sidecars++;
 	}
-	for (size_t i = 0, at = 0; i < first->container.n_networks && at < sizeof(of); i++)
-		at += (size_t)snprintf(of + at, sizeof(of) - at, "%s%.*s", i ? ", " : "", STR_ARG(first->container.networks[i].name));
 	snprintf(text, sizeof(text), "%s answered %llu questions of %u sidecars, and %llu not%s", netspace_dns(first->ns),
 		(unsigned long long)sum.answered, sidecars, (unsigned long long)sum.failed, sum.fails ? ", among them the latest" : "");
-	doctor_say(d, &(struct doctor_line){ sum.fails ? DOCTOR_WARN : DOCTOR_OK, "dns", of, text,
+	doctor_say(d, &(struct doctor_line){ sum.fails ? DOCTOR_WARN : DOCTOR_OK, "dns", first->networks, text,
 		"names are asked at the engine's resolver in the container; it answers on networks that were made, not on the default bridge: see the engine's log",
 		"discovery.md" });
 }
@@ -87,11 +94,11 @@ static void say_dns(struct doctor *d, const struct node *n)
 {
 	LIST_EACH(it, tmp, &n->sidecars) {
 		const struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
-		bool before = !s->ns || s->ending;
-		uint64_t group = node_networks(&s->container);
+		uint64_t group = group_of(s);
+		bool before = !group;
 		for (const struct list *e = n->sidecars.next; !before && e != &s->link; e = e->next) {
 			const struct node_sidecar *other = LIST_OWNER(e, struct node_sidecar, link);
-			before = other->ns && !other->ending && node_networks(&other->container) == group;
+			before = group_of(other) == group;
 		}
 		if (!before)
 			say_dns_of(d, n, s, group);

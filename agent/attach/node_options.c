@@ -124,6 +124,15 @@ uint64_t node_networks(const struct container *c)
 	return sum;
 }
 
+void node_name_networks(struct node_sidecar *s, const struct container *c)
+{
+	size_t at = 0;
+
+	snprintf(s->networks, sizeof(s->networks), "no network");
+	for (size_t i = 0; i < c->n_networks && at < sizeof(s->networks); i++)
+		at += (size_t)snprintf(s->networks + at, sizeof(s->networks) - at, "%s%.*s", i ? ", " : "", STR_ARG(c->networks[i].name));
+}
+
 bool node_own_addresses(struct node_sidecar *s, const struct container *c)
 {
 	struct addr now[NODE_OWN_MAX];

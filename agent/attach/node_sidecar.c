@@ -114,6 +114,7 @@ static bool start(struct node_sidecar *s, struct err *err)
 	sc->own = s->own;
 	sc->n_own = s->n_own;
 	netspace_share(s->ns, s->node->answers, node_networks(&s->container));
+	node_name_networks(s, &s->container);
 	netspace_begin(s->ns);
 	sc->claim = claimed(s, err);
 	if (sc->claim < 0 || !node_options(s, err) || !reloading_now(sc, err) || !serving_start(sc, err))
@@ -180,6 +181,7 @@ static void renew(struct node_sidecar *s, struct str packed)
 		return;
 	if (s->ns)
 		netspace_share(s->ns, s->node->answers, node_networks(&c));
+	node_name_networks(s, &c);
 	if (node_own_addresses(s, &c) && s->serving) {
 		s->sidecar.n_own = s->n_own;
 		discovering_respec(&s->sidecar);

@@ -45,9 +45,14 @@ static bool has_room(struct ring *r, uint64_t head, uint32_t need)
 	return head + need - r->seen_tail <= r->size;
 }
 
-static void *drop(struct ring *r)
+void ring_drop(struct ring *r)
 {
 	atomic_store_explicit(&r->dropped, atomic_load_explicit(&r->dropped, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static void *drop(struct ring *r)
+{
+	ring_drop(r);
 	return NULL;
 }
 
@@ -78,9 +83,13 @@ void ring_commit(struct ring *r)
 	atomic_store_explicit(&r->head, head + r->reserved, memory_order_release);
 }
 
-bool ring_half_full(const struct ring *r)
+bool ring_half_full(struct ring *r)
 {
-	return atomic_load_explicit(&r->head, memory_order_relaxed) - r->seen_tail > r->size / 2;
+	uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+
+	if (head - r->seen_tail > r->size / 2)
+		r->seen_tail = atomic_load_explicit(&r->tail, memory_order_acquire);
+	return head - r->seen_tail > r->size / 2;
 }
 
 const void *ring_peek(struct ring *r, uint32_t *n)

@@ -33,8 +33,8 @@ void ring_release(struct ring *r); /* a zeroed one is fine */
 /* n bytes, 8-aligned, to be filled; NULL: it is full, or n is more than a quarter of it; counted as dropped. */
 void *ring_reserve(struct ring *r, uint32_t n);
 void ring_commit(struct ring *r);
-/* Is more than half of it in use? The writer's guess. */
-bool ring_half_full(const struct ring *r);
+void ring_drop(struct ring *r); /* counts a record that its writer leaves out */
+bool ring_half_full(struct ring *r); /* is more than half of it in use? The writer's */
 
 /* The oldest record, or NULL. Valid until ring_pop(). */
 const void *ring_peek(struct ring *r, uint32_t *n);

@@ -250,6 +250,12 @@ static void take_turn(struct watch *w)
 		event_base_loopbreak(l->base);
 }
 
+bool party_floods(const struct party *p)
+{
+	const struct loop *l = p->loop;
+	return l->window < l->shared_until && l->window < p->later_until;
+}
+
 bool party_goes_on(struct party *p)
 {
 	struct loop *l = p->loop;

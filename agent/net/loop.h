@@ -76,6 +76,7 @@ void party_init(struct party *p, struct loop *l); /* no release; it must outlive
 /* Within an event of p: another piece of work like that of a whole event, an accepted connection whose first request is served at once.
  * It counts as one. false: enough for this turn. */
 bool party_goes_on(struct party *p);
+bool party_floods(const struct party *p); /* is it served after the others? */
 
 /* --- signals (control loop only) --------------------------------------------------------------------------- */
 struct sigwatch {

@@ -123,9 +123,20 @@ void client_parse_head(struct client *c)
 	}
 }
 
+/* For a request that begins. NULL: there is none left, or none for this sidecar. */
+static struct block *first_block(struct client *c)
+{
+	const struct block_pool *p = &c->w->blocks;
+
+	if (p->out > p->max_bytes - p->max_bytes / 100 * OVERLOAD_RESERVED && overload_is_reserved(c->l->sc))
+		return NULL;
+	return block_get(&c->w->blocks, BLOCK_SMALL);
+}
+
 void client_read_head(struct client *c)
 {
-	if (!c->in && !(c->in = block_get(&c->w->blocks, BLOCK_SMALL))) {
+	if (!c->in && !(c->in = first_block(c))) {
+		count(c->l->sc, COUNTER_CONNECTIONS_REFUSED);
 		client_shut(c, STREAM_CLOSE_RESET);
 		return;
 	}

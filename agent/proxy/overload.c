@@ -13,6 +13,7 @@
 #define LOOKED_AT 4096u  /* connections looked at in one go */
 #define RESTS_FOR USEC_SEC /* who rests for less may be about to send */
 #define LOOK_BYTES ((size_t)2 << 20) /* of buffers */
+#define BUSY_WEIGHT 4 /* what is under way takes so much more memory than a connection */
 #define KEEP_SPARE 8u    /* buffers kept while there is an overload */
 
 static const struct {
@@ -183,9 +184,9 @@ static void weigh(struct worker *w)
 
 	atomic_store_explicit(&o->buffers, (uint8_t)buffers, memory_order_relaxed);
 	atomic_store_explicit(&o->descriptors, (uint8_t)descriptors, memory_order_relaxed);
-	o->load = (uint8_t)(buffers > descriptors ? buffers : descriptors);
-	if (memory > o->load)
-		o->load = (uint8_t)memory;
+	memory = memory > buffers ? memory : buffers;
+	o->by_memory = memory > descriptors;
+	o->load = (uint8_t)(o->by_memory ? memory : descriptors);
 	enum overload_step step = overload_next(o->step, o->load);
 	if (step == o->step)
 		return;
@@ -249,14 +250,29 @@ void overload_weigh(struct worker *w)
 
 /* --- for sidecars and requests ------------------------------------------------------------------------------------------------------ */
 
+/* Than its share. */
+static bool has_less(const struct wsidecar *sc, bool of_memory)
+{
+	const struct worker *w = sc->w;
+	uint64_t weight = of_memory ? BUSY_WEIGHT : 0;
+	uint64_t own = sc->n_clients + weight * sc->n_busy, all = w->n_clients + weight * worker_busy(w);
+
+	return w->n_seated > 1 && own * w->n_seated < all;
+}
+
+bool overload_is_reserved(const struct wsidecar *sc)
+{
+	return sc->w->n_seated > 1 && !has_less(sc, true);
+}
+
 enum overload_step overload_of(const struct wsidecar *sc)
 {
 	const struct worker *w = sc->w;
 	enum overload_step step = (enum overload_step)w->over.step;
 
-	if (step == OVERLOAD_NONE || w->n_seated < 2 || w->over.load >= OVERLOAD_SHARED)
+	if (step == OVERLOAD_NONE || w->over.load >= OVERLOAD_SHARED)
 		return step;
-	return (uint64_t)sc->n_clients * w->n_seated < w->n_clients ? step - 1 : step;
+	return has_less(sc, w->over.by_memory) ? OVERLOAD_NONE : step;
 }
 
 enum priority { PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH };

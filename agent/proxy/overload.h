@@ -8,8 +8,8 @@
  *     90 %  shed      all but those of priority high are
  *     95 %  stop      new connections stay in the kernel's queue
  *
- * A step is left HYSTERESIS below where it was entered. A sidecar that holds fewer connections than its share of the worker's stands
- * one step lower, until SHARED: one that is flooded pays first. Descriptors are not counted: a new one has the lowest number that is
+ * A step is left HYSTERESIS below where it was entered. A sidecar that has less than its share of the worker's connections, and of what
+ * is under way where memory is what is short, stands on none until SHARED: one that is flooded pays, its neighbours do not. Descriptors are not counted: a new one has the lowest number that is
  * free (POSIX, accept), so its number is how many are open at least, and a probe tells when they are fewer again.
  *
  * Thread: the worker's; what is _Atomic may be read by any. */
@@ -43,6 +43,7 @@ struct overload {
 	_Atomic uint8_t step;                 /* enum overload_step */
 	_Atomic uint8_t buffers, descriptors; /* percent, as last weighed */
 	uint8_t load;                         /* the greatest, percent */
+	bool by_memory;                       /* it is that of buffers or of memory */
 	uint32_t fds, fds_max;                /* highest descriptor seen since the last probe; the limit */
 	struct timer timer;                   /* looks again while any step holds */
 	struct mail mail;                     /* tells control of a change */
@@ -68,6 +69,9 @@ void overload_weigh(struct worker *w);
 
 /* The step that holds for this sidecar. */
 enum overload_step overload_of(const struct wsidecar *sc);
+/* The last RESERVED percent of the buffers are for sidecars that have less than their share: may this one not begin a request with them? */
+#define OVERLOAD_RESERVED 5
+bool overload_is_reserved(const struct wsidecar *sc);
 /* Is x to be answered 503 overload now? Counts it; mode observe counts only. */
 bool overload_sheds(struct exchange *x);
 

@@ -63,6 +63,7 @@ struct wsidecar {
 	struct list names;     /* park.c: names that requests wait for */
 	uint32_t n_names, n_parked;
 	uint32_t n_clients;    /* open connections on its listeners */
+	uint32_t n_busy;       /* exchanges and tunnels under way on them */
 	struct resolver *resolver; /* of its namespace, when a name was first asked for; NULL: the worker's */
 	bool leaves;          /* its instance was told to stop */
 	usec suspect_next;    /* leave.c: before then control is not asked to look at its handler again */

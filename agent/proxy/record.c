@@ -222,6 +222,17 @@ static void tell(struct worker *w)
 	loop_post(w->cfg.control, &w->ring_mail);
 }
 
+/* The second half of the ring is for those who do not flood it. */
+static struct record *reserve(struct exchange *x, size_t n)
+{
+	struct ring *r = &x->w->ring;
+
+	if (!party_floods(&x->sc->party) || !ring_half_full(r))
+		return ring_reserve(r, (uint32_t)n);
+	ring_drop(r);
+	return NULL;
+}
+
 static void record_write(struct exchange *x)
 {
 	struct worker *w = x->w;
@@ -237,7 +248,7 @@ static void record_write(struct exchange *x)
 		texts[i].n = texts[i].n > RECORD_TEXT_MAX ? RECORD_TEXT_MAX : texts[i].n;
 		n += texts[i].n;
 	}
-	struct record *r = ring_reserve(&w->ring, (uint32_t)n);
+	struct record *r = reserve(x, n);
 	if (why & RECORD_TRACED)
 		durations_traced(x, x->trace.ctx.hi, x->trace.ctx.lo, clock_wall());
 	if (r) {

@@ -14,6 +14,7 @@
 
 void worker_busy_add(struct worker *w, const struct wlistener *l)
 {
+	l->sc->n_busy++;
 	count_add(&w->busy, 1);
 	if (wlistener_is_inbound(l))
 		count_add(&w->busy_inbound, 1);
@@ -21,6 +22,7 @@ void worker_busy_add(struct worker *w, const struct wlistener *l)
 
 void worker_busy_sub(struct worker *w, const struct wlistener *l)
 {
+	l->sc->n_busy--;
 	count_sub(&w->busy, 1);
 	if (wlistener_is_inbound(l))
 		count_sub(&w->busy_inbound, 1);

@@ -335,12 +335,62 @@ def test_dns_by_network(t):
     agent = _node(t, engine)
     _, space = engine.container(t, 75, ["OUTRIDER_PORT=8080", "OUTRIDER_UPSTREAMS=quotes:9001"], "x")  # its namespace has no resolver
     ident, _ = engine.container(t, 76, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("both serve", lambda: len(_serving(agent)) == 2)
     engine.containers[ident]["NetworkSettings"]["Networks"]["other"] = {"IPAddress": "10.8.0.76"}
     engine.event("update", ident)
-    agent.until("both serve", lambda: len(_serving(agent)) == 2)
 
     def lines():
         return {one["of"]: one for one in agent.get("/doctor")["lines"] if one["check"] == "dns"}
+    agent.until("each has a line", lambda: {of: one["state"] for of, one in lines().items()} == {"shop": "ok", "shop, other": "ok"})
     assert space.fetch("http://127.0.0.1:9001/").startswith("failed")
-    agent.until("nobody answered", lambda: lines().get("shop", {}).get("state") == "warn")
+    agent.until("nobody answered", lambda: lines()["shop"]["state"] == "warn")
     assert "127.0.0.11" in lines()["shop"]["says"] and lines()["shop"]["remedy"] and lines()["shop, other"]["state"] == "ok", lines()
+
+
+# Holds N connections whose heads never end; says so, and goes when its input ends.
+CROWD = """
+import socket, sys
+crowd = []
+for _ in range(int(sys.argv[1])):
+    s = socket.create_connection(("127.0.0.1", 4143), timeout=20)
+    s.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n")
+    crowd.append(s)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+class Crowd:
+    def __init__(self, space, n):
+        self.proc = subprocess.Popen(["nsenter", "--net=" + space.path, "python3", "-c", CROWD, str(n)], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True)
+
+    def close(self):
+        self.proc.kill()
+        self.proc.communicate()
+
+
+def _neighbours(t, n, limits, **env):
+    """A node of two containers; the callers of the first hold n connections open until the ladder stands on its last step. (agent, spaces, crowd)"""
+    engine = _engine(t)
+    agent = _node(t, engine, workers="1", **limits, **env)
+    spaces = [engine.container(t, number, ["OUTRIDER_PORT=8080"], text)[1] for number, text in ((77, "crowded"), (78, "calm"))]
+    agent.until("both serve", lambda: [s["handler"] for s in _serving(agent).values()] == ["up", "up"])
+    crowd = t._keep(Crowd(spaces[0], n))
+    agent.until("no more are accepted", lambda: agent.get("/stats")["workers"][0]["overload"] == "stop")
+    return agent, spaces, crowd
+
+
+@rows({"descriptors": ({"files": 400}, 450, {}), "buffers": ({}, 600, {"limit_buffers": "4MiB"})})
+@limit(150)
+def test_one_takes_all(t, limits, n, env):
+    """a container whose callers hold as many connections as the process may have descriptors, or all of its buffers: its own callers wait or are
+    refused, those of its neighbour are served as before"""
+    agent, spaces, crowd = _neighbours(t, n, limits, **env)
+    for _ in range(20):
+        assert spaces[1].fetch("http://127.0.0.1:4143/") == "calm"
+    counters = agent.get("/sidecars/c78/stats")["counters"]
+    assert counters["outrider_requests_shed_total"] == 0 and counters["outrider_requests_total"] == 20, counters
+    crowd.close()
+    agent.until("it is over", lambda: agent.get("/stats")["workers"][0]["overload"] == "none")
+    assert spaces[0].fetch("http://127.0.0.1:4143/") == "crowded"

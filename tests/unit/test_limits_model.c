@@ -220,7 +220,8 @@ START_TEST(every_step_at_every_load)
 }
 END_TEST
 
-/* Who has less than its share of connections stands one step lower, but not when hardly anything is left; alone nobody is spared. */
+/* Who has less than its share, of connections and, where memory is short, of what is under way, is spared, but not when hardly anything is
+ * left; alone nobody is. */
 START_TEST(the_flooded_pay_first)
 {
 	static struct worker w;
@@ -236,9 +237,16 @@ START_TEST(the_flooded_pay_first)
 		w.n_seated = chance(&s, 5);
 		w.n_clients = chance(&s, 2000);
 		sc.n_clients = chance(&s, w.n_clients + 1);
-		bool is_spared = w.n_seated > 1 && sc.n_clients < (double)w.n_clients / w.n_seated &&
-				 percent < 98 && step > 0;
-		agree(&s, "the step of a sidecar", overload_of(&sc), step - is_spared);
+		w.busy = chance(&s, 2000);
+		sc.n_busy = chance(&s, (unsigned)w.busy + 1);
+		w.over.by_memory = chance(&s, 2);
+		unsigned all = w.n_clients, own = sc.n_clients;
+		if (w.over.by_memory) {
+			all += 4 * (unsigned)w.busy;
+			own += 4 * sc.n_busy;
+		}
+		bool is_spared = w.n_seated > 1 && own < (double)all / w.n_seated && percent < 98;
+		agree(&s, "the step of a sidecar", overload_of(&sc), is_spared ? 0 : step);
 	}
 }
 END_TEST

@@ -242,6 +242,7 @@ START_TEST(a_flood_lets_the_others_go_first)
 		loop_turn(r.l, false);
 	ck_assert_uint_gt(r.served[SEATS], 4096 / 32 / 2);
 	ck_assert_uint_le(r.longest, PARTY_BATCH);
+	ck_assert(party_floods(&r.parties[0]) && !party_floods(&r.parties[1]));
 	for (unsigned i = 0; i < SEATS; i++)
 		ck_assert_msg(r.served[i] > 4096 / SEATS / 2, "%u of the flood was served %u times", i, r.served[i]);
 	leave(&r);

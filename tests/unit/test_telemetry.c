@@ -84,6 +84,9 @@ START_TEST(a_full_ring_drops_and_counts)
 	for (uint32_t k = 0; k < kept; k++, ring_pop(&r))
 		ck_assert(ring_peek(&r, &n) && n == 100);
 	ck_assert_ptr_null(ring_peek(&r, &n));
+	ck_assert(!ring_half_full(&r)); /* it sees what was read */
+	ring_drop(&r);
+	ck_assert_uint_eq(atomic_load(&r.dropped), 3);
 	for (int round = 0; round < 1000; round++) { /* over the end of the memory, again and again */
 		ck_assert(ring_reserve(&r, 1000));
 		ring_commit(&r);
