@@ -30,6 +30,7 @@ void engine_trouble(struct engine *e, const char *fmt, ...)
 	if (!e->troubled)
 		e->cfg.trouble(e->cfg.arg, why);
 	e->troubled = true;
+	e->good = 0;
 	engine_events_close(e);
 	again_in(e, e->pause);
 	e->pause = e->pause * 2 < PAUSE_MOST ? e->pause * 2 : PAUSE_MOST;
@@ -134,13 +135,22 @@ static void on_list(struct engine *e, const struct engine_reply *r)
 	}
 	cJSON_Delete(root);
 	forget_unlisted(e);
+	e->good++;
+	e->counted = true;
+	engine_look_up(e);
+	engine_look_on(e);
+	again_in(e, e->streaming ? ENGINE_LIST_EVERY : e->pause);
+}
+
+/* When a list came and events are sent; something between us and the engine may hold the head of its answer back until there is one. */
+void engine_look_up(struct engine *e)
+{
+	if (!e->streaming || e->refused || !e->good || (!e->answered && e->good < 2))
+		return;
 	if (e->troubled)
 		e->cfg.trouble(e->cfg.arg, "");
 	e->troubled = false;
 	e->pause = PAUSE_FIRST;
-	e->counted = true;
-	engine_look_on(e);
-	again_in(e, ENGINE_LIST_EVERY);
 }
 
 static void on_reply(void *arg, const struct engine_reply *r)

@@ -113,6 +113,8 @@ static void on_readable(void *arg)
 		end(e, "an event is too long");
 		return;
 	}
+	if (e->answered)
+		engine_look_up(e);
 	if (e->answered && e->line.n)
 		take_lines(e);
 	if (n < 0)

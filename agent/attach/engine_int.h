@@ -36,6 +36,8 @@ struct engine {
 	bool counted; /* the first list came */
 	bool listed;  /* and each of it was looked at */
 	bool troubled;
+	bool refused;  /* the last ask for a container was */
+	unsigned good; /* lists that came since the last trouble */
 	struct rng rng;
 	struct timer timer; /* the next list, or the next try */
 	usec pause;
@@ -56,6 +58,7 @@ void engine_looks_stop(struct engine *e);
 void engine_events_open(struct engine *e);
 void engine_events_close(struct engine *e);
 /* --- engine.c ------------------------------------------------------------------------------------------------------- */
+void engine_look_up(struct engine *e); /* is it well again? */
 void engine_trouble(struct engine *e, const char *fmt, ...) PRINTF_LIKE(2, 3); /* and another try after a pause */
 
 #endif

@@ -82,6 +82,7 @@ static void on_look(void *arg, const struct engine_reply *r)
 
 	l->k = NULL;
 	k->asked = false;
+	e->refused = r->status && r->status != 404 && r->status != 200;
 	if (r->status == 404) /* removed meanwhile */
 		engine_forget(e, k);
 	else if (r->status == 200)
@@ -90,6 +91,7 @@ static void on_look(void *arg, const struct engine_reply *r)
 		engine_trouble(e, "the engine answers %d to /containers/ID/json: let GETs of it through", r->status);
 	else
 		k->wanted = true;
+	engine_look_up(e);
 	engine_look_on(e);
 }
 

@@ -44,6 +44,8 @@ static void on_listed(void *arg)
 	handover_look(k);
 	logs_look_all(k);
 	facts_tell(k);
+	if (!k->engine_version[0])
+		log_write(&k->log, LEVEL_WARN, "keeper", "this node has no name: the engine refuses GETs of /info", NULL);
 	log_write(&k->log, LEVEL_INFO, "keeper", "the engine's containers are known",
 		LOG_FIELDS(log_text("node", k->node), log_text("engine", k->engine_version)));
 }

@@ -87,6 +87,8 @@ void facts_tell(struct keeper *k)
 
 	if (k->trouble[0])
 		tell(k, FACT_ENGINE, DOCTOR_FAIL, k->trouble);
+	else if (k->listed && !k->engine_version[0])
+		tell(k, FACT_ENGINE, DOCTOR_WARN, "the engine refuses GETs of /info: this node has no name, and no instance counts as on the same node");
 	else if (k->listed) {
 		snprintf(text, sizeof(text), "%s, API 1.%u, node %.100s%s", k->engine_version, k->api, k->node, k->manager ? ", a manager" : "");
 		tell(k, FACT_ENGINE, DOCTOR_OK, text);

@@ -8,7 +8,7 @@ import time
 
 from harness.agent import run
 from harness.case import Skip, limit, rows
-from harness.node import node as _node, scripted as _engine, serving as _serving
+from harness.node import halves, node as _node, scripted as _engine, serving as _serving
 
 # Tunnels of three kinds that say something each 50 ms and expect it back; prints when the last answer of each came. An echo stands on 8090.
 TUNNELS = """
@@ -209,11 +209,6 @@ def _open(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
 
 
-def _halves(agent):
-    children = subprocess.run(["pgrep", "-P", str(agent.pid)], capture_output=True, text=True, check=True).stdout.split()
-    return agent.pid, int(children[0])
-
-
 @limit(150)
 def test_containers_by_the_second(t):
     """containers come and go; neither half keeps a descriptor of them, and those that are there are not disturbed"""
@@ -221,7 +216,7 @@ def test_containers_by_the_second(t):
     agent = _node(t, engine)
     _, stays = engine.container(t, 40, ["OUTRIDER_PORT=8080"], "stays")
     agent.until("it serves", lambda: _serving(agent).get("c40", {}).get("handler") == "up")
-    halves = _halves(agent)
+    halves = halves(agent)
 
     def come_and_go(first, n):
         made = [engine.container(t, number, ["OUTRIDER_PORT=8080"]) for number in range(first, first + n)]
@@ -318,7 +313,7 @@ def test_descriptors_of_both_halves(t):
     for number in (73, 74):
         engine.container(t, number, ["OUTRIDER_PORT=8080"], "x")
     agent.until("both serve", lambda: len(_serving(agent)) == 2)
-    for pid in _halves(agent):
+    for pid in halves(agent):
         with open("/proc/%d/limits" % pid, encoding="ascii") as file:
             assert [line.split()[3:5] for line in file if line.startswith("Max open files")] == [["330", "330"]], pid
 

@@ -2,6 +2,7 @@
 import http.server
 import json
 import os
+import re
 import shutil
 import socketserver
 import subprocess
@@ -33,6 +34,18 @@ HANDLER = ("import http.server, sys\n"
 LOOPBACK_UP = ("import fcntl, socket, struct\n"
                "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
                "fcntl.ioctl(s, 0x8914, struct.pack('16sH14s', b'lo', 0x41, b''))\n")  # SIOCSIFFLAGS: UP, RUNNING
+
+
+
+
+def _allowed():
+    """The list of deploy/outrider-socketproxy.yml."""
+    deploy = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "deploy", "outrider-socketproxy.yml")
+    with open(deploy, encoding="utf-8") as file:
+        return re.compile(re.search(r"-allowGET=(\S+?)\$\$\"", file.read()).group(1).replace("\\\\", "\\") + "$")
+
+
+ALLOWED = _allowed()
 
 
 class Namespace:
@@ -97,7 +110,8 @@ class Engine:
     def __init__(self, t, api="1.44"):
         if os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("nsenter"):
             raise Skip("namespaces need root, unshare and nsenter")
-        self.api, self.containers, self.listeners, self.asked = api, {}, [], []
+        self.api, self.containers, self.listeners, self.asked, self.beyond = api, {}, [], [], []
+        self.forbidden = lambda path: False  # a filter of a test's own
         self.folder = t.tempdir()
         self.netns = os.path.join(self.folder, "netns")
         self.run = os.path.join(self.folder, "run")
@@ -131,6 +145,7 @@ class Engine:
         self.listeners.clear()
         self.server.shutdown()
         self.server.server_close()
+        assert not self.beyond, "asked beyond the list that deploy/outrider-socketproxy.yml lets through: %s" % self.beyond
 
     def container(self, t, number, env=(), text=None, **more):
         """A running container with a namespace of its own; before(namespace) is called before it is known."""
@@ -180,6 +195,11 @@ class Engine:
 
     def answer(self, h):
         path = h.path.split("?")[0]
+        if not ALLOWED.match(path):
+            self.beyond.append(path)
+        if not ALLOWED.match(path) or self.forbidden(path):
+            h.send_error(403)
+            return
         if path.endswith("/events"):
             h.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n")
             self.listeners.append(h.wfile)
@@ -210,13 +230,18 @@ def scripted(t, **more):
     return Engine(t, **more)
 
 
-def node(t, engine, files=None, **env):
+def halves(agent):
+    """The processes of keeper and proxy."""
+    return agent.pid, int(subprocess.run(["pgrep", "-P", str(agent.pid)], capture_output=True, text=True, check=False).stdout.split()[0])
+
+
+def node(t, engine, files=None, cage=None, expect_status=0, ready=True, **env):
     """An agent of that engine's node."""
     port = t.port()
     made = {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": engine.run, "OUTRIDER_ADMIN": port.text,
             "OUTRIDER_SERVICE": None, "OUTRIDER_STOP_TIMEOUT": "2s"}
     made.update({"OUTRIDER_" + key.upper(): value for key, value in env.items()})
-    agent = t.agent(["node"], made, {"admin": port}, files=files)
+    agent = t.agent(["node"], made, {"admin": port}, expect_status, ready, files, cage)
     agent.patience = 40.0
     return agent
 

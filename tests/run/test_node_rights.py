@@ -1,0 +1,112 @@
+"""outrider node and its rights: what is missing is named with the remedy, what it asks the engine for is the list that deploy/ lets through,
+neither half outlives the other's end by much."""
+import os
+import signal
+
+from harness.agent import run
+from harness.case import limit, rows
+from harness.node import halves, node as _node, scripted as _engine, serving as _serving
+
+
+class Without:
+    """A prefix of the agent's command: root as a container of the engine has it, less a capability."""
+
+    def __init__(self, capability):
+        self.capability = capability
+
+    def words(self):
+        return ["setpriv", "--bounding-set", "-" + self.capability]
+
+    def close(self):
+        pass
+
+
+@rows({"sys_admin": ("sys_admin", "namespaces cannot be entered"), "setuid": ("setuid", "cannot give up root"),
+       "setgid": ("setgid", "cannot give up root's groups")})
+@limit(60)
+def test_a_capability_is_missing(t, capability, lost):
+    """the agent does not start, and says which capability is missing, what is lost without it, and what to write into the stack file"""
+    agent = _node(t, _engine(t), cage=Without(capability), expect_status=1, ready=False)
+    assert agent.wait() == 1
+    for words in ("capability %s is missing" % capability.upper(), lost, "cap_add: [SYS_ADMIN, SETUID, SETGID]"):
+        assert words in agent.stderr(), agent.stderr()
+
+
+@limit(150)
+def test_an_engine_that_comes_later(t):
+    """without the engine's socket the agent runs, names it and the remedy, and serves the containers when the engine is there"""
+    engine = _engine(t)
+    elsewhere = engine.path + ".away"
+    os.rename(engine.path, elsewhere)
+    agent = _node(t, engine)
+    agent.until("it is said", lambda: engine.path in agent.stderr())
+    line = [one for one in agent.get("/doctor")["lines"] if one["check"] == "engine"][0]
+    assert line["state"] == "fail" and "mount the engine's socket" in line["remedy"], line
+    engine.container(t, 81, ["OUTRIDER_PORT=8080"], "x")
+    os.rename(elsewhere, engine.path)
+    agent.until("it serves", lambda: "c81" in _serving(agent))
+
+
+@rows({path: (path, state) for path, state in (("/info", "warn"), ("/events", "fail"), ("/containers/json", "fail"), ("/json", "fail"))})
+@limit(150)
+def test_a_filter_that_lets_too_little_through(t, path, state):
+    """a filtering proxy before the engine that refuses one of the GETs: that one is named, in the log and by doctor, once and as long as it lasts"""
+    engine = _engine(t)
+    engine.forbidden = lambda asked: asked.endswith(path) and not (path == "/json" and asked.endswith("/containers/json"))
+    engine.container(t, 82, ["OUTRIDER_PORT=8080"], "x")
+    agent = _node(t, engine)
+
+    def line():
+        return [one for one in agent.get("/doctor")["lines"] if one["check"] == "engine"][0]
+    agent.until("it is said", lambda: line()["state"] == state and len(engine.asked) > (8 if state == "fail" else 3))
+    named = "containers/ID/json" if path == "/json" else path
+    assert named in line()["says"] and named in agent.stderr() and "well again" not in agent.stderr(), (line(), agent.stderr())
+    if path == "/events":  # then the list is asked for the more often
+        engine.container(t, 85, ["OUTRIDER_PORT=8080"], "x")
+        agent.until("it serves", lambda: "c85" in _serving(agent))
+        engine.forbidden = lambda asked: False
+        agent.until("it is well again", lambda: line()["state"] == "ok" and "well again" in agent.stderr())
+
+
+@limit(150)
+def test_what_holds(t):
+    """/health?verbose and doctor say what each half holds: the keeper three capabilities, the proxy none; both without new privileges, filtered"""
+    agent = _node(t, _engine(t))
+    agent.until("the keeper has told", lambda: len([one for one in agent.get("/health?verbose")["rights"] if one]) == 2)
+    keeper, proxy = agent.get("/health?verbose")["rights"]
+    assert keeper.startswith("keeper: user 0,") and proxy.startswith("proxy: user 65534, capabilities 0,"), (keeper, proxy)
+    for half in (keeper, proxy):
+        assert "no_new_privs on, seccomp on" in half, half
+    status, out, err = run(["doctor", "--admin=%s:%d" % agent.admin])
+    assert "proxy: user 65534" in out, (status, out, err)
+
+
+@limit(150)
+def test_the_proxy_is_killed(t):
+    """another proxy serves on the same listeners; who calls meanwhile waits in the queue of the listener and is answered"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    _, space = engine.container(t, 83, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("it serves", lambda: _serving(agent).get("c83", {}).get("handler") == "up")
+    listeners = space.listeners()
+    _, proxy = halves(agent)
+    os.kill(proxy, signal.SIGKILL)
+    assert space.fetch("http://127.0.0.1:4143/") == "x"
+    agent.until("another one runs", lambda: halves(agent)[1] != proxy)
+    assert space.listeners() == listeners
+    assert "the proxy ended and is started anew" in agent.stderr()
+
+
+@limit(150)
+def test_the_keeper_is_killed(t):
+    """the proxy ends with its keeper: nobody serves whom nobody minds"""
+    engine = _engine(t)
+    agent = _node(t, engine, expect_status=-signal.SIGKILL)
+    _, space = engine.container(t, 84, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("it serves", lambda: "c84" in _serving(agent))
+    keeper, proxy = halves(agent)
+    os.kill(keeper, signal.SIGKILL)
+    agent.wait()
+    second = _node(t, engine)
+    second.until("the proxy is gone", lambda: not os.path.exists("/proc/%d" % proxy))
+    second.until("a new agent serves", lambda: "c84" in _serving(second) and 4143 in space.listeners())
