@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #define CONNECTION_BYTES 900u      /* as measured at rest: docs/performance.md */
+#define EXCHANGE_BYTES (16u * 1024) /* under way, the handler silent: docs/resilience.md */
 #define SIDECAR_BYTES (128u * 1024) /* an idle one, both processes */
 
 static void put(struct json *j, const char *key, const char *z)
@@ -77,7 +78,7 @@ static void put_cost(struct json *j, const struct node *n, const struct node_sid
 	put_u64(j, "cpu_ms", (uint64_t)(share * (double)cpu / USEC_MS));
 	put_u64(j, "connections", v[COUNTER_CONNECTIONS_OPEN]);
 	put_u64(j, "sockets_in_stock", stock);
-	put_u64(j, "memory_kb", (v[COUNTER_CONNECTIONS_OPEN] * CONNECTION_BYTES + SIDECAR_BYTES) / 1024);
+	put_u64(j, "memory_kb", (v[COUNTER_CONNECTIONS_OPEN] * CONNECTION_BYTES + v[COUNTER_REQUESTS_ACTIVE] * EXCHANGE_BYTES + SIDECAR_BYTES) / 1024);
 	json_end(j);
 }
 
