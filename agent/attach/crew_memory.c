@@ -13,6 +13,7 @@
 #define MANY 512u      /* connections and exchanges under way: what they had is worth giving back */
 #define TRIM_AT 65     /* percent: before the ladder's first step */
 #define TRIM_EVERY USEC_SEC
+#define REPLIES_SHORT ((uint64_t)256 << 10) /* a sidecar's store of last good replies, while memory is short: a container may ask for 1 GiB */
 
 /* The ladder counts in shares of buffers, so all of them must fit into what the container may have, with the rest of the process: a
  * quarter of it. */
@@ -78,6 +79,8 @@ static void give_back(struct crew *c, unsigned load)
 	bool left = c->most >= MANY && there <= c->most / 2;
 	if ((!left && load < TRIM_AT) || now < c->next_trim || c->trim)
 		return;
+	if (load >= TRIM_AT)
+		slots_shrink_replies(c->slots, REPLIES_SHORT);
 	c->most = there;
 	c->next_trim = now + TRIM_EVERY;
 	start_trim(c);

@@ -292,6 +292,13 @@ struct slot slots_endpoint_again(struct slots *s, uint32_t number)
 	return use(&s->endpoints, number);
 }
 
+void slots_shrink_replies(struct slots *s, uint64_t max)
+{
+	for (uint32_t i = 0; i < s->sidecars.n; i++)
+		if (atomic_load_explicit(&s->replies[i].bytes, memory_order_relaxed) > max)
+			replies_shrink(&s->replies[i], max);
+}
+
 void slots_sidecar_unuse(struct slots *s, uint32_t number)
 {
 	if (unuse(&s->sidecars, number))

@@ -46,6 +46,7 @@ struct balance_cell *slots_cell(struct slots *s, uint32_t endpoint);
 struct balance_tally *slots_tally(struct slots *s, uint32_t upstream);
 struct crowd *slots_crowd(struct slots *s, uint32_t sidecar);
 struct replies *slots_replies(struct slots *s, uint32_t sidecar);
+void slots_shrink_replies(struct slots *s, uint64_t max); /* memory is short: each store keeps so many bytes at most */
 struct trace_cell *slots_trace(struct slots *s, uint32_t sidecar);
 struct circuit *slots_circuit(struct slots *s, uint32_t upstream);
 uint64_t slots_serial(struct slots *s); /* 1, 2, 3 …: never the same twice */

@@ -134,10 +134,15 @@ struct reply *replies_find(
 	return r;
 }
 
-void replies_clear(struct replies *s)
+void replies_shrink(struct replies *s, uint64_t max)
 {
 	pthread_mutex_lock(&s->lock);
-	while (s->oldest)
+	while (s->oldest && atomic_load_explicit(&s->bytes, memory_order_relaxed) > max)
 		take_out(s, s->oldest);
 	pthread_mutex_unlock(&s->lock);
+}
+
+void replies_clear(struct replies *s)
+{
+	replies_shrink(s, 0);
 }

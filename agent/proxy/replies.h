@@ -49,6 +49,7 @@ void replies_put(struct replies *s, struct reply *r, uint64_t max);
  * lock. */
 struct reply *replies_find(
 	struct replies *s, struct str key, bool (*fits)(void *arg, const struct reply *r), void *arg);
+void replies_shrink(struct replies *s, uint64_t max); /* the oldest go until all are within it; waits for the lock: control's */
 void replies_clear(struct replies *s); /* waits for the lock: control's */
 
 #endif

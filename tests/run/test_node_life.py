@@ -114,7 +114,7 @@ def test_tunnels_stay_with_the_old_agent(t):
     ends = [(line.split()[0], float(line.split()[1]) - told) for line in tunnels.join().stdout.strip().split("\n")]
     times = sorted(at for _, at in ends)
     assert len(ends) == 15 and {kind for kind, _ in ends} == {"websocket", "events", "tcp"}, ends
-    assert times[0] > grace * 0.6 and times[-1] < grace + 0.5, times  # none before the last third
+    assert times[0] > grace * 0.55 and times[-1] < grace + 0.5, times  # none before the last third of what is left to the proxy
     assert times[-1] - times[0] > grace * 0.15, times               # and not all at the same moment
     assert '"let_go":15' in first.stderr(), first.stderr()[-1500:]
 
@@ -216,7 +216,7 @@ def test_containers_by_the_second(t):
     agent = _node(t, engine)
     _, stays = engine.container(t, 40, ["OUTRIDER_PORT=8080"], "stays")
     agent.until("it serves", lambda: _serving(agent).get("c40", {}).get("handler") == "up")
-    halves = halves(agent)
+    pids = halves(agent)
 
     def come_and_go(first, n):
         made = [engine.container(t, number, ["OUTRIDER_PORT=8080"]) for number in range(first, first + n)]
@@ -228,10 +228,10 @@ def test_containers_by_the_second(t):
         for _, space in made:
             space.close()
     come_and_go(41, 2)
-    before = [_open(pid) for pid in halves]
+    before = [_open(pid) for pid in pids]
     for turn in range(3):
         come_and_go(50 + 10 * turn, 3)
-    agent.until("as many as before", lambda: [_open(pid) for pid in halves] <= [n + 1 for n in before])
+    agent.until("as many as before", lambda: [_open(pid) for pid in pids] <= [n + 1 for n in before])
 
 
 @limit(150)

@@ -99,6 +99,23 @@ START_TEST(the_oldest_go_first)
 }
 END_TEST
 
+START_TEST(a_store_shrinks)
+{
+	static const char *const keys[] = { "a", "b", "c", "d" };
+	uint64_t one;
+
+	for (size_t i = 0; i < 4; i++)
+		replies_put(&store, make(keys[i], "", 1000), 1 << 20);
+	one = atomic_load(&store.bytes) / 4;
+	replies_shrink(&store, 4 * one);
+	ck_assert_uint_eq(atomic_load(&store.n), 4);
+	replies_shrink(&store, 2 * one); /* the oldest go */
+	ck_assert(!has("a", NULL) && !has("b", NULL) && has("c", NULL) && has("d", NULL));
+	replies_clear(&store);
+	ck_assert_uint_eq(atomic_load(&store.bytes), 0);
+}
+END_TEST
+
 START_TEST(one_per_request_and_vary)
 {
 	replies_put(&store, make("a", "x: 1\n", 10), 1 << 20);
@@ -150,6 +167,7 @@ Suite *suite_last_good(void)
 	TCase *t = tcase_create("all");
 	tcase_add_loop_test(t, what_may_be_stored, 0, ROWS(rules));
 	tcase_add_test(t, the_oldest_go_first);
+	tcase_add_test(t, a_store_shrinks);
 	tcase_add_test(t, one_per_request_and_vary);
 	tcase_add_test(t, many_threads);
 	suite_add_tcase(s, t);
