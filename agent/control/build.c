@@ -48,6 +48,9 @@ static bool begin_services(struct build *b)
 	struct spec_sidecar *s = b->s;
 	size_t n = options_service_count(b->o) + b->q.n_called;
 
+	b->too_many = b->q.ns && n > BUILD_SHARED_UPSTREAMS;
+	if (b->too_many)
+		return false;
 	s->discovers = b->q.discovery && discovery_asks(b->q.discovery);
 	s->upstreams = arena_zalloc(&s->arena, (n + 1) * sizeof(struct spec_upstream *));
 	b->ports = pinned_ports(b->o);
@@ -247,8 +250,11 @@ enum build_state build_step(struct build *b, usec until, struct err *err)
 	while (b->step < STEPS) {
 		b->more = false;
 		if (!steps[b->step](b)) {
-			err_set(err, "out of memory while making the spec, or more than %u upstreams or %u endpoints",
-				SLOTS_UPSTREAMS_MAX, SLOTS_ENDPOINTS_MAX);
+			if (b->too_many)
+				err_set(err, "more than %u upstreams: on a node, where others have theirs, a sidecar has no more", BUILD_SHARED_UPSTREAMS);
+			else
+				err_set(err, "out of memory while making the spec, or more than %u upstreams or %u endpoints",
+					SLOTS_UPSTREAMS_MAX, SLOTS_ENDPOINTS_MAX);
 			return BUILD_FAILED;
 		}
 		if (b->more)

@@ -17,6 +17,7 @@
 #include "proxy/spec.h"
 
 #define BUILD_MEMORY_MAX (64u * 1024u * 1024u) /* of a sidecar without its upstreams, and of one upstream */
+#define BUILD_SHARED_UPSTREAMS 512u            /* of a sidecar that is one of several: no eight of them take all slots */
 #define BUILD_OWN_MAX 64u                      /* own addresses that are looked at */
 
 struct build_request {

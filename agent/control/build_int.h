@@ -14,6 +14,7 @@ struct build { /* a spec in the making */
 	uint16_t *ports;      /* owned */
 	size_t named, called; /* how many services of the options, of the called ones are done */
 	usec until;
+	bool too_many; /* services, of one sidecar among others */
 	bool more; /* the step wants to go on in another slice */
 };
 

@@ -75,6 +75,18 @@ def test_options_of_a_container(t):
     assert ("options", "fail") in lines and ("engine", "ok") in lines, lines
 
 
+@limit(150)
+def test_a_container_that_names_too_many(t):
+    """one that names more upstreams than its share of the node's has no sidecar, with a line that says why; its neighbour has"""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    engine.container(t, 8, ["OUTRIDER_PORT=8080"] + ["OUTRIDER_UPSTREAM_S%d_PORT=80" % n for n in range(600)], "x")
+    engine.container(t, 9, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("both are known", lambda: len(agent.get("/sidecars")["sidecars"]) == 2)
+    states = {s["container"]: (s["state"], s.get("why", "")) for s in agent.get("/sidecars")["sidecars"]}
+    assert states["c9"][0] == "serving" and states["c8"][0] == "failed" and "more than 512 upstreams" in states["c8"][1], states
+
+
 @rows({"host": ({"mode": "host"}, "host's network namespace"), "other": ({"mode": "container:abc"}, "another container"),
        "own": ({"path": "/outrider"}, "outrider itself")})
 @limit(150)
