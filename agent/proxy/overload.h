@@ -9,7 +9,8 @@
  *     95 %  stop      new connections stay in the kernel's queue
  *
  * A step is left HYSTERESIS below where it was entered. A sidecar that has less than its share of the worker's connections, and of what
- * is under way where memory is what is short, stands on none until SHARED: one that is flooded pays, its neighbours do not. Descriptors are not counted: a new one has the lowest number that is
+ * is under way where memory is what is short, stands on none until SHARED: one that is flooded pays, its neighbours do not.
+ * Descriptors are not counted: a new one has the lowest number that is
  * free (POSIX, accept), so its number is how many are open at least, and a probe tells when they are fewer again.
  *
  * Thread: the worker's; what is _Atomic may be read by any. */
