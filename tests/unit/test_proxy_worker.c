@@ -319,6 +319,10 @@ START_TEST(a_listener_leaves_with_its_last_clients)
 	hear(other, "400", buf, sizeof(buf));
 	close(other);
 	close(h);
+	usec limit = clock_now() + 5 * USEC_SEC;
+	while (n_released == 0 && clock_now() < limit) /* its mail names the worker */
+		loop_turn(control, true);
+	ck_assert_uint_eq(n_released, 1);
 	worker_stop(worker); /* before `newer` leaves this stack frame */
 	worker_join(worker);
 	free_side(&a);
