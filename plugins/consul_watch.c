@@ -188,6 +188,31 @@ static void refused(struct consul_watch *w, const struct fetch_reply *r)
 	back_off(w, why.text);
 }
 
+/* --- taking turns --------------------------------------------------------------------------------------------------------- */
+
+/* Is it this one's turn? Else it comes back a little later: with answers within milliseconds hundreds pass in a second. */
+static bool takes_turn(struct consul_watch *w)
+{
+	struct consul_servers *s = w->servers;
+
+	if (s->at_once && s->busy >= s->at_once) {
+		timer_set(s->loop, &w->timer,
+			loop_touch(s->loop) + 10 * USEC_MS + rng_below(&w->rng, 90 * USEC_MS));
+		return false;
+	}
+	s->busy++;
+	return true;
+}
+
+static void cancel(struct consul_watch *w)
+{
+	if (w->fetch) {
+		fetch_cancel(w->fetch);
+		w->servers->busy--;
+	}
+	w->fetch = NULL;
+}
+
 /* --- asking --------------------------------------------------------------------------------------------------------------- */
 
 static void on_reply(void *arg, const struct fetch_reply *r)
@@ -196,6 +221,7 @@ static void on_reply(void *arg, const struct fetch_reply *r)
 	bool known;
 
 	w->fetch = NULL;
+	w->servers->busy--;
 	if (r->status == 0) {
 		back_off(w, r->why);
 		return;
@@ -206,7 +232,8 @@ static void on_reply(void *arg, const struct fetch_reply *r)
 		return;
 	}
 	if (w->whole && str_ieq(fetch_header(r, "X-Consul-Results-Filtered-By-ACLs"), STR("true"))) {
-		back_off(w, "its answer is filtered by ACLs: outrider.consul.token lacks service:read or node:read");
+		back_off(w, "its answer is filtered by ACLs: outrider.consul.token lacks service:read or "
+			    "node:read");
 		return;
 	}
 	w->answered = next;
@@ -225,6 +252,8 @@ static void ask(void *arg)
 	usec time = CONSUL_READ_TIME;
 	struct err err;
 
+	if (!takes_turn(w))
+		return;
 	if (w->index > 0) {
 		snprintf(blocking, sizeof(blocking), "%sindex=%llu&wait=%llums", w->query ? "&" : "",
 			(unsigned long long)w->index, (unsigned long long)(w->wait / USEC_MS));
@@ -240,8 +269,10 @@ static void ask(void *arg)
 		.idle = time };
 	w->asked = loop_touch(s->loop);
 	w->fetch = fetch_start(s->fetcher, &q, on_reply, w, &err);
-	if (!w->fetch)
+	if (!w->fetch) {
+		s->busy--;
 		back_off(w, err.text);
+	}
 }
 
 /* When to ask next. What came before its wait was over, or made a full read necessary, is limited in its rate. */
@@ -249,8 +280,10 @@ static usec next_time(struct consul_watch *w, usec now)
 {
 	bool early = w->index > 0 && now < w->asked + w->wait;
 
-	if (w->indexless) /* it cannot block */
-		return now + w->wait - w->wait / 10 + rng_below(&w->rng, (uint32_t)(w->wait / 5) + 1);
+	usec period = w->every ? w->every : w->wait;
+
+	if (w->indexless || w->every) /* it cannot, or shall not, block */
+		return now + period - period / 10 + rng_below(&w->rng, (uint32_t)(period / 5) + 1);
 	return early || w->answered == 0 ? consul_bucket_take(&w->bucket, now) : now;
 }
 
@@ -266,7 +299,7 @@ void consul_watch_taken(struct consul_watch *w, const char *why)
 	w->tries = 0;
 	tell(w, "");
 	timer_set(w->servers->loop, &w->timer, w->hasty ? now : next_time(w, now));
-	w->index = w->hasty ? 0 : w->answered;
+	w->index = w->hasty || w->every ? 0 : w->answered;
 	w->hasty = false;
 }
 
@@ -276,9 +309,7 @@ void consul_watch_refresh(struct consul_watch *w)
 		w->hasty = w->waiting; /* a full read is under way */
 		return;
 	}
-	if (w->fetch)
-		fetch_cancel(w->fetch);
-	w->fetch = NULL;
+	cancel(w);
 	w->index = 0;
 	timer_set(w->servers->loop, &w->timer, loop_now(w->servers->loop));
 }
@@ -294,9 +325,7 @@ void consul_watch_start(struct consul_watch *w)
 
 void consul_watch_stop(struct consul_watch *w)
 {
-	if (w->fetch)
-		fetch_cancel(w->fetch);
-	w->fetch = NULL;
+	cancel(w);
 	if (w->timer.fn)
 		timer_clear(&w->timer);
 }

@@ -7,6 +7,8 @@
  * Rules (Consul's HTTP API, blocking queries): an index below 1 counts as 1; one that goes backwards makes
  * the next read a full one; without X-Consul-Index it polls. An answer before its wait was over takes a token of
  * CONSUL_BURST, which come back one in CONSUL_RATE; without one the next question waits for it.
+ * With `every` it never blocks, but reads all of it once in that time: such queries hold no connection, and those of one
+ * consul_servers with `at_once` take turns.
  * Failure: CONSUL_PAUSE_FIRST, doubling to CONSUL_PAUSE_MAX, half of it chance; then a full read of the next address.
  * Thread: the loop's. For sources and registries. */
 #ifndef OUTRIDER_PLUGINS_CONSUL_WATCH_H
@@ -50,6 +52,8 @@ struct consul_servers { /* shared by watches, must outlive them */
 	unsigned n;
 	char *token_line; /* "X-Consul-Token: …", owned; NULL: none */
 	char *ca;         /* owned; NULL: the system's */
+	unsigned at_once; /* set by the owner: questions under way at most; 0: as many as there are */
+	unsigned busy;    /* are under way */
 };
 
 /* address: URLs by '|'; without a scheme http is meant, without a port 8500. Token and CA come from the settings of plug-in
@@ -73,7 +77,7 @@ struct consul_watch {
 	void *arg;
 	const char *path;  /* borrowed: "/v1/kv/config/application" */
 	const char *query; /* borrowed: "recurse=true", or NULL */
-	usec wait;
+	usec wait, every; /* every: 0, or how often to read without blocking, give or take a tenth */
 	size_t body_max;
 	struct fetch *fetch;
 	struct timer timer; /* the next question */

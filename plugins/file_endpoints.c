@@ -89,7 +89,9 @@ bool file_endpoints_add(struct file_endpoints *f, struct str service, const stru
 
 static bool add(struct part *p, uint32_t item, const struct registry_endpoint *e)
 {
-	return file_endpoints_add(p->f, p->service, e) || fail(p, item, p->f->n >= FILE_ENDPOINTS_MAX ? "more instances than an agent takes" : "no memory");
+	return file_endpoints_add(p->f, p->service, e) ||
+	       fail(p, item,
+		       p->f->n >= FILE_ENDPOINTS_MAX ? "more instances than an agent takes" : "no memory");
 }
 
 /* --- what is said of an instance ----------------------------------------------------------------------------------------- */
@@ -119,31 +121,34 @@ static bool set_state(struct registry_endpoint *e, struct str value)
 }
 
 static const struct {
-	const char *key, *expected;
+	struct str key;
+	const char *expected;
 	bool (*set)(struct registry_endpoint *e, struct str value);
 } judged[] = {
-	{ "address", "an address is IP:port, such as 10.0.0.1:8080; for names there is registry dns", set_address },
-	{ "weight", "a weight is a number from 1 to 10000", set_weight },
-	{ "state", "a state is up or down", set_state },
+	{ { "address", 7 }, "an address is IP:port, such as 10.0.0.1:8080; for names there is registry dns",
+		set_address },
+	{ { "weight", 6 }, "a weight is a number from 1 to 10000", set_weight },
+	{ { "state", 5 }, "a state is up or down", set_state },
 };
 
 /* 1: taken, 0: it is none of these, -1: it makes no sense. */
 static int set_text(struct file_endpoints *f, struct registry_endpoint *e, struct str key, struct str value)
 {
-	struct str *to = str_eq(key, STR("node"))     ? &e->node :
-			 str_eq(key, STR("zone"))     ? &e->zone :
-			 str_eq(key, STR("instance")) ? &e->instance :
-							NULL;
+	struct str *to = str_eq(key, STR("node"))       ? &e->node
+			 : str_eq(key, STR("zone"))     ? &e->zone
+			 : str_eq(key, STR("instance")) ? &e->instance
+							: NULL;
 	if (!to)
 		return 0;
 	*to = kept(f, value);
 	return to->n || !value.n ? 1 : -1;
 }
 
-bool file_endpoints_set(struct file_endpoints *f, struct registry_endpoint *e, struct str key, struct str value)
+bool file_endpoints_set(
+	struct file_endpoints *f, struct registry_endpoint *e, struct str key, struct str value)
 {
 	for (size_t i = 0; i < sizeof(judged) / sizeof(judged[0]); i++)
-		if (str_eq(key, str_of(judged[i].key)))
+		if (str_eq(key, judged[i].key))
 			return judged[i].set(e, value);
 	return set_text(f, e, key, value) > 0;
 }
@@ -160,7 +165,7 @@ static bool read_key(struct part *p, uint32_t key, uint32_t value, struct regist
 		return fail(p, value, "a text is expected here");
 	struct str v = content(p, value)->text;
 	for (size_t i = 0; i < sizeof(judged) / sizeof(judged[0]); i++)
-		if (str_eq(k, str_of(judged[i].key)))
+		if (str_eq(k, judged[i].key))
 			return judged[i].set(e, v) || fail(p, value, judged[i].expected);
 	int taken = set_text(p->f, e, k, v);
 	if (taken < 0)
@@ -202,8 +207,8 @@ static bool read_meta(struct part *p, uint32_t map, struct registry_endpoint *e,
 		if (!taken) {
 			if (e->n_meta == REGISTRY_META_MAX)
 				return fail(p, k, "more metadata than an instance may have");
-			meta[e->n_meta++] =
-				(struct registry_meta){ kept(p->f, content(p, k)->text), kept(p->f, content(p, v)->text) };
+			meta[e->n_meta++] = (struct registry_meta){ kept(p->f, content(p, k)->text),
+				kept(p->f, content(p, v)->text) };
 		}
 		k = p->y->at[v].next;
 	}
@@ -298,7 +303,8 @@ static bool read_root(struct part *p, uint32_t root, struct str base)
 	const struct yaml_item *r = content(p, root);
 
 	if (r->kind == YAML_SCALAR)
-		return (r->plain && !r->text.n) || fail(p, root, "services with lists of instances are expected here");
+		return (r->plain && !r->text.n) ||
+		       fail(p, root, "services with lists of instances are expected here");
 	for (uint32_t i = r->first; i != YAML_NONE;) {
 		if (r->kind == YAML_LIST) {
 			if (!read_group(p, i, base))
@@ -314,7 +320,8 @@ static bool read_root(struct part *p, uint32_t root, struct str base)
 	return true;
 }
 
-bool file_endpoints_parse(struct file_endpoints *f, struct str text, const char *name, struct str base, struct err *err)
+bool file_endpoints_parse(
+	struct file_endpoints *f, struct str text, const char *name, struct str base, struct err *err)
 {
 	struct yaml_file y;
 	struct part p = { .f = f, .y = &y, .err = err };
@@ -374,7 +381,8 @@ static bool read_directory(struct file_endpoints *f, const char *dir, struct err
 			continue;
 		int n = snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		if (n < 0 || (size_t)n >= sizeof(path) || ++files > FILE_ENDPOINTS_FILES)
-			good = err_set(err, "%s: more than %u files, or a path too long", dir, FILE_ENDPOINTS_FILES);
+			good = err_set(
+				err, "%s: more than %u files, or a path too long", dir, FILE_ENDPOINTS_FILES);
 		else
 			good = read_one(f, path, err);
 	}

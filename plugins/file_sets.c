@@ -8,6 +8,8 @@
 static int compare_names(struct str a, struct str b)
 {
 	size_t n = a.n < b.n ? a.n : b.n;
+	if (a.p == b.p && a.n == b.n) /* of one block of a file */
+		return 0;
 	int order = n ? memcmp(a.p, b.p, n) : 0;
 
 	return order ? order : (a.n > b.n) - (a.n < b.n);
@@ -61,7 +63,8 @@ void file_endpoints_sort(struct file_endpoints *f)
 		if (compare(&f->at[kept], &f->at[i]) != 0)
 			f->at[++kept] = f->at[i];
 	f->n = kept + 1;
-	struct file_entry *fitting = mem_resize(f->at, f->n * sizeof(*f->at)); /* it stays for long, and doubling left much room */
+	struct file_entry *fitting = mem_resize(
+		f->at, f->n * sizeof(*f->at)); /* it stays for long, and doubling left much room */
 	if (fitting) {
 		f->at = fitting;
 		f->cap = f->n;
@@ -79,7 +82,10 @@ bool file_endpoints_find(const struct file_endpoints *f, struct str service, siz
 		else
 			high = mid;
 	}
-	for (high = low; high < f->n && str_eq(f->at[high].service, service);)
+	*from = *to = low;
+	if (low == f->n || !str_eq(f->at[low].service, service))
+		return false;
+	for (high = low; high < f->n && compare_names(f->at[high].service, f->at[low].service) == 0;)
 		high++;
 	*from = low;
 	*to = high - low > REGISTRY_ENDPOINTS_MAX ? low + REGISTRY_ENDPOINTS_MAX : high;
@@ -93,8 +99,10 @@ uint64_t file_endpoints_sum(const struct file_endpoints *f, size_t from, size_t 
 	for (size_t i = from; i < to; i++) {
 		const struct registry_endpoint *e = &f->at[i].endpoint;
 		bool four = e->addr.sa.sa_family == AF_INET;
-		struct str ip = four ? str_make((const char *)&e->addr.in.sin_addr, 4) : str_make((const char *)&e->addr.in6.sin6_addr, 16);
-		sum = str_hash(ip, sum * 31u + ((uint64_t)addr_port(&e->addr) << 32) + e->weight * 2u + e->state);
+		struct str ip = four ? str_make((const char *)&e->addr.in.sin_addr, 4)
+				     : str_make((const char *)&e->addr.in6.sin6_addr, 16);
+		sum = str_hash(
+			ip, sum * 31u + ((uint64_t)addr_port(&e->addr) << 32) + e->weight * 2u + e->state);
 		sum = str_hash(e->instance, str_hash(e->node, str_hash(e->zone, sum)));
 		for (size_t k = 0; k < e->n_meta; k++)
 			sum = str_hash(e->meta[k].value, str_hash(e->meta[k].key, sum));

@@ -1,8 +1,9 @@
 /* `consul:URL[|URL]`: registers with a TTL check (consul_lease.h), and keeps one blocking query per watched service
  * (consul_watch.h), so that a change is known at once; answers are read aside (consul_health.h).
  *
- * Watched are CONSUL_SERVICES_MAX services at most: Consul allows 200 connections per client. Queries are spread over fetchers, of
- * which each takes FETCH_MAX; announcing has one of its own. A query answers early CONSUL_QUICK times in a row, then once a second:
+ * CONSUL_BLOCKING_MAX services are watched like that: Consul allows 200 connections per client. Services beyond are read in turns,
+ * POLLED_AT_ONCE at a time, each once in POLL or, where they are many, as often as POLLED_GAP between two of them allows. Queries
+ * are spread over fetchers, of which each takes FETCH_MAX; announcing has one of its own. A query answers early CONSUL_QUICK times in a row, then once a second:
  * a rolling update is followed, a service that changes all the time does not keep us busy. Thread: the loop's. */
 #include "base/mem.h"
 #include "base/table.h"
@@ -13,8 +14,12 @@
 
 #define LEASE (15 * USEC_SEC)
 #define WAIT (300 * USEC_SEC) /* of one blocking query, unless outrider.registry-poll says less */
-#define CONSUL_SERVICES_MAX 144u
-#define CONSUL_POOLS 3u /* of CONSUL_SERVICES_MAX / CONSUL_POOLS queries each */
+#define CONSUL_BLOCKING_MAX 144u
+#define CONSUL_POOLS 3u     /* of CONSUL_BLOCKING_MAX / CONSUL_POOLS queries each */
+#define POLLED CONSUL_POOLS /* the pool of the others */
+#define POLLED_AT_ONCE 16u
+#define POLLED_GAP (50 * USEC_MS)
+#define POLL (10 * USEC_SEC) /* unless outrider.registry-poll says less */
 #define CONSUL_QUICK 10u
 #define PATH_MAX_BYTES 800
 
@@ -32,7 +37,7 @@ struct reading { /* an answer, read on a thread */
 struct watched {
 	struct registry *of;
 	struct consul_watch query;
-	struct timer again; /* tells what is known once more */
+	struct timer again;   /* tells what is known once more */
 	char *service, *path; /* owned */
 	unsigned pool;
 	struct reading *reading;
@@ -48,8 +53,8 @@ struct registry {
 	void *arg;
 	usec wait;
 	struct rng rng;
-	struct consul_servers own, pools[CONSUL_POOLS];
-	unsigned used[CONSUL_POOLS];
+	struct consul_servers own, pools[CONSUL_POOLS + 1];
+	unsigned used[CONSUL_POOLS + 1];
 	struct consul_leases leases;
 	struct table table;
 	struct err own_trouble, told;
@@ -130,6 +135,13 @@ static void run(struct task *t)
 	x->good = consul_health_read(&x->found, str_make(x->body, x->n), str_of(x->name), &x->err);
 }
 
+static usec period_of_polled(const struct registry *r)
+{
+	usec least = r->wait < POLL ? r->wait : POLL, fair = r->used[POLLED] * POLLED_GAP;
+
+	return fair > least ? fair : least;
+}
+
 static void done(struct task *t)
 {
 	struct reading *x = LIST_OWNER(t, struct reading, task);
@@ -147,6 +159,8 @@ static void done(struct task *t)
 	} else
 		err_set(&why, "its answer for %s cannot be used: %s", w->service, x->err.text);
 	drop(t);
+	if (w->pool == POLLED)
+		w->query.every = period_of_polled(w->of);
 	consul_watch_taken(&w->query, why.text);
 }
 
@@ -214,6 +228,16 @@ static char *path_of(struct str service)
 	return path;
 }
 
+static unsigned free_pool(const struct registry *r)
+{
+	unsigned pool = 0;
+
+	for (unsigned i = 1; i < CONSUL_POOLS; i++)
+		if (r->used[i] < r->used[pool])
+			pool = i;
+	return r->used[pool] < CONSUL_BLOCKING_MAX / CONSUL_POOLS ? pool : POLLED;
+}
+
 static struct watched *watched_new(struct registry *r, struct str service)
 {
 	struct watched *w = mem_zalloc(sizeof(*w));
@@ -223,9 +247,7 @@ static struct watched *watched_new(struct registry *r, struct str service)
 	w->of = r;
 	file_endpoints_init(&w->now);
 	timer_init(&w->again, on_again, w);
-	for (unsigned i = 1; i < CONSUL_POOLS; i++)
-		if (r->used[i] < r->used[w->pool])
-			w->pool = i;
+	w->pool = free_pool(r);
 	w->service = mem_dup(service.p, service.n);
 	w->path = w->service ? path_of(service) : NULL;
 	if (!w->path) {
@@ -238,6 +260,7 @@ static struct watched *watched_new(struct registry *r, struct str service)
 	w->query.arg = w;
 	w->query.path = w->path;
 	w->query.wait = r->wait;
+	w->query.every = w->pool == POLLED ? period_of_polled(r) : 0;
 	w->query.body_max = CONSUL_BODY_MAX;
 	w->query.whole = true;
 	w->query.bucket.burst = CONSUL_QUICK;
@@ -297,7 +320,7 @@ static void consul_close(struct registry *r)
 	table_release(&r->table);
 	consul_leases_release(&r->leases);
 	consul_servers_release(&r->own);
-	for (unsigned i = 0; i < CONSUL_POOLS; i++)
+	for (unsigned i = 0; i <= POLLED; i++)
 		consul_servers_release(&r->pools[i]);
 	mem_free(r);
 }
@@ -306,13 +329,16 @@ static bool connect_all(struct registry *r, const struct registry_config *c, str
 {
 	if (!consul_servers_init(&r->own, c->loop, c->resolver, c->ns, c->address, &c->settings, err))
 		return false;
-	for (unsigned i = 0; i < CONSUL_POOLS; i++)
-		if (!consul_servers_init(&r->pools[i], c->loop, c->resolver, c->ns, c->address, &c->settings, err))
+	for (unsigned i = 0; i <= POLLED; i++)
+		if (!consul_servers_init(
+			    &r->pools[i], c->loop, c->resolver, c->ns, c->address, &c->settings, err))
 			return false;
+	r->pools[POLLED].at_once = POLLED_AT_ONCE;
 	return true;
 }
 
-static struct registry *consul_open(const struct registry_config *c, const struct registry_events *events, void *arg, struct err *err)
+static struct registry *consul_open(
+	const struct registry_config *c, const struct registry_events *events, void *arg, struct err *err)
 {
 	struct registry *r = mem_zalloc(sizeof(*r));
 
@@ -325,7 +351,7 @@ static struct registry *consul_open(const struct registry_config *c, const struc
 	r->arg = arg;
 	r->wait = c->poll && c->poll < WAIT ? c->poll : WAIT;
 	rng_seed_os(&r->rng);
-	table_init(&r->table, CONSUL_SERVICES_MAX, rng_next(&r->rng));
+	table_init(&r->table, REGISTRY_SERVICES_MAX, rng_next(&r->rng));
 	consul_leases_init(&r->leases, c->loop, &r->own, c->lease ? c->lease : LEASE);
 	r->leases.said = on_said;
 	r->leases.arg = r;

@@ -148,12 +148,25 @@ int command_health(int argc, char **argv)
 	return ret;
 }
 
+void commands_sidecar_path(struct text *path, const char *service)
+{
+	text_addz(path, "/sidecars/");
+	for (const char *p = service; *p; p++) {
+		unsigned char c = (unsigned char)*p;
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+			c == '.' || c == '_')
+			text_char(path, (char)c);
+		else
+			text_fmt(path, "%%%02X", c);
+	}
+}
+
 /* The path with its query, "/" before it when it lacks one. */
 static bool get_path(const char *service, const char *arg, struct text *path)
 {
 	text_init(path, 4096);
 	if (service)
-		text_fmt(path, "/sidecars/%s", service);
+		commands_sidecar_path(path, service);
 	if (arg[0] != '/')
 		text_char(path, '/');
 	text_addz(path, arg);

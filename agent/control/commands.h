@@ -4,6 +4,7 @@
 #ifndef OUTRIDER_CONTROL_COMMANDS_H
 #define OUTRIDER_CONTROL_COMMANDS_H
 
+#include "base/text.h"
 #include "control/options.h"
 
 #define HEALTH_LIMIT (1800 * USEC_MS) /* for the answer; below the 2 s that callers are promised */
@@ -24,6 +25,8 @@ bool commands_ask(const struct options *o, struct ask *q, struct text *body, int
 struct options *commands_read_options(int argc, char **argv, int *rest) MUST_CHECK;
 /* NAME of --service=NAME among the arguments (the option of that name may also stand in the environment: that is another thing), or NULL. */
 const char *commands_service_flag(int argc, char **argv);
+/* Adds "/sidecars/NAME", with what could end a piece of a path (RFC 3986) percent-encoded: a name with '/' or '?' asks for itself, not for another page. */
+void commands_sidecar_path(struct text *path, const char *service);
 /* Takes a word that is no option of the agent out of argv; was it there? */
 bool commands_take_word(int *argc, char **argv, const char *word);
 /* options_check(), and every problem as a line on stderr. */

@@ -110,12 +110,15 @@ int command_doctor(int argc, char **argv)
 	text_init(&path, 512);
 	const char *service = commands_service_flag(argc, argv);
 	if (service)
-		text_fmt(&path, "/sidecars/%s", service);
+		commands_sidecar_path(&path, service);
 	text_addz(&path, "/doctor");
 	struct ask q = { .method = "GET", .path = text_z(&path), .limit = GET_LIMIT };
 	if (rest < argc) {
 		fprintf(stderr, "outrider doctor: unexpected argument \"%s\"; see: outrider doctor --help\n",
 			argv[rest]);
+		ret = STATUS_USAGE;
+	} else if (path.failed) {
+		fprintf(stderr, "outrider doctor: the name of --service is too long\n");
 		ret = STATUS_USAGE;
 	} else if (!commands_check_options(o, COMMAND_ANY)) {
 		ret = STATUS_USAGE;

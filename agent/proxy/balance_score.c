@@ -7,6 +7,9 @@
 #define MEAN_WEIGHT 0.02f  /* of one reply in the upstream's mean, of one pause in its rate */
 #define TURNS 20.0f        /* requests per endpoint during which a bad one is remembered, at least */
 #define PATIENCE_MAX 30.0f /* times decay, at most */
+#define BAD 2.0f           /* times the mean: what is slower is a bad answer, as failures are */
+#define BAD_OFTEN 2u       /* in a row; fewer may be a pause of that instance, which is over */
+#define FEW 32u            /* endpoints: among more, one answer is all that is known of each for long */
 #define WARM_LEAST 0.1f    /* a new endpoint's share at first; Envoy's min_weight_percent */
 
 /* e^-x within 4 % up to x = 2 and falling throughout, without libm: the square of one over four terms of e^(x/2). */
@@ -26,9 +29,13 @@ static usec age(const struct balance_stat *st, usec now)
 }
 
 /* How long silence takes to make a bad endpoint average again. Each time that it does, a request goes to find out; where
- * endpoints are many and requests few, that would be most requests, so the time grows until it is some in a hundred. */
-static usec patience(const struct balance_spec *s, const struct balance_part *p)
+ * endpoints are many and requests few, that would be most requests, so the time grows until it is some in a hundred. Among few
+ * only for one that was found bad again: a collection of garbage or a cold start is over long before that. */
+static usec patience(
+	const struct balance_spec *s, const struct balance_part *p, const struct balance_stat *st)
 {
+	if (s->n <= FEW && STAT_GET(st, bad) < BAD_OFTEN)
+		return s->decay;
 	float wanted = STAT_GET(p, gap) * (float)s->n * TURNS, most = (float)s->decay * PATIENCE_MAX;
 
 	if (wanted <= (float)s->decay)
@@ -45,7 +52,7 @@ float balance_cost(
 		return mean > 0.0f ? mean : 1.0f; /* unknown: as good as the others */
 	if (cost <= mean)
 		return cost;
-	cost *= fade(age(st, now), patience(s, p));
+	cost *= fade(age(st, now), patience(s, p, st));
 	return cost > mean ? cost : mean;
 }
 
@@ -56,7 +63,7 @@ float balance_ghost(
 
 	if (ghost <= 0.0f)
 		return 0.0f;
-	ghost *= fade(age(st, now), patience(s, p));
+	ghost *= fade(age(st, now), patience(s, p, st));
 	return ghost > GHOST_LEAST ? ghost : 0.0f;
 }
 
@@ -112,6 +119,18 @@ void balance_start(const struct balance_spec *s, struct balance_part *p, struct 
 	STAT_SET(p, gap, gap + ((float)pause - gap) * MEAN_WEIGHT);
 }
 
+/* Counts bad answers in a row. Those to requests that were under way together tell of one pause, and count once. */
+static void judge(struct balance_stat *st, bool bad, usec latency, usec now)
+{
+	uint32_t n = STAT_GET(st, bad);
+
+	if (!bad)
+		n = 0;
+	else if (n < BAD_OFTEN && (n == 0 || age(st, now) >= latency))
+		n++;
+	STAT_SET(st, bad, n);
+}
+
 /* A reply that is one: the cost jumps up to a peak, or moves towards the latency by the time that passed. */
 static void replied(const struct balance_spec *s, struct balance_part *p, struct balance_stat *st,
 	float latency, usec now)
@@ -152,6 +171,8 @@ enum outlier_verdict balance_end(const struct balance_spec *s, struct balance_pa
 		p->in_flight--;
 	if (outcome != BALANCE_CANCELLED) {
 		float ghost = balance_ghost(s, p, st, now), took = latency ? (float)latency : 1.0f;
+		float mean = STAT_GET(p, mean);
+		judge(st, outcome != BALANCE_OK || (mean > 0.0f && took > BAD * mean), latency, now);
 		if (outcome == BALANCE_OK) {
 			replied(s, p, st, took, now);
 			STAT_SET(st, ghost,

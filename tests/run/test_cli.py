@@ -1,6 +1,7 @@
 """The command line: help, version, check, config, get, health."""
 import json
 
+from harness import agent_pages as pages
 from harness.agent import run
 from harness.case import rows
 
@@ -110,6 +111,18 @@ def test_get(t):
     assert status == 0 and out and not out.startswith("{")
     status, _, err = run(["get", "/nothing"], env)
     assert status == 1 and "404" in err
+
+
+@rows({"get": (["get", "/stats"], "/stats"), "doctor": (["doctor"], "/doctor")})
+def test_service_stays_one_name(t, command, page):
+    """--service=NAME asks for that name's page; a name that could lead to another page is refused before anybody is asked."""
+    agent = t._keep(pages.AgentPages())
+    for name in ("quotes", "quotes.shop", "shop_quotes.1.x-y"):
+        run([*command, "--service=" + name, "--admin=" + agent.text])
+        assert agent.asked[-1] == f"/sidecars/{name}{page}", (name, agent.asked)
+    for name in ("a/../b", "b?c", "c#d", "ü", "e f", "%41", "", "/" * 2000):
+        status, _, err = run([*command, "--service=" + name, "--admin=" + agent.text])
+        assert status in (1, 2) and "--service" in err and len(agent.asked) == 3, (name, status, err, agent.asked)
 
 
 def test_get_without_an_agent(t):

@@ -1,4 +1,6 @@
 """Registry consul against a scripted Consul agent: registering with a TTL, blocking queries and their index, faults."""
+import time
+
 from harness.case import limit, rows
 from harness.config import service
 from harness.consul_agent import ConsulAgent
@@ -122,6 +124,35 @@ def test_a_lying_consul_changes_nothing(t, mode, why):
     until_known(agent, [one, two], 30)
     agent.until("well", lambda: not _trouble(agent))
     load.end()
+
+
+@limit(60)
+def test_more_services_than_connections(t):
+    """Of 160 services Consul holds a connection for 144; the others are read in turns, and all of them are known and followed."""
+    one, two = service(t), service(t)
+    consul = _consul(t)
+    names = ["s%03d" % i for i in range(160)]
+    for name in names:
+        consul.put(name, name + "-a", one)
+    agent = caller(t, "consul:" + consul.url, name="quotes", registry_poll="1s",
+                   **{"upstream_%s_registry" % name: "consul" for name in names})
+
+    def all_know(addresses):
+        found = {u["name"]: sorted(e["address"] for e in u["endpoints"]) for u in agent.get("/upstreams")["upstreams"]}
+        return all(found.get(name) == sorted(addresses) for name in names)
+    agent.until("all known", lambda: all_know([one]), 20)
+    for name in names:
+        consul.put(name, name + "-b", two)
+    agent.until("all followed", lambda: all_know([one, two]), 20)
+    assert not _trouble(agent)
+    with consul.cond:
+        blocked = {p for _, p, q in consul.asked if p.startswith("/v1/health") and "index" in q}
+        asked = {p for _, p, _ in consul.asked if p.startswith("/v1/health")}
+    assert len(blocked) == 144 and len(asked) == 161, (len(blocked), len(asked))
+    polled = min(asked - blocked)
+    first, start = consul.count(polled), time.monotonic()
+    agent.until("read again, without being told", lambda: consul.count(polled) >= first + 3, 10)
+    assert time.monotonic() - start > 1.5, "it is not read once a second, but all the time"
 
 
 def test_a_token(t):

@@ -184,6 +184,49 @@ START_TEST(peak_rises_at_once_and_sinks_slowly_to_the_mean)
 }
 END_TEST
 
+/* One request a second, 5 to 15 ms; returns how many of n went to endpoint 0, where they take `slow` unless that is 0. */
+static unsigned trickle(unsigned n, usec slow)
+{
+	unsigned met = 0;
+
+	for (unsigned k = 0; k < n; k++) {
+		struct balance_ticket t = fleet_pick(&f, &NOBODY);
+		usec latency = t.index == 0 && slow ? slow : 5 * USEC_MS + rng_below(&f.rng, 10 * USEC_MS);
+		met += t.index == 0;
+		balance_start(&f.spec, &f.part, t, f.now);
+		f.now += latency;
+		fleet_end(&f, t, BALANCE_OK, latency);
+		f.now += USEC_SEC - latency;
+	}
+	return met;
+}
+
+START_TEST(at_low_rates_one_slow_answer_is_soon_forgotten)
+{
+	unsigned away = 0;
+
+	fleet_make(&f, 3, BALANCE_PEAK_EWMA);
+	trickle(300, 0);
+	while (trickle(1, 500 * USEC_MS) == 0) /* a collection of garbage */
+		;
+	while (trickle(1, 0) == 0)
+		ck_assert_uint_lt(away++,
+			90); /* 50 times the mean fade in four time constants of 10 s, then a turn comes up */
+	ck_assert_uint_gt(trickle(300, 0), 300 / 6);
+	fleet_free(&f);
+}
+END_TEST
+
+START_TEST(at_low_rates_one_that_stays_slow_is_hardly_asked)
+{
+	fleet_make(&f, 3, BALANCE_PEAK_EWMA);
+	trickle(300, 0);
+	trickle(200, 500 * USEC_MS);
+	ck_assert_uint_lt(trickle(3000, 500 * USEC_MS), 3000 / 100);
+	fleet_free(&f);
+}
+END_TEST
+
 static const struct {
 	enum balance_policy policy;
 	enum balance_outcome outcome;
@@ -427,6 +470,8 @@ Suite *suite_balance(void)
 	tcase_add_test(tc, least_request_fills_evenly);
 	tcase_add_test(tc, peak_ewma_avoids_slow_endpoints);
 	tcase_add_test(tc, peak_rises_at_once_and_sinks_slowly_to_the_mean);
+	tcase_add_test(tc, at_low_rates_one_slow_answer_is_soon_forgotten);
+	tcase_add_test(tc, at_low_rates_one_that_stays_slow_is_hardly_asked);
 	tcase_add_loop_test(
 		tc, a_fast_failing_endpoint_gets_less, 0, sizeof(rejections) / sizeof(rejections[0]));
 	tcase_add_test(tc, cancelled_requests_count_nothing);

@@ -1,7 +1,10 @@
 /* net/addr: parsing, text, comparing, blocks. */
+#include "base/rng.h"
 #include "net/addr.h"
 
+#include <arpa/inet.h>
 #include <check.h>
+#include <stdio.h>
 
 static const struct {
 	const char *in;
@@ -53,6 +56,32 @@ START_TEST(parses_and_prints)
 	addr_ip_text(&a, text);
 	ck_assert_str_eq(text, parse_rows[_i].ip);
 	ck_assert_uint_eq(addr_port(&a), parse_rows[_i].port);
+}
+END_TEST
+
+/* Numbers, dots, and now and then another byte: what is an IPv4 address is what the C library says. */
+START_TEST(an_ip_is_what_the_library_says)
+{
+	static const char bytes[] = "0011223455..........99x -:";
+	struct rng r;
+	unsigned good = 0;
+	rng_seed(&r, 7);
+	for (unsigned k = 0; k < 300000; k++) {
+		char text[24];
+		size_t n = 0;
+		for (unsigned part = 0, parts = 3 + rng_below(&r, 3); part < parts; part++)
+			n += (size_t)snprintf(text + n, 6, "%s%u", part ? "." : "", rng_below(&r, part % 2 ? 300 : 12)) % 6;
+		if (rng_below(&r, 2))
+			text[rng_below(&r, (uint32_t)n)] = bytes[rng_below(&r, sizeof(bytes) - 1)];
+		struct in_addr want;
+		struct addr got;
+		bool is = inet_pton(AF_INET, text, &want) == 1;
+		ck_assert_msg(addr_parse_ip(str_make(text, n), 80, &got) == is, "%s", text);
+		if (is)
+			ck_assert_mem_eq(&got.in.sin_addr, &want, sizeof(want));
+		good += is;
+	}
+	ck_assert_uint_gt(good, 10000);
 }
 END_TEST
 
@@ -175,6 +204,7 @@ Suite *suite_net_addr(void)
 	Suite *s = suite_create("net/addr");
 	TCase *t = tcase_create("all");
 	tcase_add_loop_test(t, parses_and_prints, 0, ROWS(parse_rows));
+	tcase_add_test(t, an_ip_is_what_the_library_says);
 	tcase_add_test(t, a_long_or_odd_unix_name);
 	tcase_add_loop_test(t, knows_kinds, 0, ROWS(kind_rows));
 	tcase_add_loop_test(t, blocks_hold, 0, ROWS(cidr_rows));

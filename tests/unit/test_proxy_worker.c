@@ -19,8 +19,8 @@ struct side { /* one sidecar and what stands behind it */
 	struct spec_sidecar spec;
 	struct spec_upstream handler, local, external;
 	struct spec_listener listener;
-	int fd;          /* the agent's listener */
-	int handler_fd;  /* the handler's listener */
+	int fd;         /* the agent's listener */
+	int handler_fd; /* the handler's listener */
 	struct addr at;
 };
 
@@ -42,8 +42,12 @@ static void setup(void)
 	n_released = 0;
 	control = loop_new(&err);
 	ck_assert_ptr_nonnull(control);
-	struct worker_config cfg = { .buffers_max = 64u << 20, .max_sidecars = SIDECARS + 1, .max_upstreams = 4 * SIDECARS,
-				     .max_endpoints = 64, .control = control, .released = released };
+	struct worker_config cfg = { .buffers_max = 64u << 20,
+		.max_sidecars = SIDECARS + 1,
+		.max_upstreams = 4 * SIDECARS,
+		.max_endpoints = 64,
+		.control = control,
+		.released = released };
 	worker = worker_new(&cfg, &err);
 	ck_assert_msg(worker != NULL, "%s", err.text);
 }
@@ -74,8 +78,11 @@ static int listen_any(struct addr *ret)
 	return fd;
 }
 
-static const struct spec_policy policy = { .connect_timeout = USEC_SEC, .idle_timeout = 60 * USEC_SEC, .max_idle = 8,
-					   .connect_tries = 3, .retry_safe = true };
+static const struct spec_policy policy = { .connect_timeout = USEC_SEC,
+	.idle_timeout = 60 * USEC_SEC,
+	.max_idle = 8,
+	.connect_tries = 3,
+	.retry_safe = true };
 
 static void make_side(struct side *s, uint32_t slot)
 {
@@ -91,7 +98,9 @@ static void make_side(struct side *s, uint32_t slot)
 	}
 	s->handler.name = STR("handler");
 	s->handler.handler = handler;
-	s->listener = (struct spec_listener){ .kind = LISTEN_INBOUND, .addr = s->at, .upstream = &s->handler };
+	s->listener = (struct spec_listener){
+		.kind = LISTEN_INBOUND, .addr = s->at, .upstream = &s->handler
+	};
 	s->spec.slot = slot;
 	s->spec.service = STR("quotes-service");
 	s->spec.limits.h1 = (struct h1_limits){ 65536, 32768, 256 };
@@ -271,6 +280,56 @@ START_TEST(a_dropped_sidecar_leaves_nothing)
 }
 END_TEST
 
+/* A listener that leaves closes its idle clients in the same turn: these name it until they are buried, and it is freed once. */
+START_TEST(a_listener_leaves_with_its_last_clients)
+{
+	static struct side a, spare;
+	struct spec_listener two[2];
+	struct spec_sidecar newer;
+	char buf[2048];
+	int c[3], fds[2], h = -1;
+	make_side(&a, 0);
+	make_side(&spare, 1);
+	two[0] = a.listener;
+	two[1] = (struct spec_listener){ .kind = LISTEN_INBOUND, .addr = spare.at, .upstream = &a.handler };
+	a.spec.listeners = two;
+	a.spec.n_listeners = 2;
+	fds[0] = a.fd;
+	fds[1] = spare.fd;
+	ck_assert(worker_set_sidecar(worker, &a.spec, fds));
+	start();
+	for (size_t i = 0; i < 3; i++) { /* each was answered and rests */
+		c[i] = dial(&spare.at);
+		say(c[i], "GET / HTTP/1.1\r\nHost: q\r\n\r\n");
+		h = i == 0 ? accept_soon(a.handler_fd) : h; /* one connection to the handler serves all */
+		hear(h, "\r\n\r\n", buf, sizeof(buf));
+		say(h, "HTTP/1.1 204 No Content\r\n\r\n");
+		hear(c[i], "204", buf, sizeof(buf));
+	}
+	newer = a.spec;
+	newer.version++;
+	newer.n_listeners = 1;
+	ck_assert(worker_set_sidecar(worker, &newer, fds));
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert_int_eq(recv(c[i], buf, sizeof(buf), 0), 0);
+		close(c[i]);
+	}
+	int other = dial(&a.at); /* the other listener and the worker go on */
+	say(other, "BAD\r\n\r\n");
+	hear(other, "400", buf, sizeof(buf));
+	close(other);
+	close(h);
+	usec limit = clock_now() + 5 * USEC_SEC;
+	while (n_released == 0 && clock_now() < limit) /* its mail names the worker */
+		loop_turn(control, true);
+	ck_assert_uint_eq(n_released, 1);
+	worker_stop(worker); /* before `newer` leaves this stack frame */
+	worker_join(worker);
+	free_side(&a);
+	free_side(&spare);
+}
+END_TEST
+
 /* --- the balancer and the step table -------------------------------------------------------------------------- */
 
 START_TEST(round_robin_passes_over_what_was_tried)
@@ -333,7 +392,8 @@ START_TEST(no_allocation_failure_ends_the_worker)
 		setsockopt(c, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 		mem_fail_at(k);
 		if (write(c, "GET / HTTP/1.1\r\nHost: q\r\n\r\n", 27) == 27) {
-			struct pollfd p[2] = { { .fd = a.handler_fd, .events = POLLIN }, { .fd = c, .events = POLLIN } };
+			struct pollfd p[2] = { { .fd = a.handler_fd, .events = POLLIN },
+				{ .fd = c, .events = POLLIN } };
 			poll(p, 2, 1000);
 			if (p[0].revents) {
 				int h = accept_soon(a.handler_fd);
@@ -370,6 +430,7 @@ Suite *suite_proxy_worker(void)
 	tcase_add_test(t, a_changed_spec_waits_for_its_exchanges);
 	tcase_add_test(t, a_spec_that_comes_too_late_is_given_back);
 	tcase_add_test(t, a_dropped_sidecar_leaves_nothing);
+	tcase_add_test(t, a_listener_leaves_with_its_last_clients);
 	tcase_add_test(t, round_robin_passes_over_what_was_tried);
 	tcase_add_test(t, no_allocation_failure_ends_the_worker);
 	suite_add_tcase(s, t);
