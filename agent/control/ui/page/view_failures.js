@@ -27,7 +27,8 @@ function counts(rows, name, ctx) {
 }
 
 function status(f) {
-	return f.status ? badge(f.status >= 500 ? "bad" : f.status >= 400 ? "warn" : "ok", f.status) : badge("bad", "cut");
+	/* A good status that never arrived whole is a failure all the same. */
+	return f.status ? badge(f.status >= 500 ? "bad" : f.status >= 400 || f.reason ? "warn" : "ok", f.status) : badge("bad", "cut");
 }
 
 function list(ctx) {
