@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { go, href, link } from "./route.js";
+import { limitOf } from "./api.js";
 import { kind } from "./live.js";
 import { badge, choice, empty, fits, mark, picker, reason, reasonTable, search, stateBadge, time } from "./parts.js";
 import { bytes, clock, count, ms, plural } from "./fmt.js";
@@ -10,7 +11,7 @@ const LIMIT = 200;
 const PHASES = [["route_ms", "routing"], ["queue_ms", "waiting for a place"], ["retry_ms", "earlier attempts"], ["connect_ms", "connecting"], ["first_byte_ms", "waiting for the first byte"], ["transfer_ms", "transfer"]];
 
 function query(p) {
-	const all = [["limit", LIMIT], ["reason", p.reason], ["service", p.service], ["retried", p.show === "retried" ? "true" : null], ["slow", p.show === "slow" ? p.slow || "250ms" : null]];
+	const all = [["limit", limitOf(LIMIT)], ["reason", p.reason], ["service", p.service], ["retried", p.show === "retried" ? "true" : null], ["slow", p.show === "slow" ? p.slow || "250ms" : null]];
 	return "failures?" + all.filter(([, v]) => v).map(([k, v]) => k + "=" + encodeURIComponent(v)).join("&");
 }
 

@@ -90,7 +90,7 @@ function endpoint(ctx, r, e, most) {
 	const speed = ctx.own.rates?.get([r.node, r.from, r.to, e.address].join("\0")), node = e.node || e.agent?.node;
 	const part = most > 0 && is(speed) ? speed / most * 100 : 0;
 	return h("tr", { key: e.address }, h("td", { class: "mono whole", "data-h": "Endpoint" }, e.address), h("td", { "data-h": "Node", class: "at" }, node || "–"), h("td", { "data-h": "State" }, stateBadge(e.state)),
-		h("td", { class: "whole", "data-h": "Since and why" }, e.since || e.why ? [e.since && h("span", { class: "nowrap", title: e.since }, span(Date.now() - new Date(e.since)) + " "), h("span", { class: "sub" }, e.why || ""),
+		h("td", { class: "whole at", "data-h": "Since and why" }, e.since || e.why ? [e.since && h("span", { class: "nowrap", title: e.since }, span(Date.now() - new Date(e.since)) + " "), h("span", { class: "sub" }, e.why || ""),
 			e.until && toneOf(e.state) === "bad" && h("span", { class: "sub" }, " until " + clock(e.until))] : h("span", { class: "sub" }, "since it is known"),
 		e.check && e.check !== "passes" && h("div", { class: "sub warntext" }, "check: " + e.check)),
 		h("td", { class: "num", "data-h": "Load" }, is(speed) ? rate(speed) : "–", h("span", { class: "bar", style: { "margin-top": "3px" } }, h("i", { style: { width: part.toFixed(0) + "%" } }))),
