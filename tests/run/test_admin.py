@@ -228,7 +228,7 @@ def test_pages_of_several_agents(t):
 
 def test_filters_of_several_agents(t):
     """Filters of a page go to every agent as they came: what was retried, a reason, a text with blanks and percent signs, how many rows."""
-    other = t.sidecar(endpoints={"quotes": [t.port(), t.service(200)], "gone": [t.port()]}, env={"OUTRIDER_BALANCE": "round-robin"})
+    other = t.sidecar(endpoints={"quotes": [t.port(), t.service(200)], "gone": [t.port()]}, env={"OUTRIDER_BALANCE": "round-robin", "OUTRIDER_ACCESS_LOG": "on"})
     c = t.client(other.outbound)
     for host in ("gone", "quotes", "quotes"):
         c.ask("GET", "/a%20b%26c", host)
