@@ -54,6 +54,28 @@ struct str str_trim(struct str s)
 	return s;
 }
 
+static bool is_host_byte(char c)
+{
+	unsigned char l = lower((unsigned char)c);
+	return (l >= 'a' && l <= 'z') || (l >= '0' && l <= '9') || l == '-' || l == '_';
+}
+
+bool str_host_fits(struct str pattern, struct str host)
+{
+	if (!str_starts(pattern, STR("*.")))
+		return pattern.n && str_ieq(pattern, host);
+	if (pattern.n < 3 || host.n < pattern.n)
+		return false;
+	size_t below = host.n - (pattern.n - 1); /* bytes for the star */
+	if (!fold_eq(host.p + below, pattern.p + 1, pattern.n - 1))
+		return false;
+	for (size_t i = 0; i < below; i++)
+		if (!is_host_byte(host.p[i]) &&
+			(host.p[i] != '.' || i == 0 || host.p[i - 1] == '.' || i + 1 == below))
+			return false;
+	return true;
+}
+
 /* A `rest` that has become {NULL, 0} is exhausted; one that is empty but has an address still holds the
  * empty piece behind a last separator. */
 bool str_next(struct str *rest, char sep, struct str *piece)

@@ -55,6 +55,10 @@ size_t str_find(struct str s, char c);
 /* Index of the last `c`, or SIZE_MAX. */
 size_t str_rfind(struct str s, char c);
 
+/* A host's name against "www.example.org", or "*.example.org": every name below it, by one label or more, never itself. In any case of
+ * letters; a trailing dot makes another name. What stands for the star must look like a name: no empty label, no byte that no host has. */
+bool str_host_fits(struct str pattern, struct str host);
+
 /* Decimal digits only, the whole slice, no sign, no blanks. false on empty, other bytes, or overflow;
  * `*ret` is untouched then. */
 bool str_u64(struct str s, uint64_t *ret);

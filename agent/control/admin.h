@@ -21,12 +21,13 @@ struct admin {
 	struct agent *agent;       /* borrowed */
 	struct guard_policy guard; /* texts borrowed from the options */
 	struct httpd *httpd;       /* owned */
-	const struct admin *door;  /* at whose port the request stands that is being answered: of a node below /sidecars/NAME, else this one */
-	struct list waiters;       /* of admin_app.c: requests that wait for a change */
+	const struct admin *
+		door; /* at whose port the request stands that is being answered: of a node below /sidecars/NAME, else this one */
+	struct list waiters; /* of admin_app.c: requests that wait for a change */
 	unsigned n_waiters;
 	struct reload_watch watch;
 	struct hystrix hystrix;
-	struct swarm *swarm;       /* owned, admin_swarm.c; NULL: never asked */
+	struct swarm *swarm; /* owned, admin_swarm.c; NULL: never asked */
 };
 
 struct admin_route {
@@ -60,7 +61,7 @@ bool admin_reveals(const struct admin_route *route);
 
 /* Is there a flight recorder? false: it was answered that there is none. */
 bool admin_has_flight(struct admin *a, struct httpd_request *r);
-void admin_put_reach(struct json *j, const struct agent *g); /* "reaches_back": {…} */
+void admin_put_reach(struct json *j, const struct agent *g);                /* "reaches_back": {…} */
 void admin_peer_text(const struct record_peer *p, char dst[ADDR_TEXT_MAX]); /* "" for none */
 
 void admin_page_why(struct admin *a, struct httpd_request *r);
@@ -76,7 +77,10 @@ void admin_page_swarm(struct admin *a, struct httpd_request *r);
 void admin_swarm_stop(struct admin *a);
 void admin_page_upstreams(struct admin *a, struct httpd_request *r);
 void admin_page_endpoint_state(struct admin *a, struct httpd_request *r);
-void admin_circuit_why(struct text *t, const struct breaker_view *v, const struct breaker_policy *p); /* why it is as it is, in words */
+void admin_circuit_why(struct text *t, const struct breaker_view *v,
+	const struct breaker_policy *p); /* why it is as it is, in words */
+/* The same with its state and since when: "open since 2026-…Z: 9 of 9 calls had failed when it opened". */
+void admin_circuit_now(struct text *t, const struct circuit *c, const struct breaker_policy *p);
 void admin_page_circuits(struct admin *a, struct httpd_request *r);
 void admin_page_circuit_state(struct admin *a, struct httpd_request *r);
 void admin_page_explain(struct admin *a, struct httpd_request *r);

@@ -39,22 +39,48 @@ static void put_ms(struct json *j, const char *key, uint64_t us)
 	json_num(j, (double)us / 1000);
 }
 
+/* Why the calls' failures opened it: what was counted then, since the window has moved on. */
+static void say_cause(struct text *t, const struct breaker_view *v)
+{
+	text_fmt(t, "%u of %u calls had failed when it opened", v->cause_errors, v->cause_total);
+	if (v->probes_failed)
+		text_fmt(t, ", and %u probe%s since", v->probes_failed, v->probes_failed == 1 ? "" : "s");
+}
+
 void admin_circuit_why(struct text *t, const struct breaker_view *v, const struct breaker_policy *p)
 {
 	if (v->force == BREAKER_FORCE_OPEN || p->force == BREAKER_FORCE_OPEN)
 		text_fmt(t, "opened by %s", v->force == BREAKER_FORCE_OPEN ? "hand" : "option breaker.force");
 	else if (v->force == BREAKER_FORCE_CLOSED || p->force == BREAKER_FORCE_CLOSED)
-		text_fmt(t, "kept closed by %s", v->force == BREAKER_FORCE_CLOSED ? "hand" : "option breaker.force");
+		text_fmt(t, "kept closed by %s",
+			v->force == BREAKER_FORCE_CLOSED ? "hand" : "option breaker.force");
 	else if (!p->on)
 		text_addz(t, "breaker=off");
-	else if (v->state == BREAKER_HALF_OPEN)
-		text_addz(t, "a probe decides");
-	else if (v->state == BREAKER_OPEN)
-		text_fmt(t, "calls failed: %" PRIu64 " of %" PRIu64 " in the window", v->errors, v->total);
-	else if (v->total < p->volume)
+	else if (v->state != BREAKER_CLOSED) {
+		text_addz(t, v->state == BREAKER_HALF_OPEN ? "a probe decides: " : "");
+		say_cause(t, v);
+	} else if (v->total < p->volume)
 		text_fmt(t, "%" PRIu64 " calls in the window, %u would be judged", v->total, p->volume);
 	else
 		text_fmt(t, "%u%% failed, %u%% would open it", v->error_percent, p->error_percent);
+}
+
+void admin_circuit_now(struct text *t, const struct circuit *c, const struct breaker_policy *p)
+{
+	usec now = clock_now();
+	struct breaker_view v;
+	char iso[25];
+
+	breaker_look(&c->breaker, p, now, &v);
+	usec at = v.force == BREAKER_AUTO && v.opened ? v.opened : v.since;
+	text_addz(t, v.open ? breaker_state_word(v.force == BREAKER_AUTO && v.state ? v.state : BREAKER_OPEN)
+			    : "closed");
+	if (at && at <= now) {
+		clock_iso(clock_wall() - (now - at), iso);
+		text_fmt(t, " since %s", iso);
+	}
+	text_addz(t, ": ");
+	admin_circuit_why(t, &v, p);
 }
 
 static void put_window(struct json *j, const struct breaker_view *v)
@@ -62,9 +88,10 @@ static void put_window(struct json *j, const struct breaker_view *v)
 	static const struct {
 		const char *key;
 		enum circuit_event id;
-	} rows[] = { { "success", CIRCUIT_SUCCESS }, { "failure", CIRCUIT_FAILURE }, { "timeout", CIRCUIT_TIMEOUT },
-		{ "rejected", CIRCUIT_REJECTED }, { "shorted", CIRCUIT_SHORT }, { "bad_request", CIRCUIT_BAD },
-		{ "aborted", CIRCUIT_ABORTED }, { "fallback", CIRCUIT_FALLBACK }, { "retry", CIRCUIT_RETRY },
+	} rows[] = { { "success", CIRCUIT_SUCCESS }, { "failure", CIRCUIT_FAILURE },
+		{ "timeout", CIRCUIT_TIMEOUT }, { "rejected", CIRCUIT_REJECTED },
+		{ "shorted", CIRCUIT_SHORT }, { "bad_request", CIRCUIT_BAD }, { "aborted", CIRCUIT_ABORTED },
+		{ "fallback", CIRCUIT_FALLBACK }, { "retry", CIRCUIT_RETRY },
 		{ "retry_refused", CIRCUIT_RETRY_REFUSED } };
 
 	json_key(j, "window");
@@ -91,7 +118,8 @@ static void put_latency(struct json *j, const struct circuit *c, usec now)
 	json_end(j);
 }
 
-static void put_circuit(struct json *j, const struct spec_sidecar *s, const struct spec_upstream *u, const struct circuit *c)
+static void put_circuit(
+	struct json *j, const struct spec_sidecar *s, const struct spec_upstream *u, const struct circuit *c)
 {
 	const struct breaker_policy *p = &u->policy.breaker;
 	const struct bulkhead *b = &c->bulkhead;
@@ -110,11 +138,13 @@ static void put_circuit(struct json *j, const struct spec_sidecar *s, const stru
 	if (circuit_label(c))
 		put_text(j, "key", circuit_label(c));
 	put_text(j, "state", p->on || v.open ? breaker_state_word(v.state) : "off");
-	put_text(j, "forced", breaker_force_word(v.force != BREAKER_AUTO ? v.force : (enum breaker_force)p->force));
+	put_text(j, "forced",
+		breaker_force_word(v.force != BREAKER_AUTO ? v.force : (enum breaker_force)p->force));
 	json_key(j, "open");
 	json_bool(j, v.open);
 	put_text(j, "why", text_z(&t));
 	put_instant(j, "since", v.since);
+	put_instant(j, "opened", v.opened);
 	put_instant(j, "until", v.until);
 	put_window(j, &v);
 	put_latency(j, c, now);
@@ -167,8 +197,8 @@ static bool force_named(struct str word, enum breaker_force *ret)
 	static const struct {
 		const char *word;
 		enum breaker_force f;
-	} rows[] = { { "open", BREAKER_FORCE_OPEN }, { "close", BREAKER_FORCE_CLOSED }, { "closed", BREAKER_FORCE_CLOSED },
-		{ "auto", BREAKER_AUTO } };
+	} rows[] = { { "open", BREAKER_FORCE_OPEN }, { "close", BREAKER_FORCE_CLOSED },
+		{ "closed", BREAKER_FORCE_CLOSED }, { "auto", BREAKER_AUTO } };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (!str_eq(word, str_of(rows[i].word)))
@@ -185,7 +215,8 @@ static bool is_called(const struct spec_upstream *u, struct str name)
 	size_t mark = str_find(name, '@');
 	struct str route = mark == SIZE_MAX ? STR("") : str_make(name.p + mark + 1, name.n - mark - 1);
 
-	return str_ieq(u->name, str_make(name.p, mark == SIZE_MAX ? name.n : mark)) && str_eq(u->route, route);
+	return str_ieq(u->name, str_make(name.p, mark == SIZE_MAX ? name.n : mark)) &&
+	       str_eq(u->route, route);
 }
 
 static unsigned force_all(const struct admin *a, struct str name, enum breaker_force f)
@@ -208,7 +239,8 @@ static unsigned force_all(const struct admin *a, struct str name, enum breaker_f
 
 void admin_page_circuit_state(struct admin *a, struct httpd_request *r)
 {
-	struct str path = httpd_path(r), rest = str_make(path.p + sizeof(PREFIX) - 1, path.n - (sizeof(PREFIX) - 1));
+	struct str path = httpd_path(r),
+		   rest = str_make(path.p + sizeof(PREFIX) - 1, path.n - (sizeof(PREFIX) - 1));
 	size_t slash = str_rfind(rest, '/');
 	enum breaker_force f;
 	struct text t;
@@ -220,10 +252,12 @@ void admin_page_circuit_state(struct admin *a, struct httpd_request *r)
 	}
 	struct str service = str_make(rest.p, slash);
 	if (!force_all(a, service, f)) {
-		admin_refuse(r, 404, "no-such-circuit", "No sidecar of this agent knows that upstream.", "GET /circuits lists them.");
+		admin_refuse(r, 404, "no-such-circuit", "No sidecar of this agent knows that upstream.",
+			"GET /circuits lists them.");
 		return;
 	}
-	agent_note(a->agent, CHANGE_CIRCUIT, service, STR(""), "the circuit was set by hand: %s", breaker_force_word(f));
+	agent_note(a->agent, CHANGE_CIRCUIT, service, STR(""), "the circuit was set by hand: %s",
+		breaker_force_word(f));
 	text_init(&t, ADMIN_PAGE_MAX);
 	text_add(&t, service);
 	log_write(a->agent->log, LEVEL_INFO, "circuit", "a circuit was set by hand",

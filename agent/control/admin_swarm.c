@@ -13,7 +13,7 @@ struct page_ask {
 	struct httpd_request *request;
 	struct swarm_ask *ask;
 	struct text out; /* the array's members */
-	char page[512];  /* with its query */
+	char page[1024]; /* with its query */
 };
 
 static void ask_free(struct page_ask *q)
@@ -115,15 +115,34 @@ static bool add_coded(struct text *t, struct str s)
 	return !t->failed;
 }
 
+/* The filters of the pages, which each agent judges for itself; of other parameters (format, wait) the one here is meant. Any byte of
+ * a value is passed on as it came, as a percent code: text to look for may have blanks. */
+static void add_filters(struct text *t, struct httpd_request *r)
+{
+	static const char *const filters[] = { "service", "upstream", "route", "status", "reason", "path",
+		"method", "host", "slow", "failed", "retried", "kind", "level", "subsystem", "q", "from",
+		"limit", "before" };
+	char mark = '?';
+
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		struct str value = httpd_query(r, filters[i]);
+		if (!value.n)
+			continue;
+		text_fmt(t, "%c%s=", mark, filters[i]);
+		mark = '&';
+		for (size_t k = 0; k < value.n; k++)
+			text_fmt(t, is_plain(str_make(value.p + k, 1)) ? "%c" : "%%%02X",
+				(unsigned char)value.p[k]);
+	}
+}
+
 static bool name_page(struct page_ask *q, struct httpd_request *r, struct str page)
 {
-	struct str service = httpd_query(r, "service");
 	struct text t;
 
 	text_init(&t, sizeof(q->page) - 1);
-	bool good = is_plain(service) && add_coded(&t, str_make(page.p + 1, page.n - 1));
-	if (service.n)
-		text_fmt(&t, "?service=%.*s", STR_ARG(service));
+	bool good = is_plain(httpd_query(r, "service")) && add_coded(&t, str_make(page.p + 1, page.n - 1));
+	add_filters(&t, r);
 	good = good && !t.failed && str_copy(text_str(&t), q->page, sizeof(q->page));
 	text_release(&t);
 	return good;
@@ -182,8 +201,10 @@ void admin_page_swarm(struct admin *a, struct httpd_request *r)
 	}
 	if (!name_page(q, r, page)) {
 		mem_free(q);
-		admin_refuse(r, 400, "bad-query", "The page or ?service= has bytes that no such name has.",
-			"Give the name as the page shows it.");
+		admin_refuse(r, 400, "bad-query",
+			"The page or ?service= has bytes that no such name has, or all of it is longer than "
+			"1 KiB.",
+			"Give the name as the page shows it, or fewer filters.");
 		return;
 	}
 	if (!begin(a, q, r, &err)) {

@@ -35,11 +35,13 @@ static void put_instant(struct json *j, const char *key, usec at)
 
 static void put_last_error(struct json *j, const struct last_error_sum *l)
 {
-	char at[25];
+	bool refused = l->at && l->reason == REASON_NONE;
+	char at[25], status[24];
 	if (l->at)
 		clock_iso(l->at, at);
-	put_text(j, "last_error", l->at ? reason_word((enum reason)l->reason) : NULL);
-	put_text(j, "last_errno", l->at && l->error ? strerror((int)l->error) : NULL);
+	snprintf(status, sizeof(status), "status %u", l->error);
+	put_text(j, "last_error", refused ? status : l->at ? reason_word((enum reason)l->reason) : NULL);
+	put_text(j, "last_errno", l->at && l->error && !refused ? strerror((int)l->error) : NULL);
 	put_text(j, "last_error_at", l->at ? at : NULL);
 }
 

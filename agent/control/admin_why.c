@@ -58,7 +58,8 @@ static void put_candidates(struct json *j, const struct spec_upstream *u)
 	json_key(j, "candidates_now");
 	json_array(j);
 	for (uint32_t i = 0; i < u->n_endpoints && i < CANDIDATES_MAX; i++) {
-		struct endpoint_state s = i < u->balance.n ? endpoint_state(u->balance.cells[i]) : (struct endpoint_state){ "up", NULL };
+		struct endpoint_state s = i < u->balance.n ? endpoint_state(u->balance.cells[i])
+							   : (struct endpoint_state){ "up", NULL };
 		json_object(j);
 		put_text(j, "endpoint", u->endpoints[i].text);
 		put_text(j, "state", s.word);
@@ -68,6 +69,19 @@ static void put_candidates(struct json *j, const struct spec_upstream *u)
 	json_end(j);
 	if (u->n_endpoints > CANDIDATES_MAX)
 		put_u64(j, "candidates_left_out", u->n_endpoints - CANDIDATES_MAX);
+}
+
+/* What refused it, as it is now. One that calls of several actions share is told; those of single ones are on /circuits. */
+static void put_circuit(struct json *j, const struct record *r, const struct spec_upstream *u)
+{
+	struct text t;
+
+	if (r->reason != REASON_CIRCUIT_OPEN || !u || !u->circuit)
+		return;
+	text_init(&t, 256);
+	admin_circuit_now(&t, u->circuit, &u->policy.breaker);
+	put_str(j, "circuit_now", text_str(&t));
+	text_release(&t);
 }
 
 /* --- one exchange ------------------------------------------------------------------------------------------------------------ */
@@ -189,6 +203,7 @@ static void put_exchange(struct json *j, const struct agent *g, const struct fli
 		put_try(j, r, i);
 	json_end(j);
 	put_candidates(j, u);
+	put_circuit(j, r, u);
 	json_end(j);
 }
 
@@ -209,7 +224,9 @@ static size_t find(const struct agent *g, struct str id, struct flight_entry fou
 	usec now = clock_now();
 	uint64_t hi, lo;
 	size_t n = flight_find_request(g->flight, id, g->seat, now, found, FOUND_MAX);
-	size_t more = span_trace_id_read(id, &hi, &lo) ? flight_find_trace(g->flight, hi, lo, g->seat, now, traced, FOUND_MAX) : 0;
+	size_t more = span_trace_id_read(id, &hi, &lo)
+			      ? flight_find_trace(g->flight, hi, lo, g->seat, now, traced, FOUND_MAX)
+			      : 0;
 
 	for (size_t i = 0; i < more && n < FOUND_MAX; i++)
 		if (!is_among(found, n, traced[i].number))
@@ -251,8 +268,12 @@ void admin_page_why(struct admin *a, struct httpd_request *r)
 	put_u64(&j, "found", n);
 	if (!n) {
 		put_text(&j, "error", "not-found");
-		put_text(&j, "cause", "No exchange with that request id or trace id is kept here: failures, slow ones, sampled traces and what the access log draws are kept, others are not.");
-		put_text(&j, "remedy", "Ask all agents: outrider why ID --swarm. The request id is X-Request-Id of the reply or of the request; flight.size and access.sample keep more.");
+		put_text(&j, "cause",
+			"No exchange with that request id or trace id is kept here: failures, slow ones, "
+			"sampled traces and what the access log draws are kept, others are not.");
+		put_text(&j, "remedy",
+			"Ask all agents: outrider why ID --swarm. The request id is X-Request-Id of the "
+			"reply or of the request; flight.size and access.sample keep more.");
 	} else {
 		json_key(&j, "exchanges");
 		json_array(&j);

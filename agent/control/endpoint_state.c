@@ -16,7 +16,7 @@ static const char *ejected_why(const struct balance_cell *c)
 		[OUTLIER_NEVER] = "",
 		[OUTLIER_CONSECUTIVE] = "outrider.eject.consecutive failures in a row",
 		[OUTLIER_SUCCESS_RATE] = "a success rate far below the others'",
-		[OUTLIER_PROBE_FAILED] = "the request that was to decide failed",
+		[OUTLIER_PROBE_FAILED] = "the request that tried it again failed",
 	};
 	uint32_t why = atomic_load_explicit(&c->why, memory_order_relaxed);
 	return why < sizeof(words) / sizeof(words[0]) ? words[why] : "";

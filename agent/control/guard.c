@@ -32,22 +32,34 @@ bool guard_secret_eq(struct str a, struct str b)
 	return diff == 0;
 }
 
-/* "name:80", "[::1]:80", "::1" is no valid Host: the name or literal without its port. */
-static struct str host_name(struct str host)
+/* "name:80", "[::1]:80": the name, or the literal without its port. false: neither. */
+static bool host_name(struct str host, struct str *ret)
 {
-	if (host.n && host.p[0] == '[') {
-		size_t end = str_find(host, ']');
-		return end == SIZE_MAX ? host : str_make(host.p, end + 1);
+	bool literal = host.n && host.p[0] == '[';
+	size_t end = literal ? str_find(host, ']') : str_find(host, ':');
+	uint64_t port;
+
+	if (end == SIZE_MAX) {
+		*ret = host;
+		return !literal;
 	}
-	size_t colon = str_rfind(host, ':');
-	return colon == SIZE_MAX ? host : str_make(host.p, colon);
+	end += literal;
+	*ret = str_make(host.p, end);
+	if (end == host.n || str_eq(str_make(host.p + end, host.n - end), STR(":")))
+		return true;
+	return host.p[end] == ':' && str_u64(str_make(host.p + end + 1, host.n - end - 1), &port) &&
+	       port <= UINT16_MAX;
 }
 
-static bool is_listed(struct str list, struct str name)
+static bool is_listed(struct str list, struct str name, const struct addr *literal)
 {
 	struct str piece;
+	struct addr a;
+
 	while (str_next(&list, ',', &piece)) {
-		if (piece.n && str_ieq(piece, name))
+		if (str_host_fits(piece, name))
+			return true;
+		if (literal->len && addr_parse_ip(piece, addr_port(literal), &a) && addr_eq(&a, literal))
 			return true;
 	}
 	return false;
@@ -55,13 +67,17 @@ static bool is_listed(struct str list, struct str name)
 
 static bool host_allowed(const struct guard_policy *p, const struct guard_request *r)
 {
-	struct str name = host_name(r->host);
+	struct str name;
 	struct addr literal;
-	if (str_ieq(name, STR("localhost")) || is_listed(p->hosts, name) || is_listed(p->hosts, r->host))
-		return true;
-	if (!addr_parse_ip(name, r->local->len ? addr_port(r->local) : 0, &literal))
+
+	if (!host_name(r->host, &name))
 		return false;
-	return addr_is_loopback(&literal) || (r->local->len && addr_eq(&literal, r->local));
+	if (!addr_parse_ip(name, r->local->len && r->local->sa.sa_family != AF_UNIX ? addr_port(r->local) : 0,
+		    &literal))
+		literal.len = 0;
+	if (str_ieq(name, STR("localhost")) || is_listed(p->hosts, name, &literal))
+		return true;
+	return literal.len && (addr_is_loopback(&literal) || (r->local->len && addr_eq(&literal, r->local)));
 }
 
 /* scheme "://" authority, where the authority is the Host that was asked. "null" is foreign. */
@@ -82,8 +98,8 @@ static bool origin_allowed(const struct guard_request *r)
 /* W3C Fetch Metadata: a browser says from where a request was made, and what for; nobody else does. */
 static bool fetch_allowed(const struct guard_request *r)
 {
-	return !r->fetch_site.p || str_eq(r->fetch_site, STR("same-origin")) || str_eq(r->fetch_site, STR("none")) ||
-	       str_eq(r->fetch_mode, STR("navigate"));
+	return !r->fetch_site.p || str_eq(r->fetch_site, STR("same-origin")) ||
+	       str_eq(r->fetch_site, STR("none")) || str_eq(r->fetch_mode, STR("navigate"));
 }
 
 static bool is_near(const struct addr *a)

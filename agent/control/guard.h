@@ -1,7 +1,7 @@
 /* Who may ask the admin port what: pure decisions on a request's head.
  *
- * - Host must be localhost, a loopback literal, the address that the request was accepted on, or a name of
- *   outrider.admin.hosts: a page in a browser that made its own name point to 127.0.0.1 (DNS rebinding) is refused.
+ * - Host must be localhost, a loopback literal, the address that the request was accepted on, or one of
+ *   outrider.admin.hosts (*.example.net: every name below it), each with any port or none: a page in a browser that made its own name point to 127.0.0.1 (DNS rebinding) is refused.
  * - A request with Origin must come from the admin port itself. One that a browser makes for a page of another site without saying
  *   Origin (an image, a script) says Sec-Fetch-Site instead: it is refused unless somebody follows a link, so that no page takes readers'
  *   places on streams.
@@ -33,7 +33,7 @@ struct guard_row {
 
 struct guard_policy {
 	struct str token; /* "" = unset */
-	struct str hosts; /* comma list of further names for Host, "" = none */
+	struct str hosts; /* comma list of further names (str_host_fits) and IP addresses for Host, "" = none */
 };
 
 struct guard_request {

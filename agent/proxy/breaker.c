@@ -27,7 +27,8 @@ static uint64_t pack(const struct word *w)
 {
 	usec until = (w->until + (((usec)1 << TICK_SHIFT) - 1)) >> TICK_SHIFT;
 	return (uint64_t)w->state | (uint64_t)w->force << FORCE_SHIFT | (uint64_t)w->given << GIVEN_SHIFT |
-	       (uint64_t)w->passed << PASSED_SHIFT | (uint64_t)w->epoch << EPOCH_SHIFT | (uint64_t)until << UNTIL_SHIFT;
+	       (uint64_t)w->passed << PASSED_SHIFT | (uint64_t)w->epoch << EPOCH_SHIFT |
+	       (uint64_t)until << UNTIL_SHIFT;
 }
 
 static uint64_t load(const struct breaker *b)
@@ -39,7 +40,8 @@ static uint64_t load(const struct breaker *b)
 static bool turn(struct breaker *b, uint64_t *had, struct word next, usec now)
 {
 	next.epoch++;
-	if (!atomic_compare_exchange_strong_explicit(&b->word, had, pack(&next), memory_order_acq_rel, memory_order_acquire))
+	if (!atomic_compare_exchange_strong_explicit(
+		    &b->word, had, pack(&next), memory_order_acq_rel, memory_order_acquire))
 		return false;
 	atomic_store_explicit(&b->since, now, memory_order_relaxed);
 	return true;
@@ -47,7 +49,8 @@ static bool turn(struct breaker *b, uint64_t *had, struct word next, usec now)
 
 /* --- counting ------------------------------------------------------------------------------------------------------ */
 
-static void totals(const struct breaker *b, const struct breaker_policy *p, usec now, uint64_t *total, uint64_t *errors)
+static void totals(
+	const struct breaker *b, const struct breaker_policy *p, usec now, uint64_t *total, uint64_t *errors)
 {
 	uint64_t good = window_sum(&b->counts, CIRCUIT_SUCCESS, p->bucket, now);
 
@@ -65,13 +68,23 @@ static struct word opened(struct word w, const struct breaker_policy *p, usec no
 	return w;
 }
 
+/* For those who look: by the time that somebody does, the window may be empty. */
+static void remember(struct breaker *b, usec now, uint64_t total, uint64_t errors)
+{
+	uint64_t n = total < UINT32_MAX ? total : UINT32_MAX, bad = errors < n ? errors : n;
+
+	atomic_store_explicit(&b->cause, n << 32 | bad, memory_order_relaxed);
+	atomic_store_explicit(&b->probes_failed, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->opened, now, memory_order_relaxed);
+}
+
 /* Every half second the first call that comes looks at the counts. */
 static enum breaker_change look(struct breaker *b, const struct breaker_policy *p, usec now)
 {
 	uint64_t due = atomic_load_explicit(&b->tick, memory_order_relaxed), total, errors;
 
-	if (now < due || !atomic_compare_exchange_strong_explicit(&b->tick, &due, now + BREAKER_TICK, memory_order_relaxed,
-				 memory_order_relaxed))
+	if (now < due || !atomic_compare_exchange_strong_explicit(&b->tick, &due, now + BREAKER_TICK,
+				 memory_order_relaxed, memory_order_relaxed))
 		return BREAKER_UNCHANGED;
 	uint64_t had = load(b);
 	struct word w = unpack(had);
@@ -80,7 +93,10 @@ static enum breaker_change look(struct breaker *b, const struct breaker_policy *
 	totals(b, p, now, &total, &errors);
 	if (total < p->volume || errors * 100 / total < p->error_percent)
 		return BREAKER_UNCHANGED;
-	return turn(b, &had, opened(w, p, now), now) ? BREAKER_OPENED : BREAKER_UNCHANGED;
+	if (!turn(b, &had, opened(w, p, now), now))
+		return BREAKER_UNCHANGED;
+	remember(b, now, total, errors);
+	return BREAKER_OPENED;
 }
 
 /* --- calls ---------------------------------------------------------------------------------------------------------- */
@@ -89,7 +105,8 @@ static enum breaker_force force_of(const struct breaker_policy *p, const struct 
 {
 	if (p->force == BREAKER_FORCE_OPEN || w->force == BREAKER_FORCE_OPEN)
 		return BREAKER_FORCE_OPEN;
-	return p->force == BREAKER_FORCE_CLOSED || w->force == BREAKER_FORCE_CLOSED ? BREAKER_FORCE_CLOSED : BREAKER_AUTO;
+	return p->force == BREAKER_FORCE_CLOSED || w->force == BREAKER_FORCE_CLOSED ? BREAKER_FORCE_CLOSED
+										    : BREAKER_AUTO;
 }
 
 static enum breaker_pass refuse(struct breaker *b, const struct breaker_policy *p, usec now)
@@ -118,15 +135,16 @@ static bool take_probe(struct breaker *b, const struct breaker_policy *p, usec n
 			t->change = w.state == BREAKER_OPEN ? BREAKER_HALF_OPENED : BREAKER_UNCHANGED;
 			return true;
 		}
-		if (more && atomic_compare_exchange_strong_explicit(&b->word, &had, pack(&next), memory_order_acq_rel,
-				    memory_order_acquire)) {
+		if (more && atomic_compare_exchange_strong_explicit(&b->word, &had, pack(&next),
+				    memory_order_acq_rel, memory_order_acquire)) {
 			t->epoch = w.epoch;
 			return true;
 		}
 	}
 }
 
-enum breaker_pass breaker_enter(struct breaker *b, const struct breaker_policy *p, usec now, struct breaker_ticket *t)
+enum breaker_pass breaker_enter(
+	struct breaker *b, const struct breaker_policy *p, usec now, struct breaker_ticket *t)
 {
 	*t = (struct breaker_ticket){ .change = (uint8_t)(p->on ? look(b, p, now) : BREAKER_UNCHANGED) };
 	struct word w = unpack(load(b));
@@ -142,8 +160,8 @@ enum breaker_pass breaker_enter(struct breaker *b, const struct breaker_policy *
 }
 
 /* The outcome of a probe of the present half-open time. */
-static enum breaker_change judge(struct breaker *b, const struct breaker_policy *p, uint16_t epoch,
-	enum circuit_event how, usec now)
+static enum breaker_change judge(
+	struct breaker *b, const struct breaker_policy *p, uint16_t epoch, enum circuit_event how, usec now)
 {
 	bool good = how == CIRCUIT_SUCCESS || how == CIRCUIT_BAD;
 	uint64_t had = load(b);
@@ -153,16 +171,17 @@ static enum breaker_change judge(struct breaker *b, const struct breaker_policy 
 		if (w.state != BREAKER_HALF_OPEN || w.epoch != epoch)
 			return BREAKER_UNCHANGED; /* its lease expired, or another probe decided */
 		if (!good) {
-			if (turn(b, &had, opened(w, p, now), now))
-				return BREAKER_REOPENED;
-			continue;
+			if (!turn(b, &had, opened(w, p, now), now))
+				continue;
+			atomic_fetch_add_explicit(&b->probes_failed, 1, memory_order_relaxed);
+			return BREAKER_REOPENED;
 		}
 		w.passed++;
 		if (w.passed < p->probes) {
 			if (w.given)
 				w.given--; /* its place goes to the next one */
-			if (atomic_compare_exchange_strong_explicit(&b->word, &had, pack(&w), memory_order_acq_rel,
-				    memory_order_acquire))
+			if (atomic_compare_exchange_strong_explicit(
+				    &b->word, &had, pack(&w), memory_order_acq_rel, memory_order_acquire))
 				return BREAKER_UNCHANGED;
 			continue;
 		}
@@ -173,8 +192,8 @@ static enum breaker_change judge(struct breaker *b, const struct breaker_policy 
 	}
 }
 
-enum breaker_change breaker_leave(struct breaker *b, const struct breaker_policy *p, const struct breaker_ticket *t,
-	enum circuit_event how, usec now)
+enum breaker_change breaker_leave(struct breaker *b, const struct breaker_policy *p,
+	const struct breaker_ticket *t, enum circuit_event how, usec now)
 {
 	struct word w = unpack(load(b));
 
@@ -211,6 +230,7 @@ void breaker_reset(struct breaker *b)
 	atomic_store_explicit(&b->word, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->tick, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->since, 0, memory_order_relaxed);
+	remember(b, 0, 0, 0);
 	window_clear(&b->counts);
 }
 
@@ -222,7 +242,8 @@ void breaker_look(const struct breaker *b, const struct breaker_policy *p, usec 
 	enum breaker_force f = force_of(p, &w);
 	uint64_t n[WINDOW_KINDS];
 
-	*ret = (struct breaker_view){ .state = (enum breaker_state)w.state, .force = (enum breaker_force)w.force };
+	*ret = (struct breaker_view){ .state = (enum breaker_state)w.state,
+		.force = (enum breaker_force)w.force };
 	window_sums(&b->counts, p->bucket, now, n);
 	for (unsigned i = 0; i < CIRCUIT_EVENTS; i++)
 		ret->n[i] = n[i];
@@ -230,7 +251,14 @@ void breaker_look(const struct breaker *b, const struct breaker_policy *p, usec 
 	ret->error_percent = ret->total ? (unsigned)(ret->errors * 100 / ret->total) : 0;
 	ret->open = f == BREAKER_FORCE_OPEN || (f == BREAKER_AUTO && w.state != BREAKER_CLOSED);
 	ret->since = atomic_load_explicit(&b->since, memory_order_relaxed);
-	ret->until = w.state == BREAKER_CLOSED ? 0 : w.until;
+	if (w.state == BREAKER_CLOSED)
+		return;
+	ret->until = w.until;
+	ret->opened = atomic_load_explicit(&b->opened, memory_order_relaxed);
+	uint64_t cause = atomic_load_explicit(&b->cause, memory_order_relaxed);
+	ret->cause_total = (uint32_t)(cause >> 32);
+	ret->cause_errors = (uint32_t)cause;
+	ret->probes_failed = atomic_load_explicit(&b->probes_failed, memory_order_relaxed);
 }
 
 const char *breaker_state_word(enum breaker_state s)

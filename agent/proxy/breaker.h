@@ -41,8 +41,8 @@ enum circuit_event {
 	CIRCUIT_ABORTED,  /* the caller left, or nothing can be said */
 	CIRCUIT_FALLBACK, /* a fallback answered */
 	CIRCUIT_FALLBACK_FAILED,
-	CIRCUIT_REQUEST,  /* a call began: what the retry budget is a share of */
-	CIRCUIT_RETRY,    /* an attempt that the budget allowed */
+	CIRCUIT_REQUEST, /* a call began: what the retry budget is a share of */
+	CIRCUIT_RETRY,   /* an attempt that the budget allowed */
 	CIRCUIT_RETRY_REFUSED,
 	CIRCUIT_EVENTS
 };
@@ -53,16 +53,20 @@ struct breaker_policy {
 	bool observe;          /* only say what would have been refused */
 	uint8_t force;         /* enum breaker_force, by option */
 	uint8_t error_percent; /* 1 to 100 */
-	uint8_t probes;        /* calls at a time, and successes in all, that close it again; 1 to BREAKER_PROBES_MAX */
-	uint32_t volume;       /* calls within the window below which nothing is concluded; at least 1 */
-	usec bucket;           /* a tenth of the window */
-	usec sleep;            /* open that long, then a probe; also the lease of a probe */
+	uint8_t probes; /* calls at a time, and successes in all, that close it again; 1 to BREAKER_PROBES_MAX */
+	uint32_t volume; /* calls within the window below which nothing is concluded; at least 1 */
+	usec bucket;     /* a tenth of the window */
+	usec sleep;      /* open that long, then a probe; also the lease of a probe */
 };
 
 struct breaker { /* shared by all workers, outlives specs */
 	_Alignas(64) _Atomic uint64_t word;
-	_Atomic uint64_t tick;  /* when the counts are looked at next (monotonic µs) */
-	_Atomic uint64_t since; /* of the present state (monotonic µs); 0: ever since */
+	_Atomic uint64_t tick;   /* when the counts are looked at next (monotonic µs) */
+	_Atomic uint64_t since;  /* of the present state (monotonic µs); 0: ever since */
+	_Atomic uint64_t opened; /* when it left CLOSED last (monotonic µs) */
+	_Atomic uint64_t
+		cause; /* what was counted then: calls << 32 | those that failed. The window has forgotten it soon */
+	_Atomic uint32_t probes_failed; /* since then */
 	struct window counts;
 };
 
@@ -73,7 +77,13 @@ enum breaker_pass {
 	BREAKER_WOULD_REFUSE /* policy.observe: the call goes on */
 };
 
-enum breaker_change { BREAKER_UNCHANGED, BREAKER_OPENED, BREAKER_REOPENED, BREAKER_HALF_OPENED, BREAKER_CLOSED_AGAIN };
+enum breaker_change {
+	BREAKER_UNCHANGED,
+	BREAKER_OPENED,
+	BREAKER_REOPENED,
+	BREAKER_HALF_OPENED,
+	BREAKER_CLOSED_AGAIN
+};
 
 struct breaker_ticket { /* a call on its way */
 	uint16_t epoch;
@@ -83,10 +93,11 @@ struct breaker_ticket { /* a call on its way */
 
 /* May the call go on? *t is set unless it is refused (its `change` always); then breaker_leave() must follow, once. A refusal
  * is counted as CIRCUIT_SHORT. */
-enum breaker_pass breaker_enter(struct breaker *b, const struct breaker_policy *p, usec now, struct breaker_ticket *t);
+enum breaker_pass breaker_enter(
+	struct breaker *b, const struct breaker_policy *p, usec now, struct breaker_ticket *t);
 /* How it ended: one of SUCCESS to REJECTED, BAD, ABORTED. */
-enum breaker_change breaker_leave(struct breaker *b, const struct breaker_policy *p, const struct breaker_ticket *t,
-	enum circuit_event how, usec now);
+enum breaker_change breaker_leave(struct breaker *b, const struct breaker_policy *p,
+	const struct breaker_ticket *t, enum circuit_event how, usec now);
 /* By hand. AUTO closes a circuit that was forced, and forgets its counts. */
 void breaker_set_force(struct breaker *b, enum breaker_force f, usec now);
 /* The circuit is another upstream's from now on. */
@@ -95,13 +106,17 @@ void breaker_reset(struct breaker *b);
 struct breaker_view {
 	enum breaker_state state;
 	enum breaker_force force; /* by hand */
-	bool open;                /* calls are refused, or would be but for a probe; what Hystrix calls open */
-	usec since, until;        /* monotonic µs; until: of the sleep window or a probe's lease; 0: none */
+	bool open;         /* calls are refused, or would be but for a probe; what Hystrix calls open */
+	usec since, until; /* monotonic µs; until: of the sleep window or a probe's lease; 0: none */
+	usec opened; /* monotonic µs at which its calls' failures opened it, through all probes that failed; 0: they did not */
+	uint32_t cause_total, cause_errors; /* calls in the window at that time, and those that failed */
+	uint32_t probes_failed;             /* since then */
 	uint64_t total, errors;
-	unsigned error_percent;   /* truncated */
+	unsigned error_percent; /* truncated */
 	uint64_t n[CIRCUIT_EVENTS];
 };
-void breaker_look(const struct breaker *b, const struct breaker_policy *p, usec now, struct breaker_view *ret);
+void breaker_look(
+	const struct breaker *b, const struct breaker_policy *p, usec now, struct breaker_view *ret);
 const char *breaker_state_word(enum breaker_state s); /* "closed", "open", "half-open" */
 const char *breaker_force_word(enum breaker_force f); /* "auto", "open", "closed" */
 

@@ -55,6 +55,15 @@ void record_attempt_failed(struct exchange *x, enum reason why, int err)
 	set_last(&x->wup->c.last, why, err, at);
 }
 
+void record_attempt_refused(struct exchange *x)
+{
+	usec at = clock_wall();
+
+	count_add(&x->a.ep->c.failures, 1);
+	set_last(&x->a.ep->c.last, REASON_NONE, x->res.status, at);
+	set_last(&x->wup->c.last, REASON_NONE, x->res.status, at);
+}
+
 /* --- the record ------------------------------------------------------------------------------------------------------------------ */
 
 static void set_peer(struct record_peer *p, const struct addr *a)

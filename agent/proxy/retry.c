@@ -256,7 +256,7 @@ bool exchange_retry_reply(struct exchange *x)
 		count(x->sc, COUNTER_OBSERVED_RETRIES);
 	if (x->upstream->mode != MODE_ON || !budget_allows(x))
 		return false;
-	count_add(&x->a.ep->c.failures, 1);
+	record_attempt_refused(x);
 	forget_reply(x);
 	back_off(x);
 	return true;

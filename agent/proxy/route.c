@@ -95,14 +95,9 @@ static bool rule_local(struct exchange *x, const struct target *t, enum reason *
 
 static bool listed(const struct spec_sidecar *s, struct str host)
 {
-	for (uint32_t i = 0; i < s->n_egress_list; i++) {
-		struct str e = s->egress_list[i];
-		if (str_ieq(e, host))
+	for (uint32_t i = 0; i < s->n_egress_list; i++)
+		if (str_host_fits(s->egress_list[i], host))
 			return true;
-		if (e.n > 2 && e.p[0] == '*' && host.n >= e.n &&
-		    str_ieq(str_make(e.p + 1, e.n - 1), str_make(host.p + host.n - (e.n - 1), e.n - 1)))
-			return true;
-	}
 	return false;
 }
 

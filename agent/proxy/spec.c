@@ -39,11 +39,7 @@ struct spec_upstream *spec_find_upstream(const struct spec_sidecar *s, struct st
 
 static bool host_matches(const struct spec_route *r, struct str host)
 {
-	if (r->host.n == 0 || str_ieq(r->host, host))
-		return true;
-	return r->host.n > 2 && r->host.p[0] == '*' && host.n >= r->host.n &&
-	       str_ieq(str_make(r->host.p + 1, r->host.n - 1),
-		       str_make(host.p + host.n - (r->host.n - 1), r->host.n - 1));
+	return r->host.n == 0 || str_host_fits(r->host, host);
 }
 
 /* Whole segments: "/a" matches "/a", "/a/b", "/a?q", not "/ab". */

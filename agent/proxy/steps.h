@@ -71,6 +71,7 @@ void record_exchange(struct exchange *x);
 /* The present attempt is over. */
 void record_try(struct exchange *x, usec now);
 void record_attempt_failed(struct exchange *x, enum reason why, int err);
+void record_attempt_refused(struct exchange *x); /* its reply is not taken, another endpoint is asked; before the reply is forgotten */
 
 /* tunnel.c: the exchange ends as a tunnel between its two connections. Finishes x. */
 void tunnel_start(struct exchange *x);

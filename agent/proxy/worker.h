@@ -35,7 +35,7 @@ struct counters {
 /* The last failure of an attempt. */
 struct last_error {
 	_Atomic uint64_t at;     /* wall µs, 0 = never */
-	_Atomic uint32_t reason; /* enum reason */
+	_Atomic uint32_t reason; /* enum reason; REASON_NONE: a reply that was not taken, of status `error` */
 	_Atomic uint32_t error;  /* errno, 0 = none */
 };
 

@@ -226,6 +226,27 @@ def test_pages_of_several_agents(t):
     assert "refused" in by[names[2]]["why"] and "no page" in by[names[3]]["why"] and by["nowhere.invalid"]["why"], by
 
 
+def test_filters_of_several_agents(t):
+    """Filters of a page go to every agent as they came: what was retried, a reason, a text with blanks and percent signs, how many rows."""
+    other = t.sidecar(endpoints={"quotes": [t.port(), t.service(200)], "gone": [t.port()]}, env={"OUTRIDER_BALANCE": "round-robin", "OUTRIDER_ACCESS_LOG": "on"})
+    c = t.client(other.outbound)
+    for host in ("gone", "quotes", "quotes"):
+        c.ask("GET", "/a%20b%26c", host)
+        c.read_response()
+    agent = t.sidecar(t.origin(), env={"OUTRIDER_AGENTS": "127.0.0.1:%d" % other.admin[1]})
+
+    def asked(page):
+        return agent.get("/swarm" + page)["agents"][0]["answer"]
+    agent.until("all are kept", lambda: other.get("/failures?retried=true")["failures"] and other.get("/failures")["failures"])
+    for page in ("/failures?retried=true", "/failures?reason=connect-refused", "/failures?reason=loop", "/failures?path=/a%2520b", "/failures?limit=1&slow=1us"):
+        mine, its = other.get(page)["failures"], asked(page)["failures"]
+        assert mine == its, (page, mine, its)
+    assert {row["attempts"] for row in asked("/failures?retried=true")["failures"]} == {2} and len(asked("/failures?limit=1&slow=1us")["failures"]) == 1
+    found = asked("/log/recent?kind=access&q=GET+%2Fa%2520b%2526c+502")["records"]
+    assert len(found) == 1 and found[0]["upstream"] == "gone", found
+    assert agent.admin_call("GET", "/swarm/failures?path=" + "x" * 1100)[0] == 400
+
+
 @rows({"stream": ("/swarm/hystrix.stream", 404), "itself": ("/swarm/swarm/stats", 404), "secret": ("/swarm/app/config", 404),
        "nothing": ("/swarm/", 404), "odd": ("/swarm/circuits?service=a%20b", 400), "put": ("/swarm/refresh", 404)})
 def test_what_is_not_asked_of_others(t, path, status):

@@ -1,6 +1,8 @@
 """Circuit breakers: an upstream that fails is left alone for a while, and comes back by one call."""
+import calendar
 import json
 import os
+import re
 import time
 
 from harness.case import rows
@@ -40,7 +42,7 @@ def test_opens_and_closes_again(t):
     agent, c, s = scene(t, 503)
     t.own_answer(open_it(agent, c), "circuit-open")
     seen = circuit(agent)
-    assert seen["state"] == "open" and seen["open"] and "failed" in seen["why"] and seen["since"] and seen["until"], seen
+    assert seen["state"] == "open" and seen["open"] and "failed" in seen["why"] and seen["since"] and seen["until"] and seen["opened"], seen
     hits = len(s.hits)
     assert ask(c).get("x-outrider-reason") == "circuit-open" and len(s.hits) == hits
     s.answer = 200
@@ -49,8 +51,31 @@ def test_opens_and_closes_again(t):
     log = agent.stderr() + agent.stdout()
     for words in ("opened", "half open", "closed: its probe"):
         assert words in log, words
+    seen = circuit(agent)
+    assert seen["opened"] is None and "opened" not in seen["why"], seen
     stats = agent.get("/stats")
     assert stats["counters"]["outrider_circuits_opened_total"] >= 1 and stats["counters"]["outrider_requests_shorted_total"] >= 2, stats
+
+
+def test_says_what_opened_it(t):
+    """Since when and why it is open is said alike on every page, also when its window has forgotten the calls that failed and probes failed since."""
+    agent, c, s = scene(t, 503, OUTRIDER_BREAKER_WINDOW="1s")
+    refused = open_it(agent, c).get("x-request-id")
+    opened = circuit(agent)["opened"]
+    agent.until("a probe failed", lambda: ask(c) and "probe" in circuit(agent)["why"])
+    agent.until("its window is empty", lambda: circuit(agent)["window"]["total"] == 0)
+    seen = circuit(agent)
+    said = re.match(r"(\d+) of (\d+) calls had failed when it opened, and (\d+) probes? since$", seen["why"])
+    assert said and int(said[1]) == int(said[2]) >= 5 and int(said[3]) >= 1, seen
+    assert seen["opened"][:19] == opened[:19] < seen["since"], (opened, seen)
+    on_page = agent.get("/ui/state")["circuits"][0]
+    assert on_page["why"] == seen["why"] and on_page["since_ms"] // 1000 == at_second(opened), (on_page, seen)
+    told = agent.get("/why/" + refused)["exchanges"][-1]
+    assert told["reason"] == "circuit-open" and told["circuit_now"].startswith("open since " + opened[:19]) and seen["why"] in told["circuit_now"], told
+
+
+def at_second(iso):
+    return calendar.timegm(time.strptime(iso[:19], "%Y-%m-%dT%H:%M:%S"))
 
 
 def test_a_failed_probe_waits_once_more(t):

@@ -1,7 +1,10 @@
 """Sinks of log records: what arrives is whole and as its receiver wants it; one that is away, hangs or breaks delays nobody, and every record is accounted for."""
+import contextlib
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -306,7 +309,7 @@ def events(raw):
 
 
 def test_tail(t):
-    """Records as they come, those that fit; four readers may be there, one that does not read is let go, and nobody waits for it."""
+    """Records as they come, those that fit; four readers may be there."""
     agent = caller(t, "off")
     c, bad = t.client(agent.admin), t.client(agent.admin)
     for one, query in ((c, "kind=access&q=/wanted"), (bad, "kind=access")):
@@ -325,3 +328,50 @@ def test_tail(t):
         one.ask("GET", "/log/tail", "localhost")
     answers = sorted(one.sock.recv(64).split(b"\r\n")[0] for one in others)
     assert answers == [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Service Unavailable"], answers
+
+
+def test_a_tail_that_nobody_reads(t):
+    """A reader that never reads is let go when its bounded queue is full; meanwhile calls, memory and another reader are as before, and that one
+    has each record or is told how many it has not."""
+    agent = caller(t, "off")
+    memory = agent.rss()
+    stuck = socket.socket()
+    t._keep(stuck)
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stuck.connect(agent.admin)
+    stuck.sendall(b"GET /log/tail?q=/long HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    readers = [t.client(agent.admin) for _ in range(3)]
+    for one in readers:
+        one.ask("GET", "/log/tail?q=/long", "localhost")
+    got, ended = bytearray(readers[0].sock.recv(65536)), threading.Event()
+
+    def read():
+        readers[0].sock.settimeout(0.2)
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                got.extend(readers[0].sock.recv(1 << 20))
+    reading = threading.Thread(target=read)
+    reading.start()
+    try:
+        made, slowest, limit = 0, 0, time.monotonic() + 40
+
+        def let_go():
+            one = t.client(agent.admin)
+            one.ask("GET", "/log/tail?q=nothing", "localhost")
+            status = one.sock.recv(64).split(b" ")[1]
+            one.sock.close()
+            return status == b"200"
+        while not let_go():
+            assert time.monotonic() < limit, "it is still there after %d records" % made
+            slowest = max(slowest, call(t, agent, n=100, path="/long/" + "x" * 4000))
+            made += 100
+
+        def heard():
+            text = got.decode("utf-8", "ignore")
+            return len(events(text)), sum(int(n) for n in re.findall(r'{"dropped":(\d+)}', text))
+        agent.until("the other has them all, or is told", lambda: sum(heard()) == made or None, 5)
+        assert heard()[0] > 0 and slowest < 0.5, (heard(), slowest)
+        assert agent.rss() - memory < 24 << 10, (memory, agent.rss())
+    finally:
+        ended.set()
+        reading.join()

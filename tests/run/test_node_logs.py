@@ -90,6 +90,11 @@ def _output(agent, name):
     return {s["container"]: s["output"] for s in agent.get("/sidecars")["sidecars"]}.get(name, {})
 
 
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as text:
+        return [int(word) for word in text.read().split()]
+
+
 ON = ["OUTRIDER_PORT=8080", "OUTRIDER_APP_LOG=on"]
 
 
@@ -206,8 +211,7 @@ def test_the_proxy_is_killed(t):
     engine.write(one, "before\n")
     agent.until("it came", lambda: _messages(agent) == ["before"])
     time.sleep(1.5)  # the keeper is told every second
-    children = open("/proc/%d/task/%d/children" % (agent.pid, agent.pid), encoding="ascii").read().split()
-    os.kill(int(children[0]), signal.SIGKILL)
+    os.kill(children(agent.pid)[0], signal.SIGKILL)
     engine.write(one, "after\n")
     agent.until("it came", lambda: "after" in _messages(agent))
     assert _messages(agent) == ["before", "after"], _messages(agent)
@@ -285,3 +289,50 @@ def test_garbage_for_a_stream(t):
     engine._message = message
     engine.write(one, "well again\n")
     agent.until("it came", lambda: "well again" in _messages(agent))
+
+
+def test_what_a_container_may_read(t):
+    """/log/recent and /log inside a container's namespace have its own records alone, whatever the filter says; the node's page has those of all."""
+    engine = _engine(t)
+    agent = _node(t, engine)
+    spaces = {}
+    for number, service in ((51, "quotes"), (52, "payments")):
+        ident, spaces[service] = engine.container(t, number, ON, labels={"com.docker.swarm.service.name": service})
+        engine.write(ident, "a secret of %s\n" % service)
+    agent.until("both were read", lambda: len(_records(agent)) == 2)
+
+    def inside(service, query=""):
+        return json.loads(spaces[service].fetch("http://127.0.0.1:4191/log/recent?limit=1000" + query))["records"]
+    for own, other in (("quotes", "payments"), ("payments", "quotes")):
+        seen = inside(own)
+        assert [one["message"] for one in seen if one["kind"] == "app"] == ["a secret of " + own], seen
+        assert {one.get("service") for one in seen} == {own} and other not in json.dumps(seen), seen
+        assert inside(own, "&service=" + other) == [] and inside(own, "&q=secret+of+" + other) == []
+    assert {one["message"] for one in agent.get("/log/recent?kind=app")["records"]} == {"a secret of quotes", "a secret of payments"}
+
+
+def test_a_file_is_reopened(t):
+    """SIGUSR1 to the agent of a node begins its log file anew after a rename; the keeper passes it to the proxy, which writes, and both live on."""
+    engine = _engine(t)
+    folder = t.tempdir()
+    os.chmod(folder, 0o777)  # the proxy is nobody
+    path = folder + "/agent.log"
+    agent = _node(t, engine, log="json:stderr,file:" + path)
+    one, _ = engine.container(t, 53, ON)
+    agent.until("it serves", lambda: len(_serving(agent)) == 1)
+
+    def messages(name):
+        if not os.path.exists(name):
+            return []
+        with open(name) as text:
+            return [json.loads(line).get("message") for line in text if line.endswith("\n")]
+    engine.write(one, "before\n")
+    agent.until("it is in the file", lambda: "before" in messages(path))
+    proxies = children(agent.pid)
+    os.rename(path, path + ".1")
+    agent.signal(signal.SIGUSR1)
+    agent.until("a new one is begun", lambda: os.path.exists(path))
+    engine.write(one, "after\n")
+    agent.until("it is in the new file", lambda: "after" in messages(path))
+    assert "after" not in messages(path + ".1") and "before" in messages(path + ".1")
+    assert children(agent.pid) == proxies, "the proxy was started anew"

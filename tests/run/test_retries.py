@@ -146,3 +146,15 @@ def test_observe_retries_nothing_new(t):
     agent.until("one would be out", lambda: agent.get("/stats")["counters"]["outrider_observed_ejections_total"] > 0)
     assert agent.get("/stats")["counters"]["outrider_ejections_total"] == 0
     agent.until("the log says so", lambda: '"retried":10' in agent.stderr() and '"ejected":0' not in agent.stderr())
+
+
+def test_the_last_error_of_a_bad_reply(t):
+    """An endpoint whose replies are not taken says so in /upstreams: failures come with the status that they had."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(503), t.service(200)]}, env={"OUTRIDER_BALANCE": "round-robin"})
+    c = t.client(agent.outbound)
+    for _ in range(4):
+        c.ask("GET", "/", "quotes")
+        assert c.read_response().status == 200
+    bad, good = agent.get("/upstreams?service=quotes")["upstreams"][0]["endpoints"]
+    assert bad["failures"] > 0 and (bad["last_error"], bad["last_errno"]) == ("status 503", None) and bad["last_error_at"], bad
+    assert good["last_error"] is None, good

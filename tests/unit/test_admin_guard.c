@@ -30,6 +30,28 @@ static const struct {
 	{ "127.0.0.1:4191", "127.0.0.1:5", "", 0, 0, 0, false, "", GUARD_HOST_MISSING },
 	{ "127.0.0.1:4191", "127.0.0.1:5", 0, 0, 0, 0, false, "", GUARD_HOST_MISSING },
 	{ "unix:@outrider", "unix:", "localhost", 0, 0, 0, false, "", GUARD_ALLOW },
+	/* names below a listed one, and what only looks so */
+	{ "10.0.0.5:4191", "10.0.0.9:5", "ops.example.net", 0, 0, 0, false, "", GUARD_ALLOW },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "n1.ops.Example.NET:4191", 0, 0, 0, false, "", GUARD_ALLOW },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "example.net", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", ".example.net", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "a..example.net", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", ".a.example.net", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "evilexample.net", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "ops.example.net.evil.example", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "evil.example:ops.example.net", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "ops.example.net:evil.example", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "evil.example/.example.net", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "evil.example@ops.example.net", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "*.example.net", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "ops.example.net.", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "agent.internal.", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "x.agent.internal", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "[fd00::5]:4191", 0, 0, 0, false, "", GUARD_ALLOW },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "[fd00::6]", 0, 0, 0, false, "", GUARD_ALLOW },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "[fd00::5]x", 0, 0, 0, false, "", GUARD_HOST_FOREIGN },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "ops.example.net", "https://ops.example.net", 0, 0, false, "", GUARD_ALLOW },
+	{ "10.0.0.5:4191", "10.0.0.9:5", "ops.example.net", "https://mail.example.net", 0, 0, false, "", GUARD_ORIGIN_FOREIGN },
 	/* from pages */
 	{ "127.0.0.1:4191", "127.0.0.1:5", "localhost:4191", "http://localhost:4191", 0, 0, false, "",
 		GUARD_ALLOW },
@@ -75,7 +97,7 @@ static struct addr address(const char *z)
 START_TEST(verdicts)
 {
 	struct addr local = address(rows[_i].local), peer = address(rows[_i].peer);
-	struct guard_policy p = { .token = str_of(rows[_i].token), .hosts = STR("other, agent.internal") };
+	struct guard_policy p = { .token = str_of(rows[_i].token), .hosts = STR("other, agent.internal, *.example.net, fd00::5, [fd00::6]") };
 	struct guard_request r = {
 		.host = str_of(rows[_i].host),
 		.origin = str_of(rows[_i].origin),

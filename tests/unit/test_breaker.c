@@ -138,6 +138,39 @@ START_TEST(exactly_one_probe)
 }
 END_TEST
 
+/* Who looks a minute later is told what opened it, though the window is empty; when it closed, that is over. */
+START_TEST(what_opened_it_is_remembered)
+{
+	struct breaker_ticket t;
+	begin();
+	calls(4, CIRCUIT_SUCCESS);
+	calls(16, CIRCUIT_FAILURE);
+	now += BREAKER_TICK;
+	ck_assert(is_refused());
+	usec opened = now;
+	for (unsigned i = 0; i < 3; i++) {
+		now += 20 * SEC;
+		ck_assert_int_eq(breaker_enter(&b, &p, now, &t), BREAKER_PROBE);
+		ck_assert_int_eq(breaker_leave(&b, &p, &t, CIRCUIT_TIMEOUT, now), BREAKER_REOPENED);
+	}
+	now += 30 * SEC;
+	struct breaker_view v = view();
+	ck_assert_uint_eq(v.total, 0);
+	ck_assert(v.opened == opened && v.since == now - 30 * SEC);
+	ck_assert_uint_eq(v.cause_total, 20);
+	ck_assert_uint_eq(v.cause_errors, 16);
+	ck_assert_uint_eq(v.probes_failed, 3);
+	ck_assert_int_eq(breaker_enter(&b, &p, now, &t), BREAKER_PROBE);
+	ck_assert_int_eq(breaker_leave(&b, &p, &t, CIRCUIT_SUCCESS, now), BREAKER_CLOSED_AGAIN);
+	v = view();
+	ck_assert(!v.opened && !v.cause_total && !v.probes_failed);
+	calls(20, CIRCUIT_FAILURE);
+	now += BREAKER_TICK;
+	ck_assert(is_refused());
+	ck_assert(view().opened == now && view().cause_errors == 20 && !view().probes_failed);
+}
+END_TEST
+
 START_TEST(a_bad_probe_reopens)
 {
 	static const enum circuit_event bad[] = { CIRCUIT_FAILURE, CIRCUIT_TIMEOUT, CIRCUIT_REJECTED, CIRCUIT_ABORTED };
@@ -404,6 +437,7 @@ Suite *suite_breaker(void)
 	tcase_add_test(t, short_circuits_do_not_count);
 	tcase_add_test(t, old_buckets_are_forgotten);
 	tcase_add_test(t, exactly_one_probe);
+	tcase_add_test(t, what_opened_it_is_remembered);
 	tcase_add_loop_test(t, a_bad_probe_reopens, 0, 4);
 	tcase_add_test(t, a_probe_that_hangs_is_a_lease);
 	tcase_add_test(t, late_outcomes_change_nothing);

@@ -265,7 +265,7 @@ static void put_circuit(struct json *j, const struct seen_circuit *c)
 	}
 	json_key(j, "state");
 	json_strz(j, p->on || v.open ? breaker_state_word(v.state) : "off");
-	put_instant(j, "since_ms", v.since);
+	put_instant(j, "since_ms", force == BREAKER_AUTO && v.opened ? v.opened : v.since);
 	put_str(j, "why", text_str(&why));
 	put_u64(j, "requests", v.total);
 	put_u64(j, "errors", v.errors);

@@ -85,9 +85,13 @@ static void put_support(struct json *j, const struct support *p, bool many)
 	if (many)
 		snprintf(of, sizeof(of), p->troubled ? ", for %u of %u sidecars in trouble" : ", %u sidecars",
 			p->troubled ? p->troubled : p->n, p->n);
-	snprintf(detail, sizeof(detail), "%llu %s, said something %llu times%s",
-		(unsigned long long)p->things, strcmp(p->kind, "registry") == 0 ? "instances" : "properties",
-		(unsigned long long)p->updates, of);
+	bool registry = strcmp(p->kind, "registry") == 0;
+	snprintf(detail, sizeof(detail), "%llu %s%s, said something new %llu time%s%s",
+		(unsigned long long)p->things, registry ? "instance" : "propert",
+		p->things == 1 ? (registry ? "" : "y")
+		: registry     ? "s"
+			       : "ies",
+		(unsigned long long)p->updates, p->updates == 1 ? "" : "s", of);
 	put_row(j, p->kind, p->name, p->trouble, detail);
 }
 

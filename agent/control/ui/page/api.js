@@ -33,6 +33,9 @@ function nodeOf(address) {
 	return live.agents.find(a => a.address === address)?.node || address;
 }
 
+/* Rows to ask of each agent of the scope: of many fewer, so that all of their answers fit into one. */
+export const limitOf = most => kind() === "swarm" ? Math.max(20, Math.min(most, Math.floor(4000 / Math.max(1, live.agents.length)))) : most;
+
 /* [{node, address, body}] or [{node, address, error}] of each agent of the scope. */
 export async function each(path, signal) {
 	if (kind() !== "swarm") {

@@ -44,7 +44,7 @@ function picture(c, most) {
 	const row = live.circuits.get(c.key) || [], tone = isOpen(c) ? "bad" : c.error_percent >= 5 || toneOf(c.state) === "warn" ? "warn" : c.requests ? "ok" : "off", r = c.requests ? 18 + 13 * Math.sqrt(c.requests / most) : 17;
 	return h("div", { class: "moving", role: "img", "aria-label": `Window: ${count(c.requests)} calls, ${percent(c.error_percent)} failed, ${count(c.rejected)} refused` },
 		h("svg", { viewBox: "0 0 66 66", "aria-hidden": "true" }, h("circle", { class: "pulse", cx: 33, cy: 33, r: r.toFixed(1), fill: `var(--${tone}-soft)`, stroke: `var(--${tone})`, "stroke-width": 2, "stroke-dasharray": tone === "bad" ? "5 3" : null }),
-			h("text", { x: 33, y: 37, "text-anchor": "middle", "font-size": 12, "font-weight": 650, fill: `var(--${tone === "off" ? "soft" : tone})` }, c.requests || isOpen(c) ? percent(c.error_percent) : "–")),
+			h("text", { x: 33, y: 37, "text-anchor": "middle", "font-size": 12, "font-weight": 650, fill: `var(--${tone === "off" ? "soft" : tone})` }, c.requests ? percent(c.error_percent) : "–")),
 		bars(row));
 }
 
@@ -55,7 +55,7 @@ function card(ctx, c, most) {
 		h("p", { class: "note break" }, "called by " + c.from, live.agents.length > 1 ? " on " + c.node : "")), stateBadge(forced ? "forced-" + forced : c.state)),
 	picture(c, most),
 	h("dl", { class: "facts" }, fact("Calls", count(c.requests)), fact("Failed", h("span", { class: c.errors ? "badtext" : null }, count(c.errors))), fact("Refused", count(c.rejected)), fact("p99", ms(latency.p99))),
-	h("p", { class: "why" }, (c.why || (c.state === "closed" ? "Calls go through" : "")).replace(/\.?$/, "."), is(c.since_ms) && c.since_ms > 0 ? ` For ${span(c.since_ms > 1e11 ? live.time - c.since_ms : c.since_ms)}.` : "", page.until && isOpen(c) && !forced ? (new Date(page.until) > Date.now() ? ` Next try at ${clock(page.until)}.` : " The next call tries it.") : "",
+	h("p", { class: "why" }, (c.why || (c.state === "closed" ? "Calls go through" : "")).replace(/\.?$/, "."), is(c.since_ms) && c.since_ms > 0 ? ` ${isOpen(c) ? "Open" : "So"} for ${span(c.since_ms > 1e11 ? live.time - c.since_ms : c.since_ms)}.` : "", page.until && isOpen(c) && !forced ? (new Date(page.until) > Date.now() ? ` Next try at ${clock(page.until)}.` : " The next call tries it.") : "",
 		page.queued ? ` ${count(page.queued)} wait for a place.` : ""),
 	h("footer", null, button("open", "Open", forced === "open"), button("close", "Hold closed", forced === "closed"), button("auto", "Auto", !forced), h("span", { class: "note", style: { "margin-left": "auto" } }, forced ? "by hand" : "decides by itself")));
 }

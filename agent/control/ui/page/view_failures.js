@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { go, href, link } from "./route.js";
+import { limitOf } from "./api.js";
 import { kind } from "./live.js";
 import { badge, choice, empty, fits, mark, picker, reason, reasonTable, search, stateBadge, time } from "./parts.js";
 import { bytes, clock, count, ms, plural } from "./fmt.js";
@@ -10,7 +11,7 @@ const LIMIT = 200;
 const PHASES = [["route_ms", "routing"], ["queue_ms", "waiting for a place"], ["retry_ms", "earlier attempts"], ["connect_ms", "connecting"], ["first_byte_ms", "waiting for the first byte"], ["transfer_ms", "transfer"]];
 
 function query(p) {
-	const all = [["limit", LIMIT], ["reason", p.reason], ["service", p.service], ["retried", p.show === "retried" ? "true" : null], ["slow", p.show === "slow" ? p.slow || "250ms" : null]];
+	const all = [["limit", limitOf(LIMIT)], ["reason", p.reason], ["service", p.service], ["retried", p.show === "retried" ? "true" : null], ["slow", p.show === "slow" ? p.slow || "250ms" : null]];
 	return "failures?" + all.filter(([, v]) => v).map(([k, v]) => k + "=" + encodeURIComponent(v)).join("&");
 }
 
@@ -27,7 +28,8 @@ function counts(rows, name, ctx) {
 }
 
 function status(f) {
-	return f.status ? badge(f.status >= 500 ? "bad" : f.status >= 400 ? "warn" : "ok", f.status) : badge("bad", "cut");
+	/* A good status that never arrived whole is a failure all the same. */
+	return f.status ? badge(f.status >= 500 ? "bad" : f.status >= 400 || f.reason ? "warn" : "ok", f.status) : badge("bad", "cut");
 }
 
 function list(ctx) {
@@ -64,7 +66,8 @@ function exchange(x, i) {
 	const bad = x.reason || x.status >= 500 || !x.status, kv = [["Listener", x.listener], ["Service", x.service], ["Upstream", x.upstream], ["Route", x.route], ["Client", x.client && x.client.replace(/:0$/, "")], ["User agent", x.user_agent], ["Host", x.host], ["Bytes", bytes(x.bytes_in) + " in, " + bytes(x.bytes_out) + " out"], ["Request id", x.request_id]];
 	return h("section", { class: "card", key: i }, h("header", null, mark(bad ? "bad" : (x.attempts || []).length > 1 ? "warn" : "ok"), h("h2", { class: "break" }, `${x.method} ${x.path}`), h("span", { class: "right" }, x.node && h("span", null, x.node), time(x.time, true), x.trace_id && h("a", { href: link("traces", x.trace_id, {}) }, "Trace"))),
 		h("div", { class: "pad stack" }, h("div", { class: "verdict " + (bad ? "bad" : (x.attempts || []).length > 1 ? "warn" : "ok") }, h("p", { class: "strong" }, x.outcome), x.reason && h("p", null, reason(x.reason), x.blame ? ` · blame: ${x.blame}` : "", x.stage ? ` · stage: ${x.stage}` : ""), x.cause && h("p", null, x.cause), x.remedy && h("p", null, h("span", { class: "strong" }, "What to do: "), x.remedy),
-			x.retries && h("p", { class: "soft" }, x.retries), x.slow && h("p", { class: "soft" }, x.slow)), phases(x)), attempts(x),
+			x.retries && h("p", { class: "soft" }, x.retries), x.slow && h("p", { class: "soft" }, x.slow),
+			x.circuit_now && h("p", { class: "soft" }, h("a", { href: link("circuits", null, {}) }, "The circuit now"), ": ", x.circuit_now)), phases(x)), attempts(x),
 		h("div", { class: "pad two" }, h("dl", { class: "kv" }, kv.filter(([, v]) => v).map(([k, v]) => [h("dt", { key: k }, k), h("dd", { class: k === "Request id" ? "mono" : null }, v)])),
 			(x.candidates_now || []).length > 0 && h("div", null, h("h3", null, "Endpoints of ", x.upstream, " now"), h("ul", { style: { "margin-top": "4px" } }, x.candidates_now.map(c => h("li", { key: c.endpoint, style: { padding: "2px 0" } }, h("span", { class: "mono" }, c.endpoint), " ", stateBadge(c.state), " ", h("span", { class: "sub soft" }, c.why || "")))))));
 }

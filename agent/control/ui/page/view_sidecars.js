@@ -31,10 +31,10 @@ function order(all, by, down) {
 function row(s) {
 	const own = kind() === "node" ? "sidecar:" + s.name : live.scope, cost = s.cost || {}, i = s.in || {}, o = s.out || {};
 	const to = kind() === "swarm" ? link("sidecars", null, { q: s.service }) : href("overview", null, { scope: own });
-	return h("tr", { key: s.node + "/" + s.name }, h("td", { class: "whole", style: { "min-width": "210px" } }, h("a", { class: "name", href: to, "data-row": true, title: "Look at this sidecar only" }, s.service || s.name),
+	return h("tr", { key: s.node + "/" + s.name }, h("td", { class: "whole", style: { "min-width": "150px" } }, h("a", { class: "name", href: to, "data-row": true, title: "Look at this sidecar only" }, s.service || s.name),
 		s.slot ? h("span", { class: "soft" }, "." + s.slot) : null, " ", s.stack && h("span", { class: "tag" }, s.stack), s.version && h("span", { class: "sub" }, " " + s.version),
 		h("div", { class: "sub break" }, s.name !== s.service ? s.name : "", s.config_errors ? h("a", { class: "badtext", href: href("config", null, { scope: kind() === "swarm" ? live.scope : own }) }, ` ▲ ${plural(s.config_errors, "option")} refused`) : null)),
-	kind() === "swarm" && h("td", { "data-h": "Node" }, s.node), h("td", { "data-h": "State" }, stateBadge(s.state)), h("td", { "data-h": "Handler" }, stateBadge(s.handler || "none")),
+	kind() === "swarm" && h("td", { class: "at", "data-h": "Node" }, s.node), h("td", { "data-h": "State" }, stateBadge(s.state)), h("td", { "data-h": "Handler" }, stateBadge(s.handler || "none")),
 	h("td", { "data-h": "Wiring", class: s.wired === true ? null : "whole" }, s.wired === true ? badge("ok", "wired") : s.wired ? [badge("warn", "not yet"), h("div", { class: "sub" }, s.wired)] : "–"),
 	h("td", { class: "num", "data-h": "In" }, rate(i.rate)), h("td", { class: "num" + (i.errors ? " badtext" : ""), "data-h": "Failing" }, percent(share(i.errors, i.rate))),
 	h("td", { class: "num", "data-h": "p99" }, ms(i.p99_ms)), h("td", { class: "num", "data-h": "Calls out" }, rate(o.rate)), h("td", { class: "num", "data-h": "CPU" }, percent(cost.cpu_percent)),

@@ -2,13 +2,14 @@
 
 import { h } from "./dom.js";
 import { go, href, link } from "./route.js";
+import { limitOf } from "./api.js";
 import { badge, choice, empty, fits, mark, picker, reason, search, time } from "./parts.js";
 import { clock, count, ms, plural } from "./fmt.js";
 
 const LIMIT = 100;
 
 function query(p) {
-	const all = [["limit", LIMIT], ["slow", p.slow], ["failed", p.show === "failed" ? "true" : null]].filter(([, v]) => v);
+	const all = [["limit", limitOf(LIMIT)], ["slow", p.slow], ["failed", p.show === "failed" ? "true" : null]].filter(([, v]) => v);
 	return "traces?" + all.map(([k, v]) => k + "=" + encodeURIComponent(v)).join("&");
 }
 

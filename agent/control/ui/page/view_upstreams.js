@@ -89,14 +89,14 @@ function drain(ctx, r, e) {
 function endpoint(ctx, r, e, most) {
 	const speed = ctx.own.rates?.get([r.node, r.from, r.to, e.address].join("\0")), node = e.node || e.agent?.node;
 	const part = most > 0 && is(speed) ? speed / most * 100 : 0;
-	return h("tr", { key: e.address }, h("td", { class: "mono", "data-h": "Endpoint" }, e.address), h("td", { "data-h": "Node", class: "break" }, node || "–"), h("td", { "data-h": "State" }, stateBadge(e.state)),
-		h("td", { class: "whole", "data-h": "Since and why" }, e.since || e.why ? [e.since && h("span", { class: "nowrap", title: e.since }, span(Date.now() - new Date(e.since)) + " "), h("span", { class: "sub" }, e.why || ""),
+	return h("tr", { key: e.address }, h("td", { class: "mono whole", "data-h": "Endpoint" }, e.address), h("td", { "data-h": "Node", class: "at" }, node || "–"), h("td", { "data-h": "State" }, stateBadge(e.state)),
+		h("td", { class: "whole at", "data-h": "Since and why" }, e.since || e.why ? [e.since && h("span", { class: "nowrap", title: e.since }, span(Date.now() - new Date(e.since)) + " "), h("span", { class: "sub" }, e.why || ""),
 			e.until && toneOf(e.state) === "bad" && h("span", { class: "sub" }, " until " + clock(e.until))] : h("span", { class: "sub" }, "since it is known"),
 		e.check && e.check !== "passes" && h("div", { class: "sub warntext" }, "check: " + e.check)),
 		h("td", { class: "num", "data-h": "Load" }, is(speed) ? rate(speed) : "–", h("span", { class: "bar", style: { "margin-top": "3px" } }, h("i", { style: { width: part.toFixed(0) + "%" } }))),
 		h("td", { class: "num", "data-h": "Under way" }, count(e.active)), h("td", { class: "num", "data-h": "Latency" }, ms(e.latency_ms)),
 		h("td", { class: "num", "data-h": "Failed", title: `${count(e.failures)} of ${count(e.attempts)} attempts` }, h("span", { class: e.failures ? "badtext" : null }, count(e.failures))),
-		h("td", { "data-h": "Last error" }, e.last_error ? [reason(e.last_error), h("div", { class: "sub" }, time(e.last_error_at))] : "–"), h("td", { "data-h": "Version" }, versions(e).length ? versions(e) : "–"),
+		h("td", { "data-h": "Last error" }, e.last_error ? [/^status /.test(e.last_error) ? e.last_error : reason(e.last_error), h("div", { class: "sub" }, time(e.last_error_at))] : "–"), h("td", { "data-h": "Version" }, versions(e).length ? versions(e) : "–"),
 		h("td", { class: "num whole" }, drain(ctx, r, e)));
 }
 
