@@ -48,9 +48,8 @@ def test_opens_and_closes_again(t):
     s.answer = 200
     agent.until("it closed", lambda: ask(c).status == 200)
     agent.until("nothing failed since", lambda: circuit(agent)["state"] == "closed" and circuit(agent)["window"]["errors"] == 0)
-    log = agent.stderr() + agent.stdout()
-    for words in ("opened", "half open", "closed: its probe"):
-        assert words in log, words
+    for words in ("opened", "half open", "closed: its probe"):  # the page shows the circuit itself, which may be ahead of the log
+        agent.until("the log says " + words, lambda: words in agent.stderr() + agent.stdout())
     seen = circuit(agent)
     assert seen["opened"] is None and "opened" not in seen["why"], seen
     stats = agent.get("/stats")
