@@ -94,7 +94,7 @@ def test_the_proxy_is_killed(t):
     assert space.fetch("http://127.0.0.1:4143/") == "x"
     agent.until("another one runs", lambda: halves(agent)[1] != proxy)
     assert space.listeners() == listeners
-    assert "the proxy ended and is started anew" in agent.stderr()
+    agent.until("it is said", lambda: "the proxy ended and is started anew" in agent.stderr())
 
 
 @limit(150)
