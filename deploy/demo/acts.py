@@ -35,6 +35,10 @@ class Acts:
         self.wait_for = step if callable(step) else None
         self.due = now + (PATIENCE if self.wait_for else step)
 
+    def end(self):
+        """Undoes what the act under way did."""
+        self.play.close()
+
     def run(self):
         yield PAUSE
         while True:

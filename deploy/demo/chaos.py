@@ -69,9 +69,7 @@ class Chaos:
         self.tell(f"{instance.name} hangs (SIGSTOP of its handler) for {seconds:g} s; an attempt may take {TRY}")
         self.begin()
         pids = instance.handler_pids()
-        send(pids, signal.SIGSTOP)
-        yield seconds
-        send(pids, signal.SIGCONT)
+        yield from away(pids, seconds)
         yield 0.5
         self.result()
 
@@ -92,11 +90,18 @@ class Chaos:
         self.begin()
         pids = instance.handler_pids()
         for _ in range(times):
-            send(pids, signal.SIGSTOP)
-            yield 0.5
-            send(pids, signal.SIGCONT)
+            yield from away(pids, 0.5)
             yield 0.5
         self.result()
+
+
+def away(pids, seconds):
+    """Stopped for so long, or until the demo ends meanwhile: who is stopped cannot be told to end."""
+    send(pids, signal.SIGSTOP)
+    try:
+        yield seconds
+    finally:
+        send(pids, signal.SIGCONT)
 
 
 def send(pids, number):
