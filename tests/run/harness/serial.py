@@ -2,7 +2,9 @@
 `tests/swarm/run` use it.
 
 A test is a function test_* of a file test_*.py; it gets a Case and the estate, and may carry `running` and `down` (peers that it
-needs, or must find stopped; RUNNING of its module is the default), `limit` (seconds; LIMIT of its module, else 60) and `rows`. An estate has start(peer) and require(peer), which raises Missing."""
+needs, or must find stopped; RUNNING of its module is the default), `limit` (seconds; LIMIT of its module, else 60) and `rows`. An estate has start(peer) and require(peer), which raises Missing.
+
+AGAIN=N (as for tests/run/run.py) runs what failed, N tests at most, once more at the end, and names what passes then as unsteady."""
 import fnmatch
 import importlib
 import os
@@ -72,6 +74,17 @@ class Runner:
                     self.one(test)
             counts = (now - then for now, then in zip((self.passed, len(self.failed), self.skipped), before))
             say("--- %s: %.1f s, %d ok, %d failed, %d skipped" % (tier, time.monotonic() - began, *counts))
+        self.once_more(tests, int(os.environ.get("AGAIN") or 0))
+
+    def once_more(self, tests, most):
+        """Many failures are no accident: then none is run again."""
+        failed = [test for test in tests if test.name in self.failed]
+        for test in failed if len(failed) <= most else ():
+            say("once more: " + test.name)
+            self.failed.remove(test.name)
+            self.one(test)
+            if test.name not in self.failed:
+                say("unsteady: %s failed, and passed when it was run again" % test.name)
 
     def one(self, test):
         if not self.available(test):
