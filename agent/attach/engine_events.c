@@ -148,6 +148,7 @@ void engine_events_open(struct engine *e)
 		return;
 	e->streaming = true;
 	e->answered = false;
+	e->good = 0; /* a list that was still under way says nothing of this stream */
 	text_init(&e->line, LINE_MAX_BYTES);
 	stream_init(&e->stream, e->cfg.loop, on_readable, on_writable, e);
 	int r = stream_connect(&e->stream, NULL, &e->cfg.to);

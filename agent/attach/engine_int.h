@@ -37,7 +37,7 @@ struct engine {
 	bool listed;  /* and each of it was looked at */
 	bool troubled;
 	bool refused;  /* the last ask for a container was */
-	unsigned good; /* lists that came since the last trouble */
+	unsigned good; /* lists that came since the event stream was opened */
 	struct rng rng;
 	struct timer timer; /* the next list, or the next try */
 	usec pause;
