@@ -57,7 +57,7 @@ FORTIFY := $(if $(findstring clang,$(CC)),2,3)
 CFLAGS_ALL += -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY)
 else
 SANITIZE_FLAGS := -fsanitize=$(SANITIZE) $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined)
-CFLAGS_ALL += -O1 -fno-omit-frame-pointer $(SANITIZE_FLAGS)
+CFLAGS_ALL += -O1 -fno-omit-frame-pointer -DSANITIZED=1 $(SANITIZE_FLAGS)
 LDFLAGS_ALL += $(SANITIZE_FLAGS)
 endif
 

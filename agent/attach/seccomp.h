@@ -3,7 +3,7 @@
  *
  *     keeper: the proxy's, and setns, fork, exec, users and groups      proxy: files, sockets, memory, threads, time
  *
- * Both have given up new privileges before. Thread: the first one, before there are others. */
+ * A build with a sanitizer has no filter. Both have given up new privileges before. Thread: the first one, before there are others. */
 #ifndef OUTRIDER_ATTACH_SECCOMP_H
 #define OUTRIDER_ATTACH_SECCOMP_H
 

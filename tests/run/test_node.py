@@ -3,13 +3,13 @@ import os
 
 from harness.case import limit, rows
 from harness.hystrix import Reader
-from harness.node import node as _node, scripted as _engine, serving as _serving
+from harness.node import Engine, node as _node, serving as _serving
 
 
 @limit(150)
 def test_a_container_gets_its_sidecar(t):
     """Its 4143 leads to a handler on its own loopback; /sidecars/NAME has its pages; when it ends nothing of it is left."""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     one, space = engine.container(t, 1, ["OUTRIDER_PORT=8080"], "first")
     engine.container(t, 2, [], "second")  # it did not ask
@@ -26,7 +26,7 @@ def test_a_container_gets_its_sidecar(t):
 @limit(150)
 def test_circuits_of_a_node(t):
     """/hystrix.stream of the node's agent names a circuit by who calls and whom, so that no two share a name; that of /sidecars/NAME says the upstream alone"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     for n, service in ((11, "accounts"), (12, "images"), (13, "accounts")):
         engine.container(t, n, ["OUTRIDER_PORT=8080", "OUTRIDER_SERVICE=" + service, "OUTRIDER_UPSTREAMS=quotes:9002"], "x")
@@ -42,7 +42,7 @@ def test_circuits_of_a_node(t):
 @limit(150)
 def test_metrics_of_a_node(t):
     """/metrics of the node's agent has all its sidecars, that of /sidecars/NAME its own; the process tells of itself within its filter of system calls"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     for n, service in ((21, "accounts"), (22, "images")):
         engine.container(t, n, ["OUTRIDER_PORT=8080", "OUTRIDER_SERVICE=" + service], "x")
@@ -56,7 +56,7 @@ def test_metrics_of_a_node(t):
 @limit(150)
 def test_options_of_a_container(t):
     """Variables and labels set its sidecar's options; what it may not set is left out and said; a handler outside is refused"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     _, space = engine.container(t, 3, ["OUTRIDER_PORT=8080", "OUTRIDER_WORKERS=9", "OUTRIDER_CONFIG=file:/etc", "OUTRIDER_TYPO=1",
                                          "OUTRIDER_EUREKA_PASSWORD=hunter2", "OUTRIDER_REDIS_PASSWORD_FILE=/run/secrets/redis"], "x",
@@ -78,7 +78,7 @@ def test_options_of_a_container(t):
 @limit(150)
 def test_a_container_that_names_too_many(t):
     """one that names more upstreams than its share of the node's has no sidecar, with a line that says why; its neighbour has"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     engine.container(t, 8, ["OUTRIDER_PORT=8080"] + ["OUTRIDER_UPSTREAM_S%d_PORT=80" % n for n in range(600)], "x")
     engine.container(t, 9, ["OUTRIDER_PORT=8080"], "x")
@@ -92,7 +92,7 @@ def test_a_container_that_names_too_many(t):
 @limit(150)
 def test_left_alone(t, more, word):
     """containers that cannot have a sidecar are left alone, with a line that says why"""
-    engine = _engine(t)
+    engine = Engine(t)
     ident, _ = engine.container(t, 5, ["OUTRIDER_PORT=8080"], **more)
     engine.containers[ident]["Path"] = more.get("path", "/app")
     agent = _node(t, engine)
@@ -105,7 +105,7 @@ def test_left_alone(t, more, word):
 @limit(150)
 def test_versions_of_the_api(t, api, prefix):
     """the highest version that both know is spoken; keys that came or went with a version of the engine change nothing"""
-    engine = _engine(t, api=api)
+    engine = Engine(t, api=api)
     agent = _node(t, engine)
     engine.container(t, 6, ["OUTRIDER_PORT=8080"], "x")
     agent.until("it serves", lambda: "c6" in _serving(agent))
@@ -118,7 +118,7 @@ def test_versions_of_the_api(t, api, prefix):
 @limit(150)
 def test_an_engine_that_is_too_old(t):
     """an engine without API 1.41 is named, with the version that is needed"""
-    engine = _engine(t, api="1.40")
+    engine = Engine(t, api="1.40")
     agent = _node(t, engine)
     agent.until("it is said", lambda: "1.41" in agent.stderr())
     assert any(line["check"] == "engine" and line["state"] == "fail" for line in agent.get("/doctor")["lines"])
@@ -127,7 +127,7 @@ def test_an_engine_that_is_too_old(t):
 @limit(150)
 def test_a_successor_takes_over(t):
     """a second agent gets the same listening sockets, serves, and the first one leaves them to it"""
-    engine = _engine(t)
+    engine = Engine(t)
     first = _node(t, engine)
     _, space = engine.container(t, 7, ["OUTRIDER_PORT=8080"], "same")
     first.until("it serves", lambda: "c7" in _serving(first))
@@ -146,7 +146,7 @@ def test_a_successor_takes_over(t):
 @limit(150)
 def test_without_the_folder(t):
     """a folder of namespaces that is not there is named with the remedy, and nothing starts"""
-    engine = _engine(t)
+    engine = Engine(t)
     os.rmdir(engine.netns)
     port = t.port()
     agent = t.agent(["node"], {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": "off",

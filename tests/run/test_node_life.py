@@ -8,7 +8,7 @@ import time
 
 from harness.agent import run
 from harness.case import Skip, limit, rows
-from harness.node import halves, node as _node, scripted as _engine, serving as _serving
+from harness.node import Engine, halves, node as _node, serving as _serving
 
 # Tunnels of three kinds that say something each 50 ms and expect it back; prints when the last answer of each came. An echo stands on 8090.
 TUNNELS = """
@@ -92,7 +92,7 @@ def _sidecar(agent, number):
 def test_tunnels_stay_with_the_old_agent(t):
     """WebSockets, event streams and tcp tunnels go on with the agent that leaves, byte for byte, are let go over its last third, and counted;
     new ones come to its successor"""
-    engine = _engine(t)
+    engine = Engine(t)
     grace = 3.6  # seconds
     first = _node(t, engine, stop_timeout="%dms" % (grace * 1000))
     _, space = engine.container(t, 31, ["OUTRIDER_PORT=8080", "OUTRIDER_UPSTREAMS=tcp://db:8090@127.0.4.2:5432",
@@ -122,7 +122,7 @@ def test_tunnels_stay_with_the_old_agent(t):
 @limit(150)
 def test_a_paused_container(t):
     """a container that is paused keeps its sidecar and its listeners; so it is when it goes on"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     ident, space = engine.container(t, 32, ["OUTRIDER_PORT=8080"], "x")
     agent.until("it serves", lambda: _serving(agent).get("c32", {}).get("handler") == "up")
@@ -140,7 +140,7 @@ def test_a_paused_container(t):
 @limit(150)
 def test_a_restarted_container(t, told):
     """a container that is started anew has another namespace: the sidecar moves there, and nothing of it stays in the old one"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     ident, old = engine.container(t, 33, ["OUTRIDER_PORT=8080"], "old")
     agent.until("it serves", lambda: _serving(agent).get("c33", {}).get("handler") == "up")
@@ -154,7 +154,7 @@ def test_a_restarted_container(t, told):
 @limit(150)
 def test_a_name_that_is_used_again(t):
     """a namespace whose name another container had before: its sidecar reaches its own handler, never the other's"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     name = "%012x" % 0x3402
     one, first = engine.container(t, 34, ["OUTRIDER_PORT=8080"], "one", sandbox=name)
@@ -171,7 +171,7 @@ def test_a_name_that_is_used_again(t):
 @limit(150)
 def test_a_second_owner(t):
     """whoever holds @outrider in a namespace owns it: the container is left alone, with a line that says so, until the name is free"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     held = []
 
@@ -191,7 +191,7 @@ def test_a_second_owner(t):
 @limit(150)
 def test_another_network(t):
     """a container that joins a network keeps its sidecar; the addresses that it has there count as its own"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     ident, space = engine.container(t, 37, ["OUTRIDER_PORT=8080"], "x")
     agent.until("it serves", lambda: _serving(agent).get("c37", {}).get("handler") == "up")
@@ -212,7 +212,7 @@ def _open(pid):
 @limit(150)
 def test_containers_by_the_second(t):
     """containers come and go; neither half keeps a descriptor of them, and those that are there are not disturbed"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     _, stays = engine.container(t, 40, ["OUTRIDER_PORT=8080"], "stays")
     agent.until("it serves", lambda: _serving(agent).get("c40", {}).get("handler") == "up")
@@ -237,7 +237,7 @@ def test_containers_by_the_second(t):
 @limit(150)
 def test_a_keeper_that_is_late(t):
     """A keeper that brings no sockets blames no upstream: calls that find none say no-socket, the circuit stays closed, and when it is back all is well"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     _, space = engine.container(t, 45, ["OUTRIDER_PORT=8080", "OUTRIDER_UPSTREAMS=slow@127.0.4.1:8081,self@127.0.4.2:8082", "OUTRIDER_TIMEOUT_CONNECT=500ms",
                                         "OUTRIDER_UPSTREAM_SLOW_ENDPOINTS=127.0.0.1:9000", "OUTRIDER_UPSTREAM_SELF_ENDPOINTS=127.0.0.1:8080",
@@ -259,7 +259,7 @@ def test_a_keeper_that_is_late(t):
 @limit(150)
 def test_pages_of_a_sidecar(t):
     """/sidecars says wiring and cost of each; outrider get --service finds one by service, service.stack, task and container"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     swarm = {"com.docker.swarm.service.name": "shop_accounts", "com.docker.stack.namespace": "shop", "com.docker.swarm.task.name": "shop_accounts.1.abc"}
     _, space = engine.container(t, 38, ["OUTRIDER_PORT=8080"], "x", labels=swarm)
@@ -279,7 +279,7 @@ def test_pages_of_a_sidecar(t):
 @limit(150)
 def test_a_network_that_the_operator_listed(t):
     """with outrider.expose.networks a container is left alone, with a line, until it joins one of them"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine, expose_networks="open", expose_stacks="")
     ident, _ = engine.container(t, 71, ["OUTRIDER_PORT=8080"], "x")
     agent.until("it is said", lambda: "outrider.expose.networks" in agent.stderr())
@@ -292,7 +292,7 @@ def test_a_network_that_the_operator_listed(t):
 @limit(150)
 def test_a_folder_without_propagation(t):
     """a folder of namespaces in which later mounts are not seen is named at the start and by doctor, with the remedy"""
-    engine = _engine(t)
+    engine = Engine(t)
     if subprocess.run(["mount", "--bind", engine.netns, engine.netns], check=False).returncode != 0:
         raise Skip("nothing can be mounted here")
     try:
@@ -308,7 +308,7 @@ def test_a_folder_without_propagation(t):
 @limit(150)
 def test_descriptors_of_both_halves(t):
     """both halves may open as many descriptors as the hard limit allows; doctor warns, with the remedy, when that is little for the containers"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine, files=(128, 330))
     for number in (73, 74):
         engine.container(t, number, ["OUTRIDER_PORT=8080"], "x")
@@ -326,7 +326,7 @@ def test_descriptors_of_both_halves(t):
 @limit(150)
 def test_dns_by_network(t):
     """doctor says of each set of networks whether the resolver in there answers"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine)
     _, space = engine.container(t, 75, ["OUTRIDER_PORT=8080", "OUTRIDER_UPSTREAMS=quotes:9001"], "x")  # its namespace has no resolver
     ident, _ = engine.container(t, 76, ["OUTRIDER_PORT=8080"], "x")
@@ -367,7 +367,7 @@ class Crowd:
 
 def _neighbours(t, n, limits, **env):
     """A node of two containers; the callers of the first hold n connections open until the ladder stands on its last step. (agent, spaces, crowd)"""
-    engine = _engine(t)
+    engine = Engine(t)
     agent = _node(t, engine, workers="1", **limits, **env)
     spaces = [engine.container(t, number, ["OUTRIDER_PORT=8080"], text)[1] for number, text in ((77, "crowded"), (78, "calm"))]
     agent.until("both serve", lambda: [s["handler"] for s in _serving(agent).values()] == ["up", "up"])

@@ -7,8 +7,7 @@ import struct
 import threading
 import time
 
-from harness.agent import sanitized
-from harness.case import Skip, rows
+from harness.case import rows
 from harness.node import Engine
 from test_node import _node, _serving
 
@@ -70,12 +69,6 @@ class LogEngine(Engine):
             time.sleep(0.005)
 
 
-def _engine(t, **more):
-    if sanitized():
-        raise Skip("sanitizers need system calls that the agent's own filter refuses")
-    return LogEngine(t, **more)
-
-
 def _records(agent, container=None):
     """App records in the agent's own log (json:stderr)."""
     found = [json.loads(line) for line in agent.lines() if line.startswith('{"time":')]
@@ -100,7 +93,7 @@ ON = ["OUTRIDER_PORT=8080", "OUTRIDER_APP_LOG=on"]
 
 def test_lines_of_a_container(t):
     """Lines of one that asks for it are records with service, task, node, trace and the engine's time; others are not even asked for."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     agent = _node(t, engine)
     one, _ = engine.container(t, 31, ON, labels={"com.docker.swarm.service.name": "shop_quotes", "com.docker.stack.namespace": "shop",
                                                  "com.docker.swarm.task.name": "shop_quotes.2.x7"})
@@ -128,7 +121,7 @@ def test_lines_of_a_container(t):
        "by default": ([], {}, {}, False)})
 def test_who_is_followed(t, variables, labels, options, followed):
     """The container's variable or label, then the agent's own option; the agent's off is the last word."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     agent = _node(t, engine, **options)
     one, _ = engine.container(t, 33, ["OUTRIDER_PORT=8080"] + variables, labels=labels)
     two, _ = engine.container(t, 34, ["OUTRIDER_PORT=8080", "OUTRIDER_APP_LOG=" + ("off" if options.get("app_log") == "off" else "on")])
@@ -147,7 +140,7 @@ def test_who_is_followed(t, variables, labels, options, followed):
        "address": ({}, "gelf:udp://10.0.0.35:12201"), "container": ({}, "gelf:udp://c35:12201")})
 def test_never_a_sink(t, labels, sink):
     """A container that outrider.log names is not followed, and /sidecars says why."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     agent = _node(t, engine, log="json:stderr," + sink, app_log="on")
     engine.container(t, 35, ["OUTRIDER_PORT=8080"], labels=labels)
     two, _ = engine.container(t, 36, ["OUTRIDER_PORT=8080"])
@@ -158,7 +151,7 @@ def test_never_a_sink(t, labels, sink):
 
 def test_a_driver_that_cannot_be_read(t):
     """It is named with the remedy by /sidecars, /doctor and the log, and asked for once."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     ident = "%064x" % 37
     engine.refused[ident] = (501, "configured logging driver does not support reading")
     agent = _node(t, engine)
@@ -175,7 +168,7 @@ def test_a_driver_that_cannot_be_read(t):
 
 def test_a_terminal(t):
     """Of a container with a terminal the stream has no frames."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     agent = _node(t, engine)
     ident = "%064x" % 38
     made = engine.container(t, 38, [])  # not yet ours
@@ -188,7 +181,7 @@ def test_a_terminal(t):
 
 def test_the_engine_is_started_anew(t):
     """The stream is opened again behind the last line: none twice, none missing."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     agent = _node(t, engine)
     one, _ = engine.container(t, 39, ON)
     agent.until("it is followed", lambda: _output(agent, "c39").get("state") == "followed")
@@ -204,7 +197,7 @@ def test_the_engine_is_started_anew(t):
 
 def test_the_proxy_is_killed(t):
     """Another reads on; what the former had not yet told is read twice at most, and nothing is missing."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     agent = _node(t, engine)
     one, _ = engine.container(t, 40, ON)
     agent.until("it is followed", lambda: _output(agent, "c40").get("state") == "followed")
@@ -219,7 +212,7 @@ def test_the_proxy_is_killed(t):
 
 def test_a_successor_reads_on(t):
     """At a hand-over each line is one's alone, by the engine's time: none twice, none missing."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     first = _node(t, engine)
     one, _ = engine.container(t, 41, ON)
     first.until("it is followed", lambda: _output(first, "c41").get("state") == "followed")
@@ -246,7 +239,7 @@ def test_a_successor_reads_on(t):
 
 def test_the_last_words_of_a_container(t):
     """What it wrote before it ended is read, also when its sidecar is gone already."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     agent = _node(t, engine)
     one, _ = engine.container(t, 42, ON)
     agent.until("it is followed", lambda: _output(agent, "c42").get("state") == "followed")
@@ -261,7 +254,7 @@ def test_the_last_words_of_a_container(t):
 
 def test_a_flooded_one_leaves_the_others_alone(t):
     """One that writes without end is read at its rate; another's lines come at once, and the agent answers."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     agent = _node(t, engine, log="file:" + os.path.join(engine.folder, "log"))
     flood, _ = engine.container(t, 43, ON)
     quiet, _ = engine.container(t, 44, ON)
@@ -278,7 +271,7 @@ def test_a_flooded_one_leaves_the_others_alone(t):
 
 def test_garbage_for_a_stream(t):
     """A stream that has no frames where some are due is dropped, said, and opened anew."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     agent = _node(t, engine)
     one, _ = engine.container(t, 45, ON)
     agent.until("it is followed", lambda: _output(agent, "c45").get("state") == "followed")
@@ -293,7 +286,7 @@ def test_garbage_for_a_stream(t):
 
 def test_what_a_container_may_read(t):
     """/log/recent and /log inside a container's namespace have its own records alone, whatever the filter says; the node's page has those of all."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     agent = _node(t, engine)
     spaces = {}
     for number, service in ((51, "quotes"), (52, "payments")):
@@ -313,7 +306,7 @@ def test_what_a_container_may_read(t):
 
 def test_a_file_is_reopened(t):
     """SIGUSR1 to the agent of a node begins its log file anew after a rename; the keeper passes it to the proxy, which writes, and both live on."""
-    engine = _engine(t)
+    engine = LogEngine(t)
     folder = t.tempdir()
     os.chmod(folder, 0o777)  # the proxy is nobody
     path = folder + "/agent.log"
