@@ -366,10 +366,9 @@ void admit_leave(struct exchange *x)
 {
 	struct circuit *c = x->circuit;
 
-	queue_leave(x);
-	if (x->is_delayed || x->is_throttled)
+	if (x->is_throttled)
 		timer_clear(&x->wait_timer);
-	x->is_delayed = x->is_throttled = false;
+	x->is_throttled = false;
 	if (!c || (!x->entered && !x->placed))
 		return;
 	if (!x->upstream || x->upstream->circuit != c) {

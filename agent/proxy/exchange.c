@@ -7,6 +7,7 @@
 #include "proxy/last_good.h"
 #include "proxy/origin.h"
 #include "proxy/park.h"
+#include "proxy/queue.h"
 #include "proxy/steps.h"
 
 #define FREE_EXCHANGES_MAX 128 /* kept for reuse; above that they go back to libc */
@@ -121,14 +122,24 @@ void exchange_drop_attempt(struct exchange *x, bool clean)
 	x->a.o = NULL;
 }
 
+/* Whatever it waited for does not run it any more. */
+void exchange_stop_waiting(struct exchange *x)
+{
+	park_leave(x);
+	queue_leave(x);
+	retry_leave(x);
+	if (x->is_delayed)
+		timer_clear(&x->wait_timer);
+	x->is_delayed = false;
+}
+
 /* The end of every exchange: the connections go their ways, the figures are kept. */
 void exchange_finish(struct exchange *x)
 {
 	struct wspec *s = x->wspec;
 
 	x->step = STEP_FINISH;
-	park_leave(x);
-	retry_leave(x);
+	exchange_stop_waiting(x);
 	if (x->deadline)
 		timer_clear(&x->deadline_timer);
 	exchange_drop_attempt(x, false);

@@ -197,6 +197,7 @@ bool exchange_retry_unsent(struct exchange *x);
 /* retry.c: a reply with a status of retry.statuses: true when the request goes elsewhere instead; x may be gone. */
 bool exchange_retry_reply(struct exchange *x);
 void exchange_renew(struct exchange *x);        /* runs from the route on, on the sidecar's present spec; may finish x */
+void exchange_stop_waiting(struct exchange *x); /* for a name, a place, a back-off or an injected delay; harmless when it does not */
 void exchange_cut(struct exchange *x, enum reason why); /* the response cannot be completed, and the client must see that; x is gone */
 void exchange_finish(struct exchange *x);       /* the end; x is gone */
 

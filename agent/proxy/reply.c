@@ -132,6 +132,7 @@ void exchange_answer(struct exchange *x, enum reason why)
 {
 	const struct reason_row *row = reason_row(why);
 
+	exchange_stop_waiting(x); /* the answer may take its time to leave: nothing is to be sent for it then */
 	exchange_drop_attempt(x, false);
 	x->reason = (uint16_t)why;
 	if (!x->head_down && !x->fault_reset && fallback_for(x))
