@@ -38,15 +38,17 @@ static uint64_t told_ms(const struct exchange *x)
 static void set_deadline(struct exchange *x)
 {
 	const struct spec_policy *p = &x->upstream->policy;
-	usec limit = x->upstream->mode == MODE_ON ? p->request_timeout : 0, told = told_ms(x) * USEC_MS;
+	usec limit = p->request_timeout, told = told_ms(x) * USEC_MS;
+	bool shorter = told && (!limit || told < limit);
 
-	if (told && (!limit || told < limit))
+	if (shorter)
 		limit = told;
-	if (!limit || (x->deadline && x->deadline <= x->started + limit))
+	if (x->upstream->mode != MODE_ON || !limit || (x->deadline && x->deadline <= x->started + limit))
 		return;
 	if (!x->deadline)
 		timer_init(&x->deadline_timer, on_deadline, x);
 	x->deadline = x->started + limit;
+	x->deadline_told = shorter;
 	timer_set(x->w->loop, &x->deadline_timer, x->deadline);
 }
 
@@ -322,8 +324,9 @@ enum circuit_event admit_outcome(const struct exchange *x)
 	case REASON_CONNECT_TIMEOUT:
 	case REASON_RESPONSE_TIMEOUT:
 	case REASON_TRY_TIMEOUT:
-	case REASON_REQUEST_TIMEOUT:
 		return CIRCUIT_TIMEOUT;
+	case REASON_REQUEST_TIMEOUT:
+		return x->deadline_told ? CIRCUIT_ABORTED : CIRCUIT_TIMEOUT;
 	case REASON_BULKHEAD_FULL:
 	case REASON_QUEUE_TIMEOUT:
 		return CIRCUIT_REJECTED;

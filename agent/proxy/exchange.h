@@ -140,6 +140,7 @@ struct exchange {
 	bool faulted, fault_reset;   /* faults were thrown for it; its client's connection is to be closed */
 	bool crowded;                /* counts among its client's requests */
 	bool deadline_over;
+	bool deadline_told;          /* it is the caller's own: that it ended says nothing of the upstream */
 	bool fallen;                 /* a fallback answers */
 	bool exhausted;              /* the reply passed on is one that an agent marked so */
 	bool retried_safe;           /* the one repetition of a safe request is used up */

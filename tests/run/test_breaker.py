@@ -124,6 +124,20 @@ def test_what_is_a_failure(t, answer, env, kind):
     agent.until("they are counted", lambda: circuit(agent)["window"][kind] >= 5)
 
 
+@rows({"ours": ("X-Outrider-Deadline-Ms",), "envoy": ("X-Envoy-Expected-Rq-Timeout-Ms",)})
+def test_a_short_deadline_opens_nothing(t, field):
+    """How little time callers give says nothing of the upstream: it ends their calls and opens no circuit. An own limit that is shorter does."""
+    agent, c, s = scene(t, Service.HANG)
+    for _ in range(12):
+        t.own_answer(ask(c, fields=(field + ": 60",)), "request-timeout")
+    seen = circuit(agent)
+    assert len(s.hits) == 12 and seen["state"] == "closed" and seen["window"]["aborted"] == 12 and seen["window"]["errors"] == 0, seen
+    agent, c, s = scene(t, Service.HANG, OUTRIDER_TIMEOUT_REQUEST="30ms")
+    for _ in range(3):
+        t.own_answer(ask(c, fields=(field + ": 20000",)), "request-timeout")
+    agent.until("they count", lambda: circuit(agent)["window"]["timeout"] == 3)
+
+
 def test_by_hand(t):
     """PUT /circuits/S/open refuses all calls, /close lets them fail, /auto gives it back to itself."""
     agent, c, s = scene(t, 200)

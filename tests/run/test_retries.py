@@ -102,6 +102,13 @@ def test_a_deadline_that_came_along(t, field):
     assert 0 < int(s.hits[0].get("x-outrider-deadline-ms")) <= 200 and s.hits[0].get("x-envoy-expected-rq-timeout-ms") is None
 
 
+@rows({"ours": ("X-Outrider-Deadline-Ms",), "envoy": ("X-Envoy-Expected-Rq-Timeout-Ms",)})
+def test_observe_obeys_no_deadline(t, field):
+    """In mode observe a deadline that came along ends nothing, and passes on as it came."""
+    _, c, (s,) = scene(t, [lambda _m, _n: time.sleep(0.2) or 200], OUTRIDER_MODE="observe")
+    assert ask(c, fields=(field + ": 20",)).status == 200 and s.hits[0].get(field.lower()) == "20"
+
+
 def test_the_caller_forbids_retries(t):
     """x-outrider-retries: 0: the first reply is the last word."""
     _, c, services = scene(t, [503, 503])
