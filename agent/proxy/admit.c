@@ -360,7 +360,7 @@ static void report(struct exchange *x, enum circuit_event how)
 		return;
 	if (how == CIRCUIT_TIMEOUT || (how == CIRCUIT_FAILURE && x->status == 503))
 		limiter_drop(&c->limiter, now);
-	else
+	else if (how == CIRCUIT_SUCCESS || how == CIRCUIT_BAD) /* how fast a call fails says nothing of how long one takes */
 		limiter_report(&c->limiter, now - x->a.started,
 			atomic_load_explicit(&c->bulkhead.active, memory_order_relaxed), now);
 }

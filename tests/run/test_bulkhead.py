@@ -100,6 +100,26 @@ def test_adaptive(t):
     assert agent.get("/circuits?service=quotes")["circuits"][0]["limit"] >= 2
 
 
+def test_fast_failures_are_no_measure(t):
+    """An adaptive limit is found from calls that were answered: after a time in which all fail at once it is what it was."""
+    s = t.service(slow(0.02))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_ADAPTIVE="on", OUTRIDER_RETRY_SAFE="off", OUTRIDER_BREAKER="off"))
+    c = t.client(agent.outbound)
+
+    def call(seconds, status):
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            c.ask("GET", "/", "quotes")
+            assert c.read_response().status == status
+    call(0.6, 200)
+    good, s.answer = s.answer, Service.RESET
+    call(0.4, 502)
+    s.answer = good
+    call(2.5, 200)
+    limit = agent.get("/circuits?service=quotes")["circuits"][0]["limit"]
+    assert limit >= 15, limit
+
+
 def test_observe(t):
     """Mode observe counts whom it would have refused."""
     s = t.service(slow(0.2))
