@@ -91,7 +91,7 @@ static void put_window(struct json *j, const struct breaker_view *v)
 	} rows[] = { { "success", CIRCUIT_SUCCESS }, { "failure", CIRCUIT_FAILURE },
 		{ "timeout", CIRCUIT_TIMEOUT }, { "rejected", CIRCUIT_REJECTED },
 		{ "shorted", CIRCUIT_SHORT }, { "bad_request", CIRCUIT_BAD }, { "aborted", CIRCUIT_ABORTED },
-		{ "fallback", CIRCUIT_FALLBACK }, { "retry", CIRCUIT_RETRY },
+		{ "fallback", CIRCUIT_FALLBACK }, { "fallback_failed", CIRCUIT_FALLBACK_FAILED }, { "retry", CIRCUIT_RETRY },
 		{ "retry_refused", CIRCUIT_RETRY_REFUSED } };
 
 	json_key(j, "window");

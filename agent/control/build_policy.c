@@ -94,12 +94,14 @@ static struct str fields_of(struct spec_upstream *u, struct str list)
 
 static bool fill_fallback(struct spec_upstream *u, const struct options *o, struct str name)
 {
+	struct str spare = options_of_text(o, name, OPT_FALLBACK_UPSTREAM);
+
 	u->policy.fallback_status = (uint16_t)options_of_u64(o, name, OPT_FALLBACK_STATUS);
 	u->policy.last_good = options_of_duration(o, name, OPT_FALLBACK_LAST_GOOD);
 	u->fallback_body = arena_str(&u->arena, options_of_text(o, name, OPT_FALLBACK_BODY));
 	u->fallback_fields = fields_of(u, options_of_text(o, name, OPT_FALLBACK_FIELDS));
 	u->fallback_type = arena_str(&u->arena, options_of_text(o, name, OPT_FALLBACK_TYPE));
-	u->fallback_upstream = build_lower(&u->arena, options_of_text(o, name, OPT_FALLBACK_UPSTREAM));
+	u->fallback_upstream = build_lower(&u->arena, str_ieq(spare, STR("off")) ? STR("") : spare);
 	return u->fallback_body.p && u->fallback_type.p && u->fallback_upstream.p && u->fallback_fields.p;
 }
 

@@ -45,7 +45,7 @@ static void give_back(struct exchange *x)
 
 static void reset_target(struct exchange *x)
 {
-	x->upstream = NULL;
+	x->upstream = x->primary = NULL;
 	x->wup = NULL;
 	x->fixed = NULL;
 	x->route = NULL;
@@ -215,6 +215,8 @@ static enum step_result step_route(struct exchange *x)
 		return WAIT;
 	if (why != REASON_NONE)
 		return refuse(x, why);
+	if (x->fallen)
+		fallback_renewed(x);
 	x->step = STEP_ADMIT;
 	return CONTINUE;
 }

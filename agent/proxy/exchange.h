@@ -89,6 +89,7 @@ struct exchange {
 	struct flow down_flow;       /* response body, origin to client */
 
 	const struct spec_upstream *upstream;
+	const struct spec_upstream *primary; /* its fallback.upstream is called in its place; NULL: that is not so */
 	struct wupstream *wup;
 	const struct spec_route *route; /* of an edge */
 	struct str path;             /* as forwarded: normalised, rewritten */
@@ -141,7 +142,7 @@ struct exchange {
 	bool crowded;                /* counts among its client's requests */
 	bool deadline_over;
 	bool deadline_told;          /* it is the caller's own: that it ended says nothing of the upstream */
-	bool fallen;                 /* a fallback answers */
+	bool fallen;                 /* a fallback answers, or is called to */
 	bool exhausted;              /* the reply passed on is one that an agent marked so */
 	bool retried_safe;           /* the one repetition of a safe request is used up */
 	bool is_parked, was_parked, park_over; /* waits for discovery; waited as long as it may */

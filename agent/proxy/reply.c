@@ -64,6 +64,7 @@ bool exchange_response_head(struct exchange *x)
 	attempt_answered(x);
 	if (x->res.status >= 400 && (exchange_retry_reply(x) || fallback_instead(x)))
 		return false;
+	fallback_answered(x);
 	x->status = x->res.status;
 	x->head_down = true;
 	outq_forget(&x->up.q);

@@ -42,14 +42,14 @@ void retry_keep_body(struct exchange *x)
 	outq_keep(&x->up.q, k);
 }
 
-static bool has_whole_body(const struct exchange *x)
+bool retry_can_rewind(const struct exchange *x)
 {
 	return x->req.body == BODY_NONE || (x->up.q.kept && !x->up.q.kept->lost);
 }
 
 bool retry_rewind(struct exchange *x)
 {
-	if (!has_whole_body(x))
+	if (!retry_can_rewind(x))
 		return false;
 	if (x->req.body == BODY_NONE)
 		outq_clear(&x->up.q);
@@ -80,7 +80,7 @@ static bool budget_allows(struct exchange *x)
 static bool has_tries(const struct exchange *x)
 {
 	return x->upstream->kind == UPSTREAM_SERVICE && !x->fixed &&
-	       x->n_attempts < x->upstream->policy.retry_tries && method_allowed(x) && has_whole_body(x);
+	       x->n_attempts < x->upstream->policy.retry_tries && method_allowed(x) && retry_can_rewind(x);
 }
 
 /* May this request be sent again, though the origin may have seen it? */
@@ -196,7 +196,7 @@ static void forget_reply(struct exchange *x)
 
 bool exchange_retry_unsent(struct exchange *x)
 {
-	if (!said_unsent(x) || exchange_off(x) || !has_whole_body(x) || x->n_attempts > x->retry_cap || x->deadline_over ||
+	if (!said_unsent(x) || exchange_off(x) || !retry_can_rewind(x) || x->n_attempts > x->retry_cap || x->deadline_over ||
 	    x->n_attempts >= x->upstream->policy.connect_tries || !(pick_has_other(x) || has_newer_spec(x)) || !budget_allows(x))
 		return false;
 	record_attempt_failed(x, REASON_HANDLER_DOWN, 0);

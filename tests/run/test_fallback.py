@@ -64,6 +64,41 @@ def test_another_upstream(t, method, body):
     other.answer = 502
     assert ask(c, method, body=body).status == 502
     agent.until("both failed", lambda: circuit(agent)["window"]["failure"] == 2)
+    seen = circuit(agent)["window"]
+    assert seen["fallback"] == seen["fallback_failed"] == 1, seen
+    agent.counted("outrider_fallbacks_total", 1)
+
+
+@rows({"502": (502,), "reset": (Service.RESET,), "refused": (None,)})
+def test_what_follows_another_upstream(t, answer):
+    """When the other upstream fails, too, the next fallback answers; each circuit has its own failure."""
+    s, spare = t.service(503), t.port() if answer is None else t.service(answer)
+    agent = t.sidecar(endpoints={"quotes": [s], "spare": [spare]}, env=dict(PLAIN, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_UPSTREAM="spare", **STATIC))
+    reply = ask(t.client(agent.outbound))
+    assert reply.status == 200 and reply.body == b'{"quote":"none today"}' and reply.get("x-outrider-fallback") == "static", reply
+    agent.until("both failed", lambda: all(agent.get("/circuits?service=" + name)["circuits"][0]["window"]["failure"] == 1 for name in ("quotes", "spare")))
+    seen = circuit(agent)["window"]
+    assert seen["fallback"] == 1 and seen["fallback_failed"] == 0, seen
+    agent.until("none is under way", lambda: all(u["active"] == 0 for u in agent.get("/upstreams")["upstreams"]))
+
+
+@rows({"nowhere": (503, "nowhere"), "itself": (504, "quotes")})
+def test_a_fallback_that_cannot_be_called(t, status, spare):
+    """Where the other upstream has no instance, or is the same one, the service's own reply stays."""
+    agent = t.sidecar(endpoints={"quotes": [t.service((status, b"its own words"))]}, env=dict(PLAIN, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_UPSTREAM=spare))
+    reply = ask(t.client(agent.outbound))
+    assert reply.status == status and reply.body == b"its own words" and reply.get("x-outrider-reason") is None, reply
+    agent.until("it failed", lambda: circuit(agent)["window"]["fallback_failed"] == 1)
+
+
+def test_a_fallback_that_only_the_registry_knows(t):
+    """The other upstream needs no option of its own: its name is enough for it to be looked for."""
+    path, spare = t.tempdir() + "/services.yml", t.service((200, b"from the spare"))
+    with open(path, "w", encoding="ascii") as file:
+        file.write("spare:\n  - %s\n" % spare.text)
+    agent = t.sidecar(endpoints={"quotes": [t.service(503)]},
+                      env=dict(PLAIN, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_UPSTREAM="spare", OUTRIDER_BREAKER="off", OUTRIDER_REGISTRY="file:" + path))
+    agent.until("it is called", lambda: ask(t.client(agent.outbound)).body == b"from the spare")
 
 
 def test_observe_has_no_fallback(t):
