@@ -110,17 +110,13 @@ static struct circuit *judge_of(const struct exchange *x)
 	return x->keyed ? x->keyed : x->circuit;
 }
 
-/* A circuit of its own for what the call wants of the upstream, where the options say so. */
+/* A circuit of its own for what the call wants of the upstream, where the options say so and one is left. */
 static void find_key(struct exchange *x)
 {
 	const struct spec_upstream *u = x->upstream;
 	const struct field *f = u->keyed && x->req.first[FIELD_SOAPACTION] ? head_get(&x->req, FIELD_SOAPACTION) : NULL;
 
-	x->keyed = NULL;
-	if (!f || !field_value(f).n)
-		return;
-	x->keyed = u->keyed[str_hash(field_value(f), 0) % CIRCUIT_KEYS];
-	circuit_name(x->keyed, field_value(f));
+	x->keyed = f && field_value(f).n ? circuit_of_key(u->keyed, field_value(f)) : NULL;
 }
 
 static enum admit_result enter_breaker(struct exchange *x, enum reason *why)
@@ -131,7 +127,9 @@ static enum admit_result enter_breaker(struct exchange *x, enum reason *why)
 
 	if (x->upstream->kind != UPSTREAM_SERVICE)
 		return ADMIT_GO;
-	window_add(&b->counts, CIRCUIT_REQUEST, p->breaker.bucket, now);
+	window_add(&x->circuit->breaker.counts, CIRCUIT_REQUEST, p->breaker.bucket, now); /* the retry budget is the upstream's */
+	if (x->keyed)
+		window_add(&b->counts, CIRCUIT_REQUEST, p->breaker.bucket, now);
 	enum breaker_pass pass = breaker_enter(b, &p->breaker, now, &x->ticket);
 	changed(x, (enum breaker_change)x->ticket.change);
 	x->entered = pass != BREAKER_REFUSED;
@@ -356,6 +354,8 @@ static void report(struct exchange *x, enum circuit_event how)
 	if (how == CIRCUIT_ABORTED || !x->n_attempts)
 		return;
 	latencies_add(&c->latencies, latency, now);
+	if (x->keyed)
+		latencies_add(&x->keyed->latencies, latency, now);
 	if (!p->bulkhead.adaptive)
 		return;
 	if (how == CIRCUIT_TIMEOUT || (how == CIRCUIT_FAILURE && x->status == 503))

@@ -134,17 +134,35 @@ bool circuit_may_retry(struct circuit *c, const struct budget_policy *p, usec no
 	return true;
 }
 
-void circuit_name(struct circuit *c, struct str label)
+/* Says once what it is for. */
+static void claim(struct circuit *c, struct str label)
 {
 	uint32_t none = 0;
 
-	if (atomic_load_explicit(&c->labelled, memory_order_relaxed) ||
-	    !atomic_compare_exchange_strong_explicit(&c->labelled, &none, 1, memory_order_relaxed, memory_order_relaxed))
+	if (!atomic_compare_exchange_strong_explicit(&c->labelled, &none, 1, memory_order_acquire, memory_order_acquire)) {
+		for (unsigned i = 0; none == 1 && i < 10000; i++) /* another thread is writing some bytes */
+			none = atomic_load_explicit(&c->labelled, memory_order_acquire);
 		return;
-	size_t n = label.n < CIRCUIT_LABEL ? label.n : CIRCUIT_LABEL - 1;
-	memcpy(c->label, label.p, n);
-	c->label[n] = '\0';
+	}
+	memcpy(c->label, label.p, label.n);
+	c->label[label.n] = '\0';
 	atomic_store_explicit(&c->labelled, 2, memory_order_release);
+}
+
+struct circuit *circuit_of_key(struct circuit *const *keyed, struct str label)
+{
+	if (label.n >= CIRCUIT_LABEL)
+		label.n = CIRCUIT_LABEL - 1;
+	uint64_t first = str_hash(label, 0);
+	for (unsigned i = 0; i < CIRCUIT_KEYS; i++) {
+		struct circuit *c = keyed[(first + i) % CIRCUIT_KEYS];
+		if (!circuit_label(c))
+			claim(c, label);
+		const char *has = circuit_label(c);
+		if (has && strncmp(has, label.p, label.n) == 0 && has[label.n] == '\0')
+			return c;
+	}
+	return NULL;
 }
 
 const char *circuit_label(const struct circuit *c)

@@ -95,9 +95,10 @@ struct budget_policy {
 /* Counts a retry when the budget allows one more; else counts CIRCUIT_RETRY_REFUSED. */
 bool circuit_may_retry(struct circuit *c, const struct budget_policy *p, usec now);
 
-/* Says once what this one of several circuits is for; any thread. */
-void circuit_name(struct circuit *c, struct str label);
-/* NULL: nobody said. */
+/* Which of CIRCUIT_KEYS circuits is for what has that label, told apart by its first CIRCUIT_LABEL - 1 bytes; the first call gives it one that is
+ * free. NULL: none is. Any thread. */
+struct circuit *circuit_of_key(struct circuit *const *keyed, struct str label);
+/* NULL: it has not been given to anybody. */
 const char *circuit_label(const struct circuit *c);
 
 void circuit_reset(struct circuit *c); /* another upstream's from now on; wakers stay */

@@ -270,3 +270,40 @@ def test_a_circuit_for_each_soap_action(t):
     assert ask(c, fields=('SOAPAction: "urn:Well"',)).status == 200 and ask(c).status == 200
     states = {one.get("key"): one["state"] for one in agent.get("/circuits?service=quotes")["circuits"]}
     assert states == {None: "closed", '"urn:Sick"': "open", '"urn:Well"': "closed"}, states
+
+
+def test_many_soap_actions(t):
+    """Each of 32 actions has its own circuit, and more have the upstream's: none is refused for another that fails. All are shown, also in metrics and to
+    Hystrix."""
+    agent, c, s = scene(t, lambda m, _n: 503 if m.get("soapaction") == "urn:0" else 200, OUTRIDER_BREAKER_BY="soapaction",
+                        OUTRIDER_BREAKER_SLEEP_WINDOW="60s", OUTRIDER_BREAKER_WINDOW="60s")
+
+    def call(i):
+        return ask(c, fields=("SOAPAction: urn:%d" % i,))
+    agent.until("the sick one is open", lambda: call(0).get("x-outrider-reason") == "circuit-open")
+    for i in range(1, 32):
+        assert call(i).status == 200, i
+    shown = {one.get("key"): one["state"] for one in agent.get("/circuits?service=quotes")["circuits"]}
+    assert shown == dict({None: "closed", "urn:0": "open"}, **{"urn:%d" % i: "closed" for i in range(1, 32)}), shown
+    assert call(99).status == 200 and len(agent.get("/circuits?service=quotes")["circuits"]) == 33
+    reader = t.client(agent.admin)
+    reader.send(b"GET /hystrix.stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    reader.read_head()
+    text = reader.read_until(b"ping: ").decode()
+    commands = {line["name"]: line for line in (json.loads(line[line.index("{"):]) for line in text.split("\n") if line.startswith("data: "))
+                if line["type"] == "HystrixCommand"}
+    assert commands["quotes#urn:0"]["isCircuitBreakerOpen"] and commands["quotes#urn:7"]["requestCount"] == 1 and not commands["quotes"]["isCircuitBreakerOpen"]
+    assert len(commands) == 33 and commands["quotes#urn:7"]["threadPool"] == "quotes", sorted(commands)
+    text = agent.admin_call("GET", "/metrics")[2]
+    text = text.decode() if isinstance(text, bytes) else str(text)
+    assert 'key="urn:0"} 2' in text and 'key="urn:7"} 0' in text, [line for line in text.split("\n") if "circuit_state" in line]
+
+
+def test_retries_of_soap_actions_have_a_budget(t):
+    """Calls with a circuit of their own count for the retry budget of the upstream, too."""
+    bad, good = t.service(503), t.service(200)
+    env = dict(BREAKER, OUTRIDER_RETRY_TRIES="2", OUTRIDER_RETRY_METHODS="all", OUTRIDER_RETRY_BUDGET_FLOOR="0", OUTRIDER_RETRY_BUDGET="100%",
+               OUTRIDER_BREAKER_BY="soapaction", OUTRIDER_RETRY_BACKOFF="off")
+    agent = t.sidecar(endpoints={"quotes": [bad, good]}, env=env)
+    c = t.client(agent.outbound)
+    assert [ask(c, fields=("SOAPAction: urn:a",)).status for _ in range(20)] == [200] * 20
