@@ -38,7 +38,7 @@ static void fill_retry(struct spec_policy *p, const struct options *o, struct st
 	p->budget.percent = (uint8_t)options_of_u64(o, name, OPT_RETRY_BUDGET);
 	p->budget.per_second = (uint32_t)options_of_u64(o, name, OPT_RETRY_BUDGET_FLOOR);
 	p->budget.bucket = p->breaker.bucket;
-	p->budget.on = p->budget.percent && !observe;
+	p->budget.on = !str_ieq(options_of_text(o, name, OPT_RETRY_BUDGET), STR("off")) && !observe; /* 0% is the floor alone */
 }
 
 static void fill_bulkhead(struct spec_policy *p, const struct options *o, struct str name)
