@@ -280,7 +280,9 @@ static enum step_result step_pick(struct exchange *x)
 /* Must a request not be sent on a connection that may just be closing? */
 static bool must_not_repeat(const struct exchange *x)
 {
-	return !method_idempotent(x->req.method) || x->req.body != BODY_NONE;
+	bool never = x->upstream->kind == UPSTREAM_SERVICE && x->upstream->policy.retry_methods == RETRY_NONE;
+
+	return never || !method_idempotent(x->req.method) || x->req.body != BODY_NONE;
 }
 
 static enum step_result step_connect(struct exchange *x)

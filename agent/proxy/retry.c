@@ -86,7 +86,9 @@ static bool has_tries(const struct exchange *x)
 /* May this request be sent again, though the origin may have seen it? */
 static bool repeatable(struct exchange *x, bool reused)
 {
-	if (x->retried_safe || !x->upstream->policy.retry_safe)
+	const struct spec_policy *p = &x->upstream->policy;
+
+	if (x->retried_safe || !p->retry_safe || (x->upstream->kind == UPSTREAM_SERVICE && p->retry_methods == RETRY_NONE))
 		return false;
 	if (x->upstream->mode == MODE_ON && has_tries(x)) {
 		x->retried_safe = true;

@@ -126,6 +126,26 @@ def test_a_budget_bounds_a_storm(t):
     agent.until("retries are refused", lambda: agent.get("/stats")["counters"]["outrider_retries_refused_total"] > 100)
 
 
+def test_a_budget_of_nothing(t):
+    """retry.budget=0% leaves the floor alone, and without one nothing is retried; off leaves retries without a bound."""
+    for budget, attempts in (("0%", 20), ("off", 40)):
+        _, c, services = scene(t, [503, 503], OUTRIDER_RETRY_BUDGET=budget, OUTRIDER_RETRY_BUDGET_FLOOR="0")
+        for _ in range(20):
+            assert ask(c).status == 503
+        assert sum(len(s.hits) for s in services) == attempts, budget
+
+
+@rows({"none": ({"OUTRIDER_RETRY_METHODS": "none"}, 1), "safe-off": ({"OUTRIDER_RETRY_SAFE": "off", "OUTRIDER_RETRY_TRIES": "1"}, 1),
+       "one-try": ({"OUTRIDER_RETRY_TRIES": "1"}, 2), "default": ({}, 2)})
+def test_a_reset_and_what_was_allowed(t, env, hits):
+    """A GET whose connection is reset is sent once more, to another instance, whatever retry.tries says; never where retry.methods is none or retry-safe off."""
+    services = [t.service(Service.RESET), t.service(Service.RESET)]
+    agent = t.sidecar(endpoints={"quotes": services}, env=dict({"OUTRIDER_EJECT_CONSECUTIVE": "off"}, **env))
+    assert ask(t.client(agent.outbound)).status == 502
+    seen = [len(s.hits) for s in services]
+    assert sum(seen) == hits and max(seen) == 1, seen
+
+
 def test_a_chain_does_not_multiply(t):
     """Three agents, one behind the other: the instance's agent retries, those before it see `exhausted` and do not."""
     services = [t.service(503), t.service(503)]
