@@ -157,13 +157,19 @@ static enum admit_result rejected(struct exchange *x, enum reason *why)
 	return ADMIT_REFUSED;
 }
 
+static void take_place(struct exchange *x)
+{
+	x->placed = true;
+	x->placed_at = loop_now(x->w->loop);
+}
+
 static enum admit_result enter_bulkhead(struct exchange *x, enum reason *why)
 {
 	const struct bulkhead_policy *p = &x->upstream->policy.bulkhead;
 	bool would;
 
 	if (circuit_take(x->upstream->circuit, p, &would)) {
-		x->placed = true;
+		take_place(x);
 		if (would)
 			would_reject(x);
 		return ADMIT_GO;
@@ -172,7 +178,7 @@ static enum admit_result enter_bulkhead(struct exchange *x, enum reason *why)
 		return rejected(x, why);
 	switch (queue_wait(x)) {
 	case QUEUE_TAKEN:
-		x->placed = true;
+		take_place(x);
 		return ADMIT_GO;
 	case QUEUE_WAIT:
 		count(x->sc, COUNTER_QUEUED);
@@ -185,7 +191,7 @@ static enum admit_result enter_bulkhead(struct exchange *x, enum reason *why)
 
 void admit_placed(struct exchange *x)
 {
-	x->placed = true;
+	take_place(x);
 	exchange_run(x); /* step_admit goes on behind the bulkhead */
 }
 
@@ -353,6 +359,8 @@ static void report(struct exchange *x, enum circuit_event how)
 		changed(x, breaker_leave(&judge_of(x)->breaker, &p->breaker, &x->ticket, how, now));
 	if (how == CIRCUIT_ABORTED || !x->n_attempts)
 		return;
+	if (x->placed && (how == CIRCUIT_SUCCESS || how == CIRCUIT_BAD))
+		circuit_served(c, now - x->placed_at);
 	latencies_add(&c->latencies, latency, now);
 	if (x->keyed)
 		latencies_add(&x->keyed->latencies, latency, now);

@@ -97,6 +97,22 @@ void circuit_give(struct circuit *c)
 	atomic_fetch_sub_explicit(&c->bulkhead.active, 1, memory_order_seq_cst);
 }
 
+/* An eighth of the way: one of several that write at once may be lost. */
+void circuit_served(struct circuit *c, usec had)
+{
+	uint64_t mean = atomic_load_explicit(&c->bulkhead.service, memory_order_relaxed);
+
+	mean = mean ? mean - mean / 8 + had / 8 : had;
+	atomic_store_explicit(&c->bulkhead.service, mean ? mean : 1, memory_order_relaxed);
+}
+
+bool circuit_too_late(const struct circuit *c, usec deadline, usec now)
+{
+	uint64_t mean = atomic_load_explicit(&c->bulkhead.service, memory_order_relaxed);
+
+	return deadline && mean && deadline < now + mean;
+}
+
 uint32_t circuit_peak(struct circuit *c, uint32_t active, usec now)
 {
 	struct peaks *p = &c->peaks;
@@ -176,6 +192,7 @@ void circuit_reset(struct circuit *c)
 	breaker_reset(&c->breaker);
 	limiter_reset(&c->limiter);
 	atomic_store_explicit(&c->bulkhead.peak, 0, memory_order_relaxed);
+	atomic_store_explicit(&c->bulkhead.service, 0, memory_order_relaxed);
 	c->peaks = (struct peaks){ 0 };
 	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
 		for (unsigned bin = 0; bin < LATENCY_BINS; bin++)

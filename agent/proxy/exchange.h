@@ -112,6 +112,7 @@ struct exchange {
 	struct timer deadline_timer; /* armed once while deadline is set */
 	uint64_t throttle, throttled; /* an injected fault: bytes per second of the reply's body, 0: none; bytes that were let through */
 	usec deadline;               /* of the call; 0: none */
+	usec placed_at;              /* valid while placed */
 	struct circuit *circuit;     /* where it is placed, and entered unless `keyed` is */
 	struct circuit *keyed;       /* whose breaker judges it, where the upstream has one for its SOAP action */
 	struct crowd_place client;   /* valid while crowded */

@@ -71,6 +71,31 @@ def test_the_queue_has_an_end(t):
     assert sorted(map(str, reasons)) == ["None"] + ["bulkhead-full"] * 3 + ["queue-timeout"] * 2, reasons
 
 
+def test_who_is_too_late_goes_first(t):
+    """What can no longer be answered in time leaves a full queue for a newcomer, and is not sent when its turn comes; others wait in order."""
+    s = t.service(slow(1.0))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_WORKERS="1", OUTRIDER_BULKHEAD_MAX="1", OUTRIDER_BULKHEAD_QUEUE="3",
+                                                          OUTRIDER_BULKHEAD_QUEUE_TIME="20s"))
+
+    def queued(n):
+        agent.until("%d wait" % n, lambda: agent.get("/circuits?service=quotes")["circuits"][0]["queued"] == n)
+
+    def ask(path, *fields):
+        c = t.client(agent.outbound)
+        c.ask("GET", path, "quotes", fields)
+        return c
+    assert ask("/first").read_response().status == 200
+    holder = ask("/holder")
+    agent.until("it is there", lambda: len(s.hits) == 2)
+    late, turn, patient = ask("/late", "x-outrider-deadline-ms: 900"), ask("/turn", "x-outrider-deadline-ms: 1400"), ask("/patient")
+    queued(3)
+    newcomer = ask("/newcomer")
+    t.own_answer(late.read_response(seconds=0.5), "queue-timeout")
+    t.own_answer(turn.read_response(), "queue-timeout")
+    assert [c.read_response().status for c in (holder, patient, newcomer)] == [200] * 3
+    assert [hit.target for hit in s.hits] == ["/first", "/holder", "/patient", "/newcomer"]
+
+
 def test_who_leaves_frees_a_place(t):
     """A client that goes away gives its place back, and one that waits leaves the queue."""
     s = t.service(Service.HANG)

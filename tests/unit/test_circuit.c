@@ -130,6 +130,26 @@ END_TEST
 
 /* --- budget ---------------------------------------------------------------------------------------------------------------------- */
 
+START_TEST(who_is_too_late)
+{
+	static struct circuit of;
+	usec now = 100 * USEC_SEC;
+
+	ck_assert(!circuit_too_late(&of, now + 1, now)); /* nothing is known yet */
+	circuit_served(&of, 80 * USEC_MS);
+	ck_assert(circuit_too_late(&of, now + 79 * USEC_MS, now));
+	ck_assert(!circuit_too_late(&of, now + 80 * USEC_MS, now));
+	ck_assert(!circuit_too_late(&of, 0, now)); /* it has no deadline */
+	ck_assert(circuit_too_late(&of, now - 1, now));
+	for (unsigned i = 0; i < 100; i++)
+		circuit_served(&of, 10 * USEC_MS);
+	ck_assert(!circuit_too_late(&of, now + 12 * USEC_MS, now));
+	ck_assert(circuit_too_late(&of, now + 8 * USEC_MS, now));
+	circuit_reset(&of);
+	ck_assert(!circuit_too_late(&of, now, now));
+}
+END_TEST
+
 /* As many names as there are circuits have one each, though their hashes collide; more have none. */
 START_TEST(each_key_has_a_circuit_of_its_own)
 {
@@ -307,6 +327,7 @@ Suite *suite_circuit(void)
 	tcase_add_test(t, a_limit_holds_over_threads);
 	tcase_add_test(t, observe_counts_and_lets_in);
 	tcase_add_test(t, a_peak_lasts_ten_seconds);
+	tcase_add_test(t, who_is_too_late);
 	tcase_add_test(t, each_key_has_a_circuit_of_its_own);
 	tcase_add_test(t, long_keys_are_told_apart_by_their_beginning);
 	tcase_add_test(t, retries_are_a_share_of_calls);
