@@ -34,6 +34,25 @@ def test_a_static_fallback(t, answer, env):
     agent.counted("outrider_fallbacks_total", 3)
 
 
+@rows({"204": (204, "No Content"), "205": (205, "Reset Content"), "304": (304, "Not Modified")})
+def test_a_static_fallback_without_a_body(t, status, phrase):
+    """A status that has no body comes without one, whatever fallback.body says: the connection goes on with the next reply."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(503)]}, env=dict(PLAIN, **dict(STATIC, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_STATUS=str(status))))
+    c = t.client(agent.outbound)
+    for _ in range(2):
+        c.ask("GET", "/", "quotes")
+        head = c.read_head()
+        assert (head.status, head.phrase) == (status, phrase) and head.get("content-length") == ("0" if status == 205 else None), head.raw
+        assert head.get("content-type") is None and head.get("x-outrider-fallback") == "static"
+
+
+def test_the_words_of_a_status(t):
+    """A static fallback has the words of its status, not of an error."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(503)]}, env=dict(PLAIN, **dict(STATIC, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_STATUS="429")))
+    reply = ask(t.client(agent.outbound))
+    assert (reply.status, reply.phrase) == (429, "Too Many Requests"), reply
+
+
 def test_what_needs_no_fallback(t):
     """Good replies, and the caller's mistakes, pass as they are."""
     s = t.service(lambda _m, n: (404, b"no") if n % 2 else (200, b"yes"))
