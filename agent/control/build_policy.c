@@ -4,13 +4,13 @@
 #include "control/option_fields.h"
 #include "control/option_value.h"
 
-static struct status_range statuses(const struct options *o, struct str name, enum option_id id)
+static struct status_set statuses(const struct options *o, struct str name, enum option_id id)
 {
-	int low = 0, high = 0;
+	struct status_set set;
 
-	if (!option_statuses(options_of_text(o, name, id), &low, &high))
-		low = high = 0;
-	return (struct status_range){ (uint16_t)low, (uint16_t)high };
+	if (!option_status_set(options_of_text(o, name, id), &set))
+		memset(&set, 0, sizeof(set));
+	return set;
 }
 
 static void fill_breaker(struct spec_policy *p, const struct options *o, struct str name, bool observe)

@@ -126,6 +126,20 @@ def test_a_budget_bounds_a_storm(t):
     agent.until("retries are refused", lambda: agent.get("/stats")["counters"]["outrider_retries_refused_total"] > 100)
 
 
+def test_lists_of_statuses(t):
+    """retry.statuses and breaker.statuses take lists of statuses, ranges and classes; what stands in none is left alone."""
+    answer = [429]
+    agent, c, services = scene(t, [lambda _m, _n: answer[0]] * 2, OUTRIDER_RETRY_STATUSES="429,502-503", OUTRIDER_BREAKER_STATUSES="404, 429, 5xx",
+                               OUTRIDER_RETRY_BUDGET="off")
+    seen = []
+    for answer[0] in (429, 502, 503, 504, 500, 200):
+        before = sum(len(s.hits) for s in services)
+        assert ask(c).status == answer[0]
+        seen.append(sum(len(s.hits) for s in services) - before)
+    assert seen == [2, 2, 2, 1, 1, 1], seen
+    agent.until("five failed", lambda: agent.get("/circuits?service=quotes")["circuits"][0]["window"]["failure"] == 5)
+
+
 def test_a_budget_of_nothing(t):
     """retry.budget=0% leaves the floor alone, and without one nothing is retried; off leaves retries without a bound."""
     for budget, attempts in (("0%", 20), ("off", 40)):
