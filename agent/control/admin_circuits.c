@@ -65,6 +65,27 @@ void admin_circuit_why(struct text *t, const struct breaker_view *v, const struc
 		text_fmt(t, "%u%% failed, %u%% would open it", v->error_percent, p->error_percent);
 }
 
+static const char *comma(const struct text *t)
+{
+	return t->n ? ", " : "";
+}
+
+void admin_circuit_faults(struct text *t, const struct spec_upstream *u)
+{
+	const struct spec_fault *f = &u->policy.fault;
+
+	if (f->delay)
+		text_fmt(t, "delay %" PRIu64 "ms of %u%%", f->delay / USEC_MS, f->delay_percent);
+	if (f->abort)
+		text_fmt(t, "%sabort %u of %u%%", comma(t), f->abort, f->abort_percent);
+	if (f->reset_percent)
+		text_fmt(t, "%sreset of %u%%", comma(t), f->reset_percent);
+	if (f->throttle)
+		text_fmt(t, "%sthrottle %" PRIu64 " bytes/s of %u%%", comma(t), f->throttle, f->throttle_percent);
+	if (t->n && u->fault_name.n)
+		text_fmt(t, "; calls with %.*s%s%.*s", STR_ARG(u->fault_name), u->fault_value.n ? "=" : "", STR_ARG(u->fault_value));
+}
+
 void admin_circuit_now(struct text *t, const struct circuit *c, const struct breaker_policy *p)
 {
 	usec now = clock_now();
@@ -128,7 +149,7 @@ static void put_circuit(
 	struct text t;
 
 	breaker_look(&c->breaker, p, now, &v);
-	text_init(&t, 256);
+	text_init(&t, 1024);
 	admin_circuit_why(&t, &v, p);
 	json_object(j);
 	put_str(j, "sidecar", s->service);
@@ -143,6 +164,10 @@ static void put_circuit(
 	json_key(j, "open");
 	json_bool(j, v.open);
 	put_text(j, "why", text_z(&t));
+	text_clear(&t);
+	admin_circuit_faults(&t, u);
+	json_key(j, "faults");
+	json_strz(j, t.n ? text_z(&t) : NULL);
 	put_instant(j, "since", v.since);
 	put_instant(j, "opened", v.opened);
 	put_instant(j, "until", v.until);

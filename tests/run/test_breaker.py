@@ -261,6 +261,20 @@ def test_properties_of_hystrix(t):
     assert said["outrider.timeout.request"] in ("1234ms", "1.234s"), said["outrider.timeout.request"]
 
 
+@rows({"own": ("quotes", "off"), "of-all": ("default", "off"), "of-another": ("image", "900ms")})
+def test_a_hystrix_timeout_that_is_turned_off(t, command, limit):
+    """execution.timeout.enabled=false, of the command or of all, wins over its time, wherever it stands in the file."""
+    folder = t.tempdir()
+    for before in (True, False):
+        lines = ["hystrix.command.quotes.execution.isolation.thread.timeoutInMilliseconds=900", "hystrix.command.%s.execution.timeout.enabled=false" % command]
+        with open(folder + "/application.properties", "w", encoding="ascii") as file:
+            file.write("\n".join(lines if before else lines[::-1]) + "\n")
+        agent = t.sidecar(endpoints={"quotes": [t.service(200)]}, env={"OUTRIDER_CONFIG": "file:" + folder})
+        said = {o["key"]: o["value"] for o in agent.get("/config")["options"]}
+        got = said.get("outrider.upstream.quotes.timeout.request", said["outrider.timeout.request"])
+        assert got == limit, (before, got)
+
+
 def test_a_circuit_for_each_soap_action(t):
     """breaker.by=soapaction: an action that fails opens its own circuit; the others, and calls without one, go on."""
     agent, c, s = scene(t, lambda m, _n: 503 if m.get("soapaction") == '"urn:Sick"' else 200, OUTRIDER_BREAKER_BY="soapaction")

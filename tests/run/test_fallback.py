@@ -2,6 +2,7 @@
 import time
 
 from harness.case import rows
+from harness.live import state_of
 from harness.service import Service
 from harness.wire import Ended
 
@@ -161,6 +162,18 @@ def test_an_injected_delay(t):
     assert ask(t.client(agent.outbound)).status == 200
     agent.until("none is under way", lambda: agent.get("/stats")["counters"]["outrider_requests_active"] == 0)
     assert len(s.hits) <= 2
+
+
+def test_faults_are_shown(t):
+    """Circuits whose calls meet faults on purpose say which; others, and all where faults are not allowed, say none."""
+    env = dict(PLAIN, OUTRIDER_UPSTREAM_QUOTES_FAULT_ABORT="418", OUTRIDER_UPSTREAM_QUOTES_FAULT_DELAY="300ms", OUTRIDER_UPSTREAM_QUOTES_FAULT_DELAY_PERCENT="50%",
+               OUTRIDER_UPSTREAM_QUOTES_FAULT_HEADER="x-test=yes")
+    for more, says in ((FAULTS, "delay 300ms of 50%, abort 418 of 100%; calls with x-test=yes"), ({}, None)):
+        agent = t.sidecar(endpoints={"quotes": [t.service(200)], "image": [t.service(200)]}, env=dict(env, **more))
+        c = t.client(agent.outbound)
+        assert ask(c).status == 200 and ask(c, host="image").status == 200
+        for faults in ({one["upstream"]: one["faults"] for one in agent.get("/circuits")["circuits"]}, {one["to"]: one["faults"] for one in state_of(agent)["circuits"]}):
+            assert faults == {"quotes": says, "image": None}, faults
 
 
 def test_only_calls_with_a_header(t):
