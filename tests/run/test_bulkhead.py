@@ -114,15 +114,47 @@ def test_who_leaves_frees_a_place(t):
     assert third.read_response().status == 200
 
 
-def test_adaptive(t):
-    """bulkhead.adaptive finds a limit by itself, and shows it."""
-    s = t.service(slow(0.005))
-    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_ADAPTIVE="on"))
-    c = t.client(agent.outbound)
-    for _ in range(50):
-        c.ask("GET", "/", "quotes")
-        assert c.read_response().status == 200
-    assert agent.get("/circuits?service=quotes")["circuits"][0]["limit"] >= 2
+@rows({"upstream": ("OUTRIDER_BULKHEAD_ADAPTIVE", "outbound", "quotes"), "inbound": ("OUTRIDER_LIMIT_ADAPTIVE", "inbound", "accountservice")})
+def test_adaptive(t, option, side, host):
+    """An adaptive limit begins at 20, shrinks when a queue stands at the service (its latency is a multiple of what it was), and is shown and obeyed."""
+    pause = [0.01]
+
+    def answer(_m, _n):
+        time.sleep(pause[0])
+        return 200
+    s = t.service(answer)
+    agent = t.sidecar(handler=s if side == "inbound" else None, endpoints={"quotes": [s]}, env=dict(PLAIN, **{option: "on"}))
+    c = t.client(getattr(agent, side))
+
+    def limit():
+        return [one["limit"] for one in agent.get("/circuits")["circuits"] if one["upstream"] == ("handler" if side == "inbound" else "quotes")][0]
+
+    def call(seconds):
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            c.ask("GET", "/", host)
+            assert c.read_response().status == 200
+    call(0.5)
+    assert limit() >= 15, limit()
+    pause[0] = 0.05
+    agent.until("it shrinks", lambda: call(0.5) or limit() < 10, seconds=25)
+    pause[0] = 1.5
+    most = limit()
+    replies = crowd(t, getattr(agent, side), most + 12, host)
+    refused = [r for r in replies if r.status == 503]
+    assert refused and len(replies) - len(refused) <= most + 2, (most, [r.status for r in replies])
+    t.own_answer(refused[0], "bulkhead-full")
+
+
+def test_the_queue_before_the_handler(t):
+    """limit.concurrent-queue requests wait for their handler, for at most limit.concurrent-time; more are refused at once."""
+    s = t.service(slow(1.5))
+    agent = t.sidecar(handler=s, env=dict(PLAIN, OUTRIDER_LIMIT_CONCURRENT="1", OUTRIDER_LIMIT_CONCURRENT_QUEUE="2", OUTRIDER_LIMIT_CONCURRENT_TIME="200ms"))
+    reasons = [r.get("x-outrider-reason") for r in crowd(t, agent.inbound, 6, "accountservice")]
+    assert sorted(map(str, reasons)) == ["None"] + ["bulkhead-full"] * 3 + ["queue-timeout"] * 2, reasons
+    s.answer = slow(0.05)
+    agent = t.sidecar(handler=s, env=dict(PLAIN, OUTRIDER_LIMIT_CONCURRENT="1", OUTRIDER_LIMIT_CONCURRENT_QUEUE="20", OUTRIDER_LIMIT_CONCURRENT_TIME="20s"))
+    assert [r.status for r in crowd(t, agent.inbound, 8, "accountservice")] == [200] * 8
 
 
 def test_fast_failures_are_no_measure(t):

@@ -126,6 +126,14 @@ def test_a_budget_bounds_a_storm(t):
     agent.until("retries are refused", lambda: agent.get("/stats")["counters"]["outrider_retries_refused_total"] > 100)
 
 
+@rows({"0": ("0", 1), "1": ("1", 2), "2": ("2", 3), "more": ("9", 4)})
+def test_the_caller_lowers_retries(t, retries, sent):
+    """x-outrider-retries: n: at most n attempts after the first, and never more than retry.tries."""
+    _, c, services = scene(t, [503] * 5, OUTRIDER_RETRY_TRIES="4", OUTRIDER_RETRY_BUDGET="off", OUTRIDER_RETRY_BACKOFF="off")
+    assert ask(c, fields=("X-Outrider-Retries: " + retries,)).status == 503
+    assert sum(len(s.hits) for s in services) == sent
+
+
 def test_lists_of_statuses(t):
     """retry.statuses and breaker.statuses take lists of statuses, ranges and classes; what stands in none is left alone."""
     answer = [429]
