@@ -244,19 +244,41 @@ static bool is_called(const struct spec_upstream *u, struct str name)
 	       str_eq(u->route, route);
 }
 
-static unsigned force_all(const struct admin *a, struct str name, enum breaker_force f)
+/* Is it pinned for bytes alone? Connections of tcp:// ask no circuit. */
+static bool is_tcp_only(const struct spec_sidecar *s, const struct spec_upstream *u)
+{
+	bool tcp = false;
+
+	for (uint32_t i = 0; i < s->n_listeners; i++) {
+		if (s->listeners[i].upstream != u)
+			continue;
+		if (s->listeners[i].kind != LISTEN_PINNED_TCP)
+			return false;
+		tcp = true;
+	}
+	return tcp;
+}
+
+/* How many there are of that name; *tcp: of these such as only bytes are relayed to, which are left alone. */
+static unsigned force_all(const struct admin *a, struct str name, enum breaker_force f, unsigned *tcp)
 {
 	const struct spec_upstream *u;
 	unsigned n = 0;
+
+	*tcp = 0;
 
 	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
 		for (uint32_t k = 0; (u = spec_policy_at(a->agent->sidecars[i].spec, k)) != NULL; k++) {
 			if (!u->circuit || !is_called(u, name))
 				continue;
+			n++;
+			if (is_tcp_only(a->agent->sidecars[i].spec, u)) {
+				(*tcp)++;
+				continue;
+			}
 			breaker_set_force(&u->circuit->breaker, f, clock_now());
 			for (unsigned key = 0; u->keyed && key < CIRCUIT_KEYS; key++)
 				breaker_set_force(&u->keyed[key]->breaker, f, clock_now());
-			n++;
 		}
 	}
 	return n;
@@ -276,9 +298,15 @@ void admin_page_circuit_state(struct admin *a, struct httpd_request *r)
 		return;
 	}
 	struct str service = str_make(rest.p, slash);
-	if (!force_all(a, service, f)) {
+	unsigned tcp, n = force_all(a, service, f, &tcp);
+	if (!n) {
 		admin_refuse(r, 404, "no-such-circuit", "No sidecar of this agent knows that upstream.",
 			"GET /circuits lists them.");
+		return;
+	}
+	if (n == tcp) {
+		admin_refuse(r, 409, "no-circuit-for-bytes", "That upstream is pinned as tcp:// only, and connections that are relayed as bytes ask no circuit.",
+			"Put its instances aside instead: PUT /upstreams/<service>/endpoints/<address>?state=drained");
 		return;
 	}
 	agent_note(a->agent, CHANGE_CIRCUIT, service, STR(""), "the circuit was set by hand: %s",

@@ -156,6 +156,16 @@ def test_by_hand(t):
     assert agent.admin_call("PUT", "/circuits/quotes/ajar", {"X-Outrider": "1"})[0] == 400
 
 
+def test_bytes_ask_no_circuit(t):
+    """The circuit of an upstream that is pinned as tcp:// only cannot be set by hand: nothing would come of it."""
+    pin = t.port()
+    agent = t.sidecar(upstreams="tcp://db:1@" + pin.text, endpoints={"db": [t.origin()]})
+    status, _, body = agent.admin_call("PUT", "/circuits/db/open", {"X-Outrider": "1"})
+    assert status == 409 and b"tcp://" in body, (status, body)
+    agent = t.sidecar(upstreams="tcp://db:1@%s,db@%s" % (t.port().text, t.port().text), endpoints={"db": [t.origin()]})
+    assert agent.admin_call("PUT", "/circuits/db/open", {"X-Outrider": "1"})[0] == 200
+
+
 def test_observe(t):
     """Mode observe counts what would have been refused, and refuses nothing."""
     agent, c, s = scene(t, 503, OUTRIDER_MODE="observe")
