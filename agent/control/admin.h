@@ -77,6 +77,8 @@ void admin_page_swarm(struct admin *a, struct httpd_request *r);
 void admin_swarm_stop(struct admin *a);
 void admin_page_upstreams(struct admin *a, struct httpd_request *r);
 void admin_page_endpoint_state(struct admin *a, struct httpd_request *r);
+/* Into an empty text "delay 300ms of 50%, abort 418 of 100%", the faults that are thrown at calls on purpose; nothing where there are none. */
+void admin_circuit_faults(struct text *t, const struct spec_upstream *u);
 void admin_circuit_why(struct text *t, const struct breaker_view *v,
 	const struct breaker_policy *p); /* why it is as it is, in words */
 /* The same with its state and since when: "open since 2026-…Z: 9 of 9 calls had failed when it opened". */

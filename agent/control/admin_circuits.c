@@ -65,6 +65,27 @@ void admin_circuit_why(struct text *t, const struct breaker_view *v, const struc
 		text_fmt(t, "%u%% failed, %u%% would open it", v->error_percent, p->error_percent);
 }
 
+static const char *comma(const struct text *t)
+{
+	return t->n ? ", " : "";
+}
+
+void admin_circuit_faults(struct text *t, const struct spec_upstream *u)
+{
+	const struct spec_fault *f = &u->policy.fault;
+
+	if (f->delay)
+		text_fmt(t, "delay %" PRIu64 "ms of %u%%", f->delay / USEC_MS, f->delay_percent);
+	if (f->abort)
+		text_fmt(t, "%sabort %u of %u%%", comma(t), f->abort, f->abort_percent);
+	if (f->reset_percent)
+		text_fmt(t, "%sreset of %u%%", comma(t), f->reset_percent);
+	if (f->throttle)
+		text_fmt(t, "%sthrottle %" PRIu64 " bytes/s of %u%%", comma(t), f->throttle, f->throttle_percent);
+	if (t->n && u->fault_name.n)
+		text_fmt(t, "; calls with %.*s%s%.*s", STR_ARG(u->fault_name), u->fault_value.n ? "=" : "", STR_ARG(u->fault_value));
+}
+
 void admin_circuit_now(struct text *t, const struct circuit *c, const struct breaker_policy *p)
 {
 	usec now = clock_now();
@@ -91,7 +112,7 @@ static void put_window(struct json *j, const struct breaker_view *v)
 	} rows[] = { { "success", CIRCUIT_SUCCESS }, { "failure", CIRCUIT_FAILURE },
 		{ "timeout", CIRCUIT_TIMEOUT }, { "rejected", CIRCUIT_REJECTED },
 		{ "shorted", CIRCUIT_SHORT }, { "bad_request", CIRCUIT_BAD }, { "aborted", CIRCUIT_ABORTED },
-		{ "fallback", CIRCUIT_FALLBACK }, { "retry", CIRCUIT_RETRY },
+		{ "fallback", CIRCUIT_FALLBACK }, { "fallback_failed", CIRCUIT_FALLBACK_FAILED }, { "retry", CIRCUIT_RETRY },
 		{ "retry_refused", CIRCUIT_RETRY_REFUSED } };
 
 	json_key(j, "window");
@@ -128,7 +149,7 @@ static void put_circuit(
 	struct text t;
 
 	breaker_look(&c->breaker, p, now, &v);
-	text_init(&t, 256);
+	text_init(&t, 1024);
 	admin_circuit_why(&t, &v, p);
 	json_object(j);
 	put_str(j, "sidecar", s->service);
@@ -143,6 +164,10 @@ static void put_circuit(
 	json_key(j, "open");
 	json_bool(j, v.open);
 	put_text(j, "why", text_z(&t));
+	text_clear(&t);
+	admin_circuit_faults(&t, u);
+	json_key(j, "faults");
+	json_strz(j, t.n ? text_z(&t) : NULL);
 	put_instant(j, "since", v.since);
 	put_instant(j, "opened", v.opened);
 	put_instant(j, "until", v.until);
@@ -219,19 +244,41 @@ static bool is_called(const struct spec_upstream *u, struct str name)
 	       str_eq(u->route, route);
 }
 
-static unsigned force_all(const struct admin *a, struct str name, enum breaker_force f)
+/* Is it pinned for bytes alone? Connections of tcp:// ask no circuit. */
+static bool is_tcp_only(const struct spec_sidecar *s, const struct spec_upstream *u)
+{
+	bool tcp = false;
+
+	for (uint32_t i = 0; i < s->n_listeners; i++) {
+		if (s->listeners[i].upstream != u)
+			continue;
+		if (s->listeners[i].kind != LISTEN_PINNED_TCP)
+			return false;
+		tcp = true;
+	}
+	return tcp;
+}
+
+/* How many there are of that name; *tcp: of these such as only bytes are relayed to, which are left alone. */
+static unsigned force_all(const struct admin *a, struct str name, enum breaker_force f, unsigned *tcp)
 {
 	const struct spec_upstream *u;
 	unsigned n = 0;
+
+	*tcp = 0;
 
 	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
 		for (uint32_t k = 0; (u = spec_policy_at(a->agent->sidecars[i].spec, k)) != NULL; k++) {
 			if (!u->circuit || !is_called(u, name))
 				continue;
+			n++;
+			if (is_tcp_only(a->agent->sidecars[i].spec, u)) {
+				(*tcp)++;
+				continue;
+			}
 			breaker_set_force(&u->circuit->breaker, f, clock_now());
 			for (unsigned key = 0; u->keyed && key < CIRCUIT_KEYS; key++)
 				breaker_set_force(&u->keyed[key]->breaker, f, clock_now());
-			n++;
 		}
 	}
 	return n;
@@ -251,9 +298,15 @@ void admin_page_circuit_state(struct admin *a, struct httpd_request *r)
 		return;
 	}
 	struct str service = str_make(rest.p, slash);
-	if (!force_all(a, service, f)) {
+	unsigned tcp, n = force_all(a, service, f, &tcp);
+	if (!n) {
 		admin_refuse(r, 404, "no-such-circuit", "No sidecar of this agent knows that upstream.",
 			"GET /circuits lists them.");
+		return;
+	}
+	if (n == tcp) {
+		admin_refuse(r, 409, "no-circuit-for-bytes", "That upstream is pinned as tcp:// only, and connections that are relayed as bytes ask no circuit.",
+			"Put its instances aside instead: PUT /upstreams/<service>/endpoints/<address>?state=drained");
 		return;
 	}
 	agent_note(a->agent, CHANGE_CIRCUIT, service, STR(""), "the circuit was set by hand: %s",

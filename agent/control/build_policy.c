@@ -4,13 +4,13 @@
 #include "control/option_fields.h"
 #include "control/option_value.h"
 
-static struct status_range statuses(const struct options *o, struct str name, enum option_id id)
+static struct status_set statuses(const struct options *o, struct str name, enum option_id id)
 {
-	int low = 0, high = 0;
+	struct status_set set;
 
-	if (!option_statuses(options_of_text(o, name, id), &low, &high))
-		low = high = 0;
-	return (struct status_range){ (uint16_t)low, (uint16_t)high };
+	if (!option_status_set(options_of_text(o, name, id), &set))
+		memset(&set, 0, sizeof(set));
+	return set;
 }
 
 static void fill_breaker(struct spec_policy *p, const struct options *o, struct str name, bool observe)
@@ -38,7 +38,7 @@ static void fill_retry(struct spec_policy *p, const struct options *o, struct st
 	p->budget.percent = (uint8_t)options_of_u64(o, name, OPT_RETRY_BUDGET);
 	p->budget.per_second = (uint32_t)options_of_u64(o, name, OPT_RETRY_BUDGET_FLOOR);
 	p->budget.bucket = p->breaker.bucket;
-	p->budget.on = p->budget.percent && !observe;
+	p->budget.on = !str_ieq(options_of_text(o, name, OPT_RETRY_BUDGET), STR("off")) && !observe; /* 0% is the floor alone */
 }
 
 static void fill_bulkhead(struct spec_policy *p, const struct options *o, struct str name)
@@ -94,12 +94,14 @@ static struct str fields_of(struct spec_upstream *u, struct str list)
 
 static bool fill_fallback(struct spec_upstream *u, const struct options *o, struct str name)
 {
+	struct str spare = options_of_text(o, name, OPT_FALLBACK_UPSTREAM);
+
 	u->policy.fallback_status = (uint16_t)options_of_u64(o, name, OPT_FALLBACK_STATUS);
 	u->policy.last_good = options_of_duration(o, name, OPT_FALLBACK_LAST_GOOD);
 	u->fallback_body = arena_str(&u->arena, options_of_text(o, name, OPT_FALLBACK_BODY));
 	u->fallback_fields = fields_of(u, options_of_text(o, name, OPT_FALLBACK_FIELDS));
 	u->fallback_type = arena_str(&u->arena, options_of_text(o, name, OPT_FALLBACK_TYPE));
-	u->fallback_upstream = build_lower(&u->arena, options_of_text(o, name, OPT_FALLBACK_UPSTREAM));
+	u->fallback_upstream = build_lower(&u->arena, str_ieq(spare, STR("off")) ? STR("") : spare);
 	return u->fallback_body.p && u->fallback_type.p && u->fallback_upstream.p && u->fallback_fields.p;
 }
 

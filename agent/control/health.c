@@ -148,7 +148,7 @@ static bool read_rule(struct health_rule *r, const struct options *o, struct str
 	r->starts_down = options_of_u64(o, name, OPT_CHECK_START) == 0;
 	return str_copy(check, r->path, sizeof(r->path)) && str_copy(name, r->host, sizeof(r->host)) &&
 	       str_copy(options_of_text(o, name, OPT_CHECK_BODY), r->body, sizeof(r->body)) &&
-	       option_statuses(options_of_text(o, name, OPT_CHECK_STATUS), &r->low, &r->high);
+	       option_status_set(options_of_text(o, name, OPT_CHECK_STATUS), &r->passes);
 }
 
 static struct rule *rule_of(struct health *h, uint32_t upstream)

@@ -81,7 +81,7 @@ static void on_reply(void *arg, const struct fetch_reply *reply)
 	p->fetch = NULL;
 	if (reply->status == 0)
 		err_set(&why, "GET %.100s: %s", rule->path, reply->why);
-	else if (reply->status < rule->low || reply->status > rule->high)
+	else if (!status_in(&rule->passes, (unsigned)reply->status))
 		err_set(&why, "GET %.100s answered %d", rule->path, reply->status);
 	else if (rule->body[0] != '\0' && (!reply->body.n || !memmem(reply->body.p, reply->body.n, rule->body, strlen(rule->body))))
 		err_set(&why, "GET %.100s answered %d without the text of check.body", rule->path, reply->status);

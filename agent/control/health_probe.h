@@ -5,6 +5,7 @@
 #include "net/fetch.h"
 #include "net/stream.h"
 #include "net/timer.h"
+#include "proxy/spec.h"
 
 #define HEALTH_PATH_MAX 1024u
 #define HEALTH_TEXT_MAX 256u
@@ -14,7 +15,7 @@ struct health_rule { /* of an upstream */
 	char path[HEALTH_PATH_MAX + 1];
 	char host[HEALTH_TEXT_MAX]; /* the service's name */
 	char body[HEALTH_TEXT_MAX]; /* "": any */
-	int low, high;              /* statuses that pass */
+	struct status_set passes;   /* statuses that pass */
 	usec interval, timeout;
 	unsigned rise, fall;
 	uint16_t port; /* 0: the endpoint's */

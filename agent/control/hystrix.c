@@ -9,7 +9,7 @@
 struct sight { /* of one circuit, looked at once for both lines */
 	const struct spec_sidecar *s;
 	const struct spec_upstream *u;
-	struct str name;
+	struct str name, pool;
 	struct breaker_view b;
 	struct latency_view l;
 	uint32_t active, limit, peak;
@@ -129,7 +129,7 @@ static void put_command(struct text *t, const struct sight *s)
 	num(&j, "latencyTotal_mean", (s->l.mean + 500) / 1000);
 	put_latency(&j, "latencyTotal", &s->l);
 	put_properties(&j, s);
-	name(&j, "threadPool", s->name);
+	name(&j, "threadPool", s->pool);
 	json_end(&j);
 	text_addz(t, "\n\n");
 }
@@ -154,7 +154,7 @@ static void put_pool(struct text *t, const struct sight *s)
 	struct json j = json_begin(t);
 	json_object(&j);
 	name(&j, "type", STR("HystrixThreadPool"));
-	name(&j, "name", s->name);
+	name(&j, "name", s->pool);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		num(&j, rows[i].key, rows[i].v);
 	json_end(&j);
@@ -191,6 +191,33 @@ static uint32_t under_way(const struct agent *a, const struct spec_upstream *u)
 	return (uint32_t)sum.active;
 }
 
+/* A command for each SOAP action that was called: "quotes#urn:order". They share the upstream's pool. */
+static void put_keyed(struct text *t, const struct sight *of, usec now)
+{
+	struct sight see = *of;
+	struct text called;
+
+	see.active = see.peak = 0; /* places are the upstream's */
+	text_init(&called, CIRCUIT_NAME_MAX + CIRCUIT_LABEL);
+	for (unsigned i = 0; of->u->keyed && i < CIRCUIT_KEYS; i++) {
+		const struct circuit *c = of->u->keyed[i];
+		if (!circuit_label(c))
+			continue;
+		struct str key = str_of(circuit_label(c));
+		if (key.n > 2 && key.p[0] == '"' && key.p[key.n - 1] == '"')
+			key = str_make(key.p + 1, key.n - 2);
+		text_clear(&called);
+		text_add(&called, of->pool);
+		text_addz(&called, "#");
+		text_add(&called, key);
+		see.name = text_str(&called);
+		breaker_look(&c->breaker, &of->u->policy.breaker, now, &see.b);
+		latencies_look(&c->latencies, now, &see.l);
+		put_command(t, &see);
+	}
+	text_release(&called);
+}
+
 void hystrix_lines(struct text *t, const struct agent *a, uint32_t i, const struct spec_upstream *u, usec now, usec wall)
 {
 	struct sight see = { .s = a->sidecars[i].spec, .u = u, .wall = wall };
@@ -198,7 +225,7 @@ void hystrix_lines(struct text *t, const struct agent *a, uint32_t i, const stru
 
 	text_init(&called, CIRCUIT_NAME_MAX);
 	put_circuit_name(&called, a, i, u);
-	see.name = text_str(&called);
+	see.name = see.pool = text_str(&called);
 	breaker_look(&u->circuit->breaker, &u->policy.breaker, now, &see.b);
 	latencies_look(&u->circuit->latencies, now, &see.l);
 	see.active = under_way(a, u);
@@ -206,6 +233,7 @@ void hystrix_lines(struct text *t, const struct agent *a, uint32_t i, const stru
 	see.limit = circuit_limit(u->circuit, &u->policy.bulkhead);
 	put_command(t, &see);
 	put_pool(t, &see);
+	put_keyed(t, &see, now);
 	text_release(&called);
 }
 

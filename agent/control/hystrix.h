@@ -3,7 +3,8 @@
  * Every HYSTRIX_TICK each client gets a `data: {…}` event for every circuit that was used, a HystrixCommand and a
  * HystrixThreadPool, and a `ping: ` (shared/protocols/hystrix-stream.md: full key set, numeric keys never left out, at most five
  * clients, slow ones are dropped). A circuit's name is the upstream's; on the agent of a node, which shows several sidecars, it is
- * <service>.<upstream>, and <service>~2.<upstream> for a second sidecar of that service. Nothing is made while nobody reads.
+ * <service>.<upstream>, and <service>~2.<upstream> for a second sidecar of that service. The circuit of a
+ * single SOAP action (breaker.by) is <upstream>#<action>, a command in the upstream's pool. Nothing is made while nobody reads.
  * Owner and thread: control, one per admin. */
 #ifndef OUTRIDER_CONTROL_HYSTRIX_H
 #define OUTRIDER_CONTROL_HYSTRIX_H
@@ -31,7 +32,7 @@ void hystrix_init(struct hystrix *h, struct agent *agent);
 void hystrix_stop(struct hystrix *h); /* before the httpd is freed; a zeroed one is fine */
 /* Takes the request over as a stream, or answers 503 "MaxConcurrentConnections reached". */
 void hystrix_serve(struct hystrix *h, struct httpd_request *r);
-/* Two events for a circuit of the agent's i-th sidecar: command, then pool; for tests. now: clock_now(). */
+/* The events for a circuit of the agent's i-th sidecar: command, then pool, then a command for each SOAP action; for tests. now: clock_now(). */
 void hystrix_lines(struct text *t, const struct agent *a, uint32_t i, const struct spec_upstream *u, usec now, usec wall);
 
 #endif

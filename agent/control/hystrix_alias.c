@@ -2,7 +2,10 @@
 
 #include <inttypes.h>
 
-enum kind { KIND_SWITCH, KIND_OPEN, KIND_CLOSED, KIND_COUNT, KIND_PERCENT, KIND_MS };
+enum kind { KIND_SWITCH, KIND_TIMED, KIND_OPEN, KIND_CLOSED, KIND_COUNT, KIND_PERCENT, KIND_MS };
+
+#define TIMEOUT ".execution.isolation.thread.timeoutInMilliseconds"
+#define TIMED ".execution.timeout.enabled" /* false: none, whatever TIMEOUT says */
 
 static const struct row {
 	const char *suffix; /* behind the command's key */
@@ -16,7 +19,8 @@ static const struct row {
 	{ ".circuitBreaker.errorThresholdPercentage", "breaker.error-threshold", KIND_PERCENT, 1, 100 },
 	{ ".circuitBreaker.forceOpen", "breaker.force", KIND_OPEN, 0, 0 },
 	{ ".circuitBreaker.forceClosed", "breaker.force", KIND_CLOSED, 0, 0 },
-	{ ".execution.isolation.thread.timeoutInMilliseconds", "timeout.request", KIND_MS, 1, 86400000 },
+	{ TIMEOUT, "timeout.request", KIND_MS, 1, 86400000 },
+	{ TIMED, "timeout.request", KIND_TIMED, 0, 0 },
 	{ ".execution.isolation.semaphore.maxConcurrentRequests", "bulkhead.max", KIND_COUNT, 1, 1000000 },
 	{ ".metrics.rollingStats.timeInMilliseconds", "breaker.window", KIND_MS, 1000, 600000 },
 };
@@ -47,6 +51,9 @@ static bool put_value(const struct row *r, struct str value, struct text *to)
 	case KIND_SWITCH:
 		text_addz(to, yes ? "on" : "off");
 		return yes || no;
+	case KIND_TIMED: /* true is what it is anyway */
+		text_addz(to, "off");
+		return no;
 	case KIND_OPEN: /* false says nothing: the other one may be true */
 		text_addz(to, "open");
 		return yes;
@@ -61,6 +68,17 @@ static bool put_value(const struct row *r, struct str value, struct text *to)
 	n = n < r->min ? r->min : n > r->max ? r->max : n;
 	text_fmt(to, "%" PRIu64 "%s", n, r->kind == KIND_MS ? "ms" : r->kind == KIND_PERCENT ? "%" : "");
 	return true;
+}
+
+bool hystrix_alias_switch(struct str key, struct text *name, struct text *standard)
+{
+	text_clear(name);
+	text_clear(standard);
+	if (!str_starts(key, STR(HYSTRIX_PREFIX)) || !ends(key, TIMEOUT))
+		return false;
+	text_fmt(name, "%.*s" TIMED, (int)(key.n - strlen(TIMEOUT)), key.p);
+	text_addz(standard, HYSTRIX_PREFIX "default" TIMED);
+	return !name->failed && !standard->failed;
 }
 
 bool hystrix_alias(struct str key, struct str value, struct text *name, struct text *to)

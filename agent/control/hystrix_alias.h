@@ -10,6 +10,9 @@
 
 #define HYSTRIX_PREFIX "hystrix.command."
 
+/* Of a command's time limit: the property that turns it off by being false, and that which does where the former is not there. false: it is no time
+ * limit. Both texts are cleared first. */
+bool hystrix_alias_switch(struct str key, struct text *name, struct text *standard) MUST_CHECK;
 /* Into `name` "outrider.upstream.<service>.<option>", into `to` its value. false: it is none of ours. Both texts are cleared first. */
 bool hystrix_alias(struct str key, struct str value, struct text *name, struct text *to) MUST_CHECK;
 

@@ -110,6 +110,23 @@ static bool is_list_item(struct str s)
 	       (s.p[1] != '0' || s.n == 3);
 }
 
+/* A time limit of Hystrix whose switch says false is none. */
+static bool is_turned_off(const struct properties *p, struct str key)
+{
+	struct text own, standard;
+
+	text_init(&own, PROPERTIES_KEY_MAX + 64);
+	text_init(&standard, 128);
+	const struct property *says = NULL;
+	if (hystrix_alias_switch(key, &own, &standard)) {
+		says = properties_find(p, text_str(&own));
+		says = says ? says : properties_find(p, text_str(&standard));
+	}
+	text_release(&own);
+	text_release(&standard);
+	return says && str_ieq(str_trim(says->value), STR("false"));
+}
+
 /* A property of Hystrix is an option where no source says that option itself. */
 static bool judge_alias(struct options *o, const struct properties *p, const struct property *one, struct err *err)
 {
@@ -119,7 +136,7 @@ static bool judge_alias(struct options *o, const struct properties *p, const str
 
 	text_init(&name, OPTIONS_KEY_MAX);
 	text_init(&value, 64);
-	if (hystrix_alias(one->key, one->value, &name, &value)) {
+	if (!is_turned_off(p, one->key) && hystrix_alias(one->key, one->value, &name, &value)) {
 		struct str key = text_str(&name), brief = STR("");
 		char spelt[OPTIONS_KEY_MAX];
 		if (str_starts(key, str_of(standard))) {

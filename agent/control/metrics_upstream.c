@@ -180,14 +180,29 @@ static void put_pools(struct metrics *m)
 
 typedef void (*put_circuit_fn)(struct metrics *m, const struct spec_upstream *u);
 
-static void put_breaker(struct metrics *m, const struct spec_upstream *u)
+static void put_state(struct metrics *m, const struct spec_upstream *u, const struct circuit *c)
 {
 	static const uint8_t values[] = { [BREAKER_CLOSED] = 0, [BREAKER_HALF_OPEN] = 1, [BREAKER_OPEN] = 2 };
 	struct breaker_view v;
 
-	breaker_look(&u->circuit->breaker, &u->policy.breaker, clock_now(), &v);
+	breaker_look(&c->breaker, &u->policy.breaker, clock_now(), &v);
 	if (u->policy.breaker.on || v.open)
 		exposition_u64(&m->e, text_str(&m->labels), v.open && v.state == BREAKER_CLOSED ? values[BREAKER_OPEN] : values[v.state]);
+}
+
+/* The upstream's, then those of the SOAP actions that were called. */
+static void put_breaker(struct metrics *m, const struct spec_upstream *u)
+{
+	size_t n = m->labels.n;
+
+	put_state(m, u, u->circuit);
+	for (unsigned i = 0; u->keyed && i < CIRCUIT_KEYS; i++) {
+		if (!circuit_label(u->keyed[i]))
+			continue;
+		m->labels.n = n;
+		labels_put(&m->labels, "key", str_of(circuit_label(u->keyed[i])));
+		put_state(m, u, u->keyed[i]);
+	}
 }
 
 static void put_places(struct metrics *m, const struct spec_upstream *u)

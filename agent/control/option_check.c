@@ -75,7 +75,7 @@ static bool of_route(const struct option_cell *c, struct str *name)
 	return marked || option_row(c->id)->scope == SCOPE_ROUTE;
 }
 
-/* Names that stand exactly somewhere: in keys of properties and flags, in outrider.upstreams, in routes. */
+/* Names that stand exactly somewhere: in keys of properties and flags, in outrider.upstreams, in routes, as fallbacks. */
 static bool exact_names(struct options *o, struct names *services, struct names *routes)
 {
 	for (const struct option_cell *c = o->first; c; c = c->next) {
@@ -87,7 +87,7 @@ static bool exact_names(struct options *o, struct names *services, struct names 
 			return false;
 	}
 	for (const struct option_cell *c = o->first; c; c = c->next)
-		if (c->id == OPT_ROUTE_UPSTREAM && c->top && !add_name(o, services, c->top->value))
+		if ((c->id == OPT_ROUTE_UPSTREAM || c->id == OPT_FALLBACK_UPSTREAM) && c->top && !str_ieq(c->top->value, STR("off")) && !add_name(o, services, c->top->value))
 			return false;
 	struct str rest = options_text(o, OPT_UPSTREAMS);
 	struct upstream_pin pin;

@@ -121,15 +121,6 @@ static bool parse_check(const struct option_row *row, struct str s, uint64_t *re
 	return str_ieq(s, STR("tcp")) || parse_prefix(row, s, ret, why);
 }
 
-static bool parse_statuses(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
-{
-	int low, high;
-
-	(void)row;
-	(void)ret;
-	return option_statuses(s, &low, &high) || err_set(why, "statuses are 100 to 599");
-}
-
 static bool parse_sampler(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
 {
 	struct sampler_policy p;
@@ -406,7 +397,7 @@ static const struct {
 	[OPTION_PLUGINS] = { parse_plugins, "a list of plugin:address", NULL, "" },
 	[OPTION_PREFIX] = { parse_prefix, "a path such as /api", NULL, "" },
 	[OPTION_CHECK] = { parse_check, "tcp, or a path such as /health", NULL, "" },
-	[OPTION_STATUSES] = { parse_statuses, "a status such as 200, or a range such as 200-399", NULL, "" },
+	[OPTION_STATUSES] = { option_statuses_parse, "statuses, ranges and classes such as 204, 200-399, 5xx or 429,502-504,", NULL, "" },
 	[OPTION_FIELDS] = { option_fields_parse, "header fields such as Cache-Control: no-store | X-Answered-By: nobody, none that frames the body,", NULL, "" },
 	[OPTION_SAMPLER] = { parse_sampler, "always, never, a share such as 5%, or a rate such as 100/s", NULL, "" },
 	[OPTION_TRACE_FIELDS] = { parse_trace_fields, "a list of b3, b3-multi, w3c, each once", NULL, "" },

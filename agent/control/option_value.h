@@ -27,7 +27,11 @@ bool option_handler(struct str s, uint16_t *ret_port, struct addr *ret, struct e
 bool option_cidr_item(struct str item, bool (*each)(void *arg, const struct cidr *c), void *arg, struct err *why)
 	MUST_CHECK;
 
-/* "200-399" or "204". false: neither, or not within 100 to 599. */
+/* "200-399", "204" or "5xx". false: none of these, or not within 100 to 599. */
 bool option_statuses(struct str s, int *low, int *high);
+struct status_set;
+/* A comma list of these, at most STATUS_RANGES (proxy/spec.h); of what is none *ret is cleared or has the beginning. */
+bool option_status_set(struct str s, struct status_set *ret) MUST_CHECK;
+bool option_statuses_parse(const struct option_row *row, struct str s, uint64_t *ret, struct err *why);
 
 #endif

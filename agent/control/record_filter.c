@@ -8,11 +8,6 @@ bool record_filter_status(struct str s, uint16_t *low, uint16_t *high)
 {
 	int from, to;
 
-	if (s.n == 3 && s.p[0] >= '1' && s.p[0] <= '5' && str_ieq(str_make(s.p + 1, 2), STR("xx"))) {
-		*low = (uint16_t)((s.p[0] - '0') * 100);
-		*high = (uint16_t)(*low + 99);
-		return true;
-	}
 	if (!option_statuses(s, &from, &to))
 		return false;
 	*low = (uint16_t)from;

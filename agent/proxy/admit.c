@@ -38,15 +38,17 @@ static uint64_t told_ms(const struct exchange *x)
 static void set_deadline(struct exchange *x)
 {
 	const struct spec_policy *p = &x->upstream->policy;
-	usec limit = x->upstream->mode == MODE_ON ? p->request_timeout : 0, told = told_ms(x) * USEC_MS;
+	usec limit = p->request_timeout, told = told_ms(x) * USEC_MS;
+	bool shorter = told && (!limit || told < limit);
 
-	if (told && (!limit || told < limit))
+	if (shorter)
 		limit = told;
-	if (!limit || (x->deadline && x->deadline <= x->started + limit))
+	if (x->upstream->mode != MODE_ON || !limit || (x->deadline && x->deadline <= x->started + limit))
 		return;
 	if (!x->deadline)
 		timer_init(&x->deadline_timer, on_deadline, x);
 	x->deadline = x->started + limit;
+	x->deadline_told = shorter;
 	timer_set(x->w->loop, &x->deadline_timer, x->deadline);
 }
 
@@ -108,17 +110,13 @@ static struct circuit *judge_of(const struct exchange *x)
 	return x->keyed ? x->keyed : x->circuit;
 }
 
-/* A circuit of its own for what the call wants of the upstream, where the options say so. */
+/* A circuit of its own for what the call wants of the upstream, where the options say so and one is left. */
 static void find_key(struct exchange *x)
 {
 	const struct spec_upstream *u = x->upstream;
 	const struct field *f = u->keyed && x->req.first[FIELD_SOAPACTION] ? head_get(&x->req, FIELD_SOAPACTION) : NULL;
 
-	x->keyed = NULL;
-	if (!f || !field_value(f).n)
-		return;
-	x->keyed = u->keyed[str_hash(field_value(f), 0) % CIRCUIT_KEYS];
-	circuit_name(x->keyed, field_value(f));
+	x->keyed = f && field_value(f).n ? circuit_of_key(u->keyed, field_value(f)) : NULL;
 }
 
 static enum admit_result enter_breaker(struct exchange *x, enum reason *why)
@@ -129,7 +127,9 @@ static enum admit_result enter_breaker(struct exchange *x, enum reason *why)
 
 	if (x->upstream->kind != UPSTREAM_SERVICE)
 		return ADMIT_GO;
-	window_add(&b->counts, CIRCUIT_REQUEST, p->breaker.bucket, now);
+	window_add(&x->circuit->breaker.counts, CIRCUIT_REQUEST, p->breaker.bucket, now); /* the retry budget is the upstream's */
+	if (x->keyed)
+		window_add(&b->counts, CIRCUIT_REQUEST, p->breaker.bucket, now);
 	enum breaker_pass pass = breaker_enter(b, &p->breaker, now, &x->ticket);
 	changed(x, (enum breaker_change)x->ticket.change);
 	x->entered = pass != BREAKER_REFUSED;
@@ -157,13 +157,19 @@ static enum admit_result rejected(struct exchange *x, enum reason *why)
 	return ADMIT_REFUSED;
 }
 
+static void take_place(struct exchange *x)
+{
+	x->placed = true;
+	x->placed_at = loop_now(x->w->loop);
+}
+
 static enum admit_result enter_bulkhead(struct exchange *x, enum reason *why)
 {
 	const struct bulkhead_policy *p = &x->upstream->policy.bulkhead;
 	bool would;
 
 	if (circuit_take(x->upstream->circuit, p, &would)) {
-		x->placed = true;
+		take_place(x);
 		if (would)
 			would_reject(x);
 		return ADMIT_GO;
@@ -172,7 +178,7 @@ static enum admit_result enter_bulkhead(struct exchange *x, enum reason *why)
 		return rejected(x, why);
 	switch (queue_wait(x)) {
 	case QUEUE_TAKEN:
-		x->placed = true;
+		take_place(x);
 		return ADMIT_GO;
 	case QUEUE_WAIT:
 		count(x->sc, COUNTER_QUEUED);
@@ -185,7 +191,7 @@ static enum admit_result enter_bulkhead(struct exchange *x, enum reason *why)
 
 void admit_placed(struct exchange *x)
 {
-	x->placed = true;
+	take_place(x);
 	exchange_run(x); /* step_admit goes on behind the bulkhead */
 }
 
@@ -322,8 +328,9 @@ enum circuit_event admit_outcome(const struct exchange *x)
 	case REASON_CONNECT_TIMEOUT:
 	case REASON_RESPONSE_TIMEOUT:
 	case REASON_TRY_TIMEOUT:
-	case REASON_REQUEST_TIMEOUT:
 		return CIRCUIT_TIMEOUT;
+	case REASON_REQUEST_TIMEOUT:
+		return x->deadline_told ? CIRCUIT_ABORTED : CIRCUIT_TIMEOUT;
 	case REASON_BULKHEAD_FULL:
 	case REASON_QUEUE_TIMEOUT:
 		return CIRCUIT_REJECTED;
@@ -352,12 +359,16 @@ static void report(struct exchange *x, enum circuit_event how)
 		changed(x, breaker_leave(&judge_of(x)->breaker, &p->breaker, &x->ticket, how, now));
 	if (how == CIRCUIT_ABORTED || !x->n_attempts)
 		return;
+	if (x->placed && (how == CIRCUIT_SUCCESS || how == CIRCUIT_BAD))
+		circuit_served(c, now - x->placed_at);
 	latencies_add(&c->latencies, latency, now);
+	if (x->keyed)
+		latencies_add(&x->keyed->latencies, latency, now);
 	if (!p->bulkhead.adaptive)
 		return;
 	if (how == CIRCUIT_TIMEOUT || (how == CIRCUIT_FAILURE && x->status == 503))
 		limiter_drop(&c->limiter, now);
-	else
+	else if (how == CIRCUIT_SUCCESS || how == CIRCUIT_BAD) /* how fast a call fails says nothing of how long one takes */
 		limiter_report(&c->limiter, now - x->a.started,
 			atomic_load_explicit(&c->bulkhead.active, memory_order_relaxed), now);
 }
@@ -366,10 +377,9 @@ void admit_leave(struct exchange *x)
 {
 	struct circuit *c = x->circuit;
 
-	queue_leave(x);
-	if (x->is_delayed || x->is_throttled)
+	if (x->is_throttled)
 		timer_clear(&x->wait_timer);
-	x->is_delayed = x->is_throttled = false;
+	x->is_throttled = false;
 	if (!c || (!x->entered && !x->placed))
 		return;
 	if (!x->upstream || x->upstream->circuit != c) {

@@ -15,16 +15,23 @@ static const char *phrase_of(unsigned status)
 		unsigned status;
 		const char *phrase;
 	} rows[] = {
-		{ 200, "OK" }, { 204, "No Content" }, { 400, "Bad Request" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 408, "Request Timeout" },
-		{ 413, "Content Too Large" }, { 414, "URI Too Long" }, { 421, "Misdirected Request" },
-		{ 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" }, { 502, "Bad Gateway" },
-		{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" },
-		{ 508, "Loop Detected" },
+		{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 203, "Non-Authoritative Information" }, { 204, "No Content" },
+		{ 205, "Reset Content" }, { 206, "Partial Content" }, { 300, "Multiple Choices" }, { 301, "Moved Permanently" }, { 302, "Found" },
+		{ 303, "See Other" }, { 304, "Not Modified" }, { 307, "Temporary Redirect" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" },
+		{ 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 406, "Not Acceptable" },
+		{ 407, "Proxy Authentication Required" }, { 408, "Request Timeout" }, { 409, "Conflict" }, { 410, "Gone" }, { 411, "Length Required" },
+		{ 412, "Precondition Failed" }, { 413, "Content Too Large" }, { 414, "URI Too Long" }, { 415, "Unsupported Media Type" },
+		{ 416, "Range Not Satisfiable" }, { 417, "Expectation Failed" }, { 421, "Misdirected Request" }, { 422, "Unprocessable Content" },
+		{ 423, "Locked" }, { 424, "Failed Dependency" }, { 425, "Too Early" }, { 426, "Upgrade Required" }, { 428, "Precondition Required" },
+		{ 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" }, { 451, "Unavailable For Legal Reasons" },
+		{ 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 502, "Bad Gateway" }, { 503, "Service Unavailable" },
+		{ 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" }, { 507, "Insufficient Storage" }, { 508, "Loop Detected" },
+		{ 511, "Network Authentication Required" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].status == status)
 			return rows[i].phrase;
-	return "Error";
+	return status < 400 ? "OK" : "Error";
 }
 
 /* The reply of the options fallback.… */
@@ -75,6 +82,12 @@ static bool is_unsent(const struct exchange *x, enum reason why)
 	return (before && x->up.q.sent == 0) || (safe && (before || silent));
 }
 
+/* Replies that end with their head, whatever it says (RFC 9110 6.4.1), or must be empty (15.3.6). */
+static bool is_bare(const struct exchange *x)
+{
+	return x->status == 204 || x->status == 205 || x->status == 304;
+}
+
 /* The lines of the head that tell what kind of answer it is. */
 static void put_kind(struct text *t, const struct exchange *x, struct str body)
 {
@@ -85,7 +98,10 @@ static void put_kind(struct text *t, const struct exchange *x, struct str body)
 		return;
 	}
 	struct str type = is_static(x) ? u->fallback_type : STR("application/json");
-	text_fmt(t, "Content-Type: %.*s\r\nContent-Length: %zu\r\n", STR_ARG(type), body.n);
+	if (!is_bare(x))
+		text_fmt(t, "Content-Type: %.*s\r\nContent-Length: %zu\r\n", STR_ARG(type), body.n);
+	else if (x->status == 205)
+		text_addz(t, "Content-Length: 0\r\n");
 	if (!is_static(x))
 		return;
 	text_addz(t, "x-outrider-fallback: static\r\n");
@@ -134,7 +150,7 @@ bool answer_write(struct exchange *x, enum reason why)
 	}
 	put_head(&head, x, why, body);
 	bool ok = !made.failed && !head.failed && outq_copy(q, &x->w->blocks, head.p, head.n) &&
-		  (x->req.method == METHOD_HEAD || outq_copy(q, &x->w->blocks, body.p, body.n));
+		  (x->req.method == METHOD_HEAD || is_bare(x) || outq_copy(q, &x->w->blocks, body.p, body.n));
 	text_release(&made);
 	text_release(&head);
 	return ok;

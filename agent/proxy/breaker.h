@@ -40,7 +40,7 @@ enum circuit_event {
 	CIRCUIT_BAD,      /* 4xx: the caller's mistake */
 	CIRCUIT_ABORTED,  /* the caller left, or nothing can be said */
 	CIRCUIT_FALLBACK, /* a fallback answered */
-	CIRCUIT_FALLBACK_FAILED,
+	CIRCUIT_FALLBACK_FAILED, /* there are fallbacks, and none of them had an answer */
 	CIRCUIT_REQUEST, /* a call began: what the retry budget is a share of */
 	CIRCUIT_RETRY,   /* an attempt that the budget allowed */
 	CIRCUIT_RETRY_REFUSED,

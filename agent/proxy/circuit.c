@@ -97,6 +97,22 @@ void circuit_give(struct circuit *c)
 	atomic_fetch_sub_explicit(&c->bulkhead.active, 1, memory_order_seq_cst);
 }
 
+/* An eighth of the way: one of several that write at once may be lost. */
+void circuit_served(struct circuit *c, usec had)
+{
+	uint64_t mean = atomic_load_explicit(&c->bulkhead.service, memory_order_relaxed);
+
+	mean = mean ? mean - mean / 8 + had / 8 : had;
+	atomic_store_explicit(&c->bulkhead.service, mean ? mean : 1, memory_order_relaxed);
+}
+
+bool circuit_too_late(const struct circuit *c, usec deadline, usec now)
+{
+	uint64_t mean = atomic_load_explicit(&c->bulkhead.service, memory_order_relaxed);
+
+	return deadline && mean && deadline < now + mean;
+}
+
 uint32_t circuit_peak(struct circuit *c, uint32_t active, usec now)
 {
 	struct peaks *p = &c->peaks;
@@ -134,17 +150,35 @@ bool circuit_may_retry(struct circuit *c, const struct budget_policy *p, usec no
 	return true;
 }
 
-void circuit_name(struct circuit *c, struct str label)
+/* Says once what it is for. */
+static void claim(struct circuit *c, struct str label)
 {
 	uint32_t none = 0;
 
-	if (atomic_load_explicit(&c->labelled, memory_order_relaxed) ||
-	    !atomic_compare_exchange_strong_explicit(&c->labelled, &none, 1, memory_order_relaxed, memory_order_relaxed))
+	if (!atomic_compare_exchange_strong_explicit(&c->labelled, &none, 1, memory_order_acquire, memory_order_acquire)) {
+		for (unsigned i = 0; none == 1 && i < 10000; i++) /* another thread is writing some bytes */
+			none = atomic_load_explicit(&c->labelled, memory_order_acquire);
 		return;
-	size_t n = label.n < CIRCUIT_LABEL ? label.n : CIRCUIT_LABEL - 1;
-	memcpy(c->label, label.p, n);
-	c->label[n] = '\0';
+	}
+	memcpy(c->label, label.p, label.n);
+	c->label[label.n] = '\0';
 	atomic_store_explicit(&c->labelled, 2, memory_order_release);
+}
+
+struct circuit *circuit_of_key(struct circuit *const *keyed, struct str label)
+{
+	if (label.n >= CIRCUIT_LABEL)
+		label.n = CIRCUIT_LABEL - 1;
+	uint64_t first = str_hash(label, 0);
+	for (unsigned i = 0; i < CIRCUIT_KEYS; i++) {
+		struct circuit *c = keyed[(first + i) % CIRCUIT_KEYS];
+		if (!circuit_label(c))
+			claim(c, label);
+		const char *has = circuit_label(c);
+		if (has && strncmp(has, label.p, label.n) == 0 && has[label.n] == '\0')
+			return c;
+	}
+	return NULL;
 }
 
 const char *circuit_label(const struct circuit *c)
@@ -158,6 +192,7 @@ void circuit_reset(struct circuit *c)
 	breaker_reset(&c->breaker);
 	limiter_reset(&c->limiter);
 	atomic_store_explicit(&c->bulkhead.peak, 0, memory_order_relaxed);
+	atomic_store_explicit(&c->bulkhead.service, 0, memory_order_relaxed);
 	c->peaks = (struct peaks){ 0 };
 	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
 		for (unsigned bin = 0; bin < LATENCY_BINS; bin++)

@@ -47,6 +47,7 @@ struct bulkhead {
 	_Atomic uint32_t queued;
 	_Atomic uint32_t peak;    /* most places taken, since circuit_peak() looked */
 	_Atomic(struct waker *) wakers; /* grows only; one per worker at most */
+	_Atomic uint64_t service; /* µs: how long calls have their places until they are answered, a moving mean; 0: none was yet */
 };
 
 static inline bool bulkhead_on(const struct bulkhead_policy *p)
@@ -83,6 +84,10 @@ uint32_t circuit_limit(const struct circuit *c, const struct bulkhead_policy *p)
 /* Takes a place. false: all are taken (and none is taken); in observe mode it is always taken, *would says what would have been. */
 bool circuit_take(struct circuit *c, const struct bulkhead_policy *p, bool *would);
 void circuit_give(struct circuit *c);
+/* A call was answered that had a place for so long. */
+void circuit_served(struct circuit *c, usec had);
+/* Can a call with that deadline (0: none) no longer be answered in time, though it got a place now? Not known before any was answered: false. */
+bool circuit_too_late(const struct circuit *c, usec deadline, usec now);
 
 /* --- retry budget -------------------------------------------------------------------------------------------------------- */
 struct budget_policy {
@@ -95,9 +100,10 @@ struct budget_policy {
 /* Counts a retry when the budget allows one more; else counts CIRCUIT_RETRY_REFUSED. */
 bool circuit_may_retry(struct circuit *c, const struct budget_policy *p, usec now);
 
-/* Says once what this one of several circuits is for; any thread. */
-void circuit_name(struct circuit *c, struct str label);
-/* NULL: nobody said. */
+/* Which of CIRCUIT_KEYS circuits is for what has that label, told apart by its first CIRCUIT_LABEL - 1 bytes; the first call gives it one that is
+ * free. NULL: none is. Any thread. */
+struct circuit *circuit_of_key(struct circuit *const *keyed, struct str label);
+/* NULL: it has not been given to anybody. */
 const char *circuit_label(const struct circuit *c);
 
 void circuit_reset(struct circuit *c); /* another upstream's from now on; wakers stay */

@@ -7,6 +7,7 @@
 #include "proxy/last_good.h"
 #include "proxy/origin.h"
 #include "proxy/park.h"
+#include "proxy/queue.h"
 #include "proxy/steps.h"
 
 #define FREE_EXCHANGES_MAX 128 /* kept for reuse; above that they go back to libc */
@@ -44,7 +45,7 @@ static void give_back(struct exchange *x)
 
 static void reset_target(struct exchange *x)
 {
-	x->upstream = NULL;
+	x->upstream = x->primary = NULL;
 	x->wup = NULL;
 	x->fixed = NULL;
 	x->route = NULL;
@@ -77,7 +78,7 @@ static void reset_flags(struct exchange *x)
 	x->close_down = x->cut = x->retried_safe = x->upgraded = false;
 	x->is_parked = x->was_parked = x->greet = x->port_given = x->renewed = x->park_over = x->prepared = false;
 	x->entered = x->placed = x->is_queued = x->is_delayed = x->is_backing_off = x->faulted = x->fault_reset = false;
-	x->deadline_over = x->fallen = x->exhausted = false;
+	x->deadline_over = x->deadline_told = x->fallen = x->exhausted = false;
 	x->id[0] = '\0';
 }
 
@@ -121,14 +122,24 @@ void exchange_drop_attempt(struct exchange *x, bool clean)
 	x->a.o = NULL;
 }
 
+/* Whatever it waited for does not run it any more. */
+void exchange_stop_waiting(struct exchange *x)
+{
+	park_leave(x);
+	queue_leave(x);
+	retry_leave(x);
+	if (x->is_delayed)
+		timer_clear(&x->wait_timer);
+	x->is_delayed = false;
+}
+
 /* The end of every exchange: the connections go their ways, the figures are kept. */
 void exchange_finish(struct exchange *x)
 {
 	struct wspec *s = x->wspec;
 
 	x->step = STEP_FINISH;
-	park_leave(x);
-	retry_leave(x);
+	exchange_stop_waiting(x);
 	if (x->deadline)
 		timer_clear(&x->deadline_timer);
 	exchange_drop_attempt(x, false);
@@ -204,6 +215,8 @@ static enum step_result step_route(struct exchange *x)
 		return WAIT;
 	if (why != REASON_NONE)
 		return refuse(x, why);
+	if (x->fallen)
+		fallback_renewed(x);
 	x->step = STEP_ADMIT;
 	return CONTINUE;
 }
@@ -267,7 +280,9 @@ static enum step_result step_pick(struct exchange *x)
 /* Must a request not be sent on a connection that may just be closing? */
 static bool must_not_repeat(const struct exchange *x)
 {
-	return !method_idempotent(x->req.method) || x->req.body != BODY_NONE;
+	bool never = x->upstream->kind == UPSTREAM_SERVICE && x->upstream->policy.retry_methods == RETRY_NONE;
+
+	return never || !method_idempotent(x->req.method) || x->req.body != BODY_NONE;
 }
 
 static enum step_result step_connect(struct exchange *x)

@@ -89,6 +89,7 @@ struct exchange {
 	struct flow down_flow;       /* response body, origin to client */
 
 	const struct spec_upstream *upstream;
+	const struct spec_upstream *primary; /* its fallback.upstream is called in its place; NULL: that is not so */
 	struct wupstream *wup;
 	const struct spec_route *route; /* of an edge */
 	struct str path;             /* as forwarded: normalised, rewritten */
@@ -111,6 +112,7 @@ struct exchange {
 	struct timer deadline_timer; /* armed once while deadline is set */
 	uint64_t throttle, throttled; /* an injected fault: bytes per second of the reply's body, 0: none; bytes that were let through */
 	usec deadline;               /* of the call; 0: none */
+	usec placed_at;              /* valid while placed */
 	struct circuit *circuit;     /* where it is placed, and entered unless `keyed` is */
 	struct circuit *keyed;       /* whose breaker judges it, where the upstream has one for its SOAP action */
 	struct crowd_place client;   /* valid while crowded */
@@ -140,7 +142,8 @@ struct exchange {
 	bool faulted, fault_reset;   /* faults were thrown for it; its client's connection is to be closed */
 	bool crowded;                /* counts among its client's requests */
 	bool deadline_over;
-	bool fallen;                 /* a fallback answers */
+	bool deadline_told;          /* it is the caller's own: that it ended says nothing of the upstream */
+	bool fallen;                 /* a fallback answers, or is called to */
 	bool exhausted;              /* the reply passed on is one that an agent marked so */
 	bool retried_safe;           /* the one repetition of a safe request is used up */
 	bool is_parked, was_parked, park_over; /* waits for discovery; waited as long as it may */
@@ -197,6 +200,7 @@ bool exchange_retry_unsent(struct exchange *x);
 /* retry.c: a reply with a status of retry.statuses: true when the request goes elsewhere instead; x may be gone. */
 bool exchange_retry_reply(struct exchange *x);
 void exchange_renew(struct exchange *x);        /* runs from the route on, on the sidecar's present spec; may finish x */
+void exchange_stop_waiting(struct exchange *x); /* for a name, a place, a back-off or an injected delay; harmless when it does not */
 void exchange_cut(struct exchange *x, enum reason why); /* the response cannot be completed, and the client must see that; x is gone */
 void exchange_finish(struct exchange *x);       /* the end; x is gone */
 

@@ -131,6 +131,8 @@ bool forward_prepare(struct exchange *x)
 		head_delete(h, mesh_words[i]); /* between agents only: they grant nothing to a handler or a client */
 	if (x->l->kind == LISTEN_EDGE)
 		head_delete(h, FIELD_X_OUTRIDER_DEADLINE_MS);
+	if (x->l->kind == LISTEN_EDGE && !trust)
+		head_delete(h, FIELD_X_ENVOY_TIMEOUT);
 	if (x->upstream->kind == UPSTREAM_HANDLER)
 		head_delete(h, FIELD_X_OUTRIDER_RETRIES);
 	if (!trust)

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #define LOOK_AGAIN (48 * USEC_MS)
-#define LOOKED_AT 4096u  /* connections looked at in one go */
+#define LOOKED_AT 4096u  /* connections looked at in one go, over all listeners */
+#define LOOKED_AT_LEAST 16u /* and so many more of each */
 #define RESTS_FOR USEC_SEC /* who rests for less may be about to send */
 #define LOOK_BYTES ((size_t)2 << 20) /* of buffers */
 #define BUSY_WEIGHT 4 /* what is under way takes so much more memory than a connection */
@@ -68,19 +69,34 @@ static void probe_descriptors(struct overload *o)
 
 /* --- what each step does ---------------------------------------------------------------------------------------------------- */
 
-static void close_resting(struct wsidecar *sc, usec now, uint32_t *left)
+/* The oldest first; who was looked at goes to the other end, so that the next look goes on behind it. */
+static void close_resting_of(struct wlistener *l, usec now, uint32_t most)
 {
-	LIST_EACH(it, tmp, &sc->listeners) {
-		struct wlistener *l = LIST_OWNER(it, struct wlistener, link);
-		LIST_EACH(ct, ctmp, &l->clients) {
-			struct client *c = LIST_OWNER(ct, struct client, link);
-			if (!*left)
-				return;
-			(*left)--;
-			if (c->active + RESTS_FOR <= now)
-				client_close_idle(c);
-		}
+	for (uint32_t n = l->n_clients < most ? l->n_clients : most; n && !list_empty(&l->clients); n--) {
+		struct client *c = LIST_OWNER(l->clients.prev, struct client, link);
+		list_remove(&c->link);
+		list_push(&l->clients, &c->link);
+		if (c->active + RESTS_FOR <= now)
+			client_close_idle(c);
 	}
+}
+
+static void close_resting(struct wsidecar *sc, usec now, uint32_t most)
+{
+	LIST_EACH(it, tmp, &sc->listeners)
+		close_resting_of(LIST_OWNER(it, struct wlistener, link), now, most);
+}
+
+/* Listeners on which connections that rest are closed. */
+static uint32_t count_closing(const struct worker *w)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->cfg.max_sidecars; i++)
+		if (w->sidecars[i] && overload_of(w->sidecars[i]) >= OVERLOAD_CLOSE)
+			LIST_EACH(it, tmp, &w->sidecars[i]->listeners)
+				n++;
+	return n;
 }
 
 static void hold_listeners(struct wsidecar *sc)
@@ -110,7 +126,7 @@ static void trim_pools(struct worker *w, usec now)
 
 static void apply(struct worker *w)
 {
-	uint32_t left = LOOKED_AT;
+	uint32_t n = count_closing(w), most = LOOKED_AT / (n ? n : 1) + LOOKED_AT_LEAST;
 	usec now = loop_now(w->loop);
 
 	for (uint32_t i = 0; i < w->cfg.max_sidecars; i++) {
@@ -119,7 +135,7 @@ static void apply(struct worker *w)
 			continue;
 		hold_listeners(sc);
 		if (overload_of(sc) >= OVERLOAD_CLOSE)
-			close_resting(sc, now, &left);
+			close_resting(sc, now, most);
 	}
 	if (w->over.step >= OVERLOAD_CLOSE)
 		trim_pools(w, now);

@@ -162,6 +162,7 @@ void exchange_renew(struct exchange *x)
 	if (x->admitted)
 		count_sub(&x->wup->c.active, 1);
 	x->admitted = false;
+	x->primary = NULL;
 	x->upstream = NULL; /* its circuit, by identity of the upstream, is most likely that of the new spec, too: x stays entered */
 	x->wup = NULL;
 	x->renewed = true;

@@ -3,6 +3,8 @@
 #include "proxy/admit.h"
 #include "proxy/steps.h"
 
+#define LATE_LOOKS 64u /* so many of those that wait are looked at when the queue is full */
+
 static void on_wake(struct mail *m);
 
 void queue_init(struct wupstream *u, struct worker *w)
@@ -43,6 +45,42 @@ static void on_limit(void *arg)
 	exchange_answer(x, REASON_QUEUE_TIMEOUT);
 }
 
+static bool enqueue(struct circuit *c, const struct bulkhead_policy *p)
+{
+	if (atomic_fetch_add_explicit(&c->bulkhead.queued, 1, memory_order_relaxed) < p->queue)
+		return true;
+	atomic_fetch_sub_explicit(&c->bulkhead.queued, 1, memory_order_relaxed);
+	return false;
+}
+
+static void drop(struct exchange *x)
+{
+	queue_leave(x);
+	exchange_answer(x, REASON_QUEUE_TIMEOUT);
+}
+
+static bool is_late(const struct exchange *x)
+{
+	return circuit_too_late(x->upstream->circuit, x->deadline, loop_now(x->w->loop));
+}
+
+/* One of this worker's that can no longer be answered in time leaves its place in the queue. */
+static bool drop_late(struct waker *k)
+{
+	unsigned looked = 0;
+
+	LIST_EACH(it, tmp, &k->waiting) {
+		struct exchange *x = LIST_OWNER(it, struct exchange, parked);
+		if (is_late(x)) {
+			drop(x);
+			return true;
+		}
+		if (++looked == LATE_LOOKS)
+			break;
+	}
+	return false;
+}
+
 enum queue_result queue_wait(struct exchange *x)
 {
 	struct circuit *c = x->upstream->circuit;
@@ -50,10 +88,8 @@ enum queue_result queue_wait(struct exchange *x)
 	struct waker *k = &x->wup->waker;
 	bool would;
 
-	if (atomic_fetch_add_explicit(&c->bulkhead.queued, 1, memory_order_relaxed) >= p->queue) {
-		atomic_fetch_sub_explicit(&c->bulkhead.queued, 1, memory_order_relaxed);
+	if (!enqueue(c, p) && !(!is_late(x) && drop_late(k) && enqueue(c, p)))
 		return QUEUE_FULL;
-	}
 	enlist(c, k);
 	list_append(&k->waiting, &x->parked);
 	atomic_fetch_add_explicit(&k->n, 1, memory_order_seq_cst);
@@ -103,6 +139,10 @@ static void on_wake(struct mail *m)
 	atomic_store_explicit(&k->posted, false, memory_order_release);
 	while (!list_empty(&k->waiting)) {
 		struct exchange *x = LIST_OWNER(k->waiting.next, struct exchange, parked);
+		if (is_late(x)) {
+			drop(x);
+			continue;
+		}
 		if (!circuit_take(x->upstream->circuit, &x->upstream->policy.bulkhead, &would))
 			return;
 		queue_leave(x);

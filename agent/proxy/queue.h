@@ -3,7 +3,9 @@
  *     admit.c: all places taken ──> queue_wait(x)   in the list of its worker and upstream, in order
  *     a place is given back ──> queue_wake(): a worker in which calls wait gets a mail (one at a time)
  *     that worker: takes places for as many as it can, and runs them
- *     bulkhead.queue-time, or the call's deadline, ends: 503 queue-timeout
+ *     bulkhead.queue-time ends: 503 queue-timeout
+ *     the queue is full, or it is a call's turn, and its deadline would end before it is answered (circuit_too_late()): that one is
+ *     dropped first, 503 queue-timeout
  *
  * No wake is lost: a call says that it waits before it tries for a place once more, and who gives a place back looks for
  * those that wait afterwards; a worker that was woken and has nobody left to run passes the wake on.

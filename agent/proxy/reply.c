@@ -64,6 +64,7 @@ bool exchange_response_head(struct exchange *x)
 	attempt_answered(x);
 	if (x->res.status >= 400 && (exchange_retry_reply(x) || fallback_instead(x)))
 		return false;
+	fallback_answered(x);
 	x->status = x->res.status;
 	x->head_down = true;
 	outq_forget(&x->up.q);
@@ -132,6 +133,7 @@ void exchange_answer(struct exchange *x, enum reason why)
 {
 	const struct reason_row *row = reason_row(why);
 
+	exchange_stop_waiting(x); /* the answer may take its time to leave: nothing is to be sent for it then */
 	exchange_drop_attempt(x, false);
 	x->reason = (uint16_t)why;
 	if (!x->head_down && !x->fault_reset && fallback_for(x))

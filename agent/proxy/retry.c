@@ -42,14 +42,14 @@ void retry_keep_body(struct exchange *x)
 	outq_keep(&x->up.q, k);
 }
 
-static bool has_whole_body(const struct exchange *x)
+bool retry_can_rewind(const struct exchange *x)
 {
 	return x->req.body == BODY_NONE || (x->up.q.kept && !x->up.q.kept->lost);
 }
 
 bool retry_rewind(struct exchange *x)
 {
-	if (!has_whole_body(x))
+	if (!retry_can_rewind(x))
 		return false;
 	if (x->req.body == BODY_NONE)
 		outq_clear(&x->up.q);
@@ -80,13 +80,15 @@ static bool budget_allows(struct exchange *x)
 static bool has_tries(const struct exchange *x)
 {
 	return x->upstream->kind == UPSTREAM_SERVICE && !x->fixed &&
-	       x->n_attempts < x->upstream->policy.retry_tries && method_allowed(x) && has_whole_body(x);
+	       x->n_attempts < x->upstream->policy.retry_tries && method_allowed(x) && retry_can_rewind(x);
 }
 
 /* May this request be sent again, though the origin may have seen it? */
 static bool repeatable(struct exchange *x, bool reused)
 {
-	if (x->retried_safe || !x->upstream->policy.retry_safe)
+	const struct spec_policy *p = &x->upstream->policy;
+
+	if (x->retried_safe || !p->retry_safe || (x->upstream->kind == UPSTREAM_SERVICE && p->retry_methods == RETRY_NONE))
 		return false;
 	if (x->upstream->mode == MODE_ON && has_tries(x)) {
 		x->retried_safe = true;
@@ -196,7 +198,7 @@ static void forget_reply(struct exchange *x)
 
 bool exchange_retry_unsent(struct exchange *x)
 {
-	if (!said_unsent(x) || exchange_off(x) || !has_whole_body(x) || x->n_attempts > x->retry_cap || x->deadline_over ||
+	if (!said_unsent(x) || exchange_off(x) || !retry_can_rewind(x) || x->n_attempts > x->retry_cap || x->deadline_over ||
 	    x->n_attempts >= x->upstream->policy.connect_tries || !(pick_has_other(x) || has_newer_spec(x)) || !budget_allows(x))
 		return false;
 	record_attempt_failed(x, REASON_HANDLER_DOWN, 0);

@@ -60,12 +60,19 @@ struct spec_endpoint {
 	const struct registry_endpoint *info; /* what its registry says; NULL: it is written in the options */
 };
 
-struct status_range { /* none: both 0 */
-	uint16_t low, high;
+#define STATUS_RANGES 4u
+
+struct status_set {
+	struct { /* none: both 0; the first that is none ends the list */
+		uint16_t low, high;
+	} at[STATUS_RANGES];
 };
-static inline bool status_in(const struct status_range *r, unsigned status)
+static inline bool status_in(const struct status_set *s, unsigned status)
 {
-	return status >= r->low && status <= r->high && r->low;
+	for (unsigned i = 0; i < STATUS_RANGES && s->at[i].low; i++)
+		if (status >= s->at[i].low && status <= s->at[i].high)
+			return true;
+	return false;
 }
 
 enum retry_methods { RETRY_NONE, RETRY_SAFE, RETRY_IDEMPOTENT, RETRY_ALL };
@@ -91,10 +98,10 @@ struct spec_policy {
 	usec stall;              /* no byte moves while a body is under way and a peer is waited for; 0 = off (default) */
 	usec tunnel_idle;        /* 0 = off (default) */
 	struct breaker_policy breaker;
-	struct status_range failures; /* statuses that the breaker counts as such */
+	struct status_set failures; /* statuses that the breaker counts as such */
 	struct bulkhead_policy bulkhead;
 	struct budget_policy budget;
-	struct status_range retry_statuses;
+	struct status_set retry_statuses;
 	usec retry_backoff;      /* 0: at once */
 	uint32_t retry_body;     /* bytes kept for another attempt; 0: a request with a body is sent once */
 	uint8_t retry_tries;     /* attempts in all on replies of retry_statuses and try_timeout; default 2 */

@@ -53,6 +53,7 @@ void retry_told(struct exchange *x);      /* what the caller's x-outrider-retrie
 void retry_keep_body(struct exchange *x); /* the body is kept for another attempt, as far as the policy says */
 void retry_leave(struct exchange *x);     /* harmless when no back-off is under way */
 bool retry_leads_elsewhere(const struct exchange *x); /* a connection that is given up now would be tried by a newer spec */
+bool retry_can_rewind(const struct exchange *x);
 bool retry_rewind(struct exchange *x);    /* the request can be sent again from its start: made so */
 /* Is the reply that goes down the last word of this agent's retries, said to another agent? */
 bool retry_is_exhausted(const struct exchange *x, bool failed);
@@ -60,6 +61,8 @@ bool retry_is_exhausted(const struct exchange *x, bool failed);
 /* fallback.c: true when a fallback answers, or another upstream is called: x may be gone. */
 bool fallback_instead(struct exchange *x); /* of the reply x->res */
 bool fallback_for(struct exchange *x);     /* of the agent's own answer, x->reason */
+void fallback_answered(struct exchange *x); /* the reply goes down: counted, if it is another upstream's */
+void fallback_renewed(struct exchange *x);  /* routed anew while the fallback.upstream was called: there it goes on */
 
 /* answer.c: queues the agent's own answer into x->down_flow.q. false: no memory. */
 bool answer_write(struct exchange *x, enum reason why);

@@ -124,6 +124,20 @@ def test_what_is_a_failure(t, answer, env, kind):
     agent.until("they are counted", lambda: circuit(agent)["window"][kind] >= 5)
 
 
+@rows({"ours": ("X-Outrider-Deadline-Ms",), "envoy": ("X-Envoy-Expected-Rq-Timeout-Ms",)})
+def test_a_short_deadline_opens_nothing(t, field):
+    """How little time callers give says nothing of the upstream: it ends their calls and opens no circuit. An own limit that is shorter does."""
+    agent, c, s = scene(t, Service.HANG)
+    for _ in range(12):
+        t.own_answer(ask(c, fields=(field + ": 60",)), "request-timeout")
+    seen = circuit(agent)
+    assert len(s.hits) == 12 and seen["state"] == "closed" and seen["window"]["aborted"] == 12 and seen["window"]["errors"] == 0, seen
+    agent, c, s = scene(t, Service.HANG, OUTRIDER_TIMEOUT_REQUEST="30ms")
+    for _ in range(3):
+        t.own_answer(ask(c, fields=(field + ": 20000",)), "request-timeout")
+    agent.until("they count", lambda: circuit(agent)["window"]["timeout"] == 3)
+
+
 def test_by_hand(t):
     """PUT /circuits/S/open refuses all calls, /close lets them fail, /auto gives it back to itself."""
     agent, c, s = scene(t, 200)
@@ -140,6 +154,16 @@ def test_by_hand(t):
     assert agent.admin_call("PUT", "/circuits/quotes/open", {})[0] == 403
     assert agent.admin_call("PUT", "/circuits/nobody/open", {"X-Outrider": "1"})[0] == 404
     assert agent.admin_call("PUT", "/circuits/quotes/ajar", {"X-Outrider": "1"})[0] == 400
+
+
+def test_bytes_ask_no_circuit(t):
+    """The circuit of an upstream that is pinned as tcp:// only cannot be set by hand: nothing would come of it."""
+    pin = t.port()
+    agent = t.sidecar(upstreams="tcp://db:1@" + pin.text, endpoints={"db": [t.origin()]})
+    status, _, body = agent.admin_call("PUT", "/circuits/db/open", {"X-Outrider": "1"})
+    assert status == 409 and b"tcp://" in body, (status, body)
+    agent = t.sidecar(upstreams="tcp://db:1@%s,db@%s" % (t.port().text, t.port().text), endpoints={"db": [t.origin()]})
+    assert agent.admin_call("PUT", "/circuits/db/open", {"X-Outrider": "1"})[0] == 200
 
 
 def test_observe(t):
@@ -247,6 +271,20 @@ def test_properties_of_hystrix(t):
     assert said["outrider.timeout.request"] in ("1234ms", "1.234s"), said["outrider.timeout.request"]
 
 
+@rows({"own": ("quotes", "off"), "of-all": ("default", "off"), "of-another": ("image", "900ms")})
+def test_a_hystrix_timeout_that_is_turned_off(t, command, limit):
+    """execution.timeout.enabled=false, of the command or of all, wins over its time, wherever it stands in the file."""
+    folder = t.tempdir()
+    for before in (True, False):
+        lines = ["hystrix.command.quotes.execution.isolation.thread.timeoutInMilliseconds=900", "hystrix.command.%s.execution.timeout.enabled=false" % command]
+        with open(folder + "/application.properties", "w", encoding="ascii") as file:
+            file.write("\n".join(lines if before else lines[::-1]) + "\n")
+        agent = t.sidecar(endpoints={"quotes": [t.service(200)]}, env={"OUTRIDER_CONFIG": "file:" + folder})
+        said = {o["key"]: o["value"] for o in agent.get("/config")["options"]}
+        got = said.get("outrider.upstream.quotes.timeout.request", said["outrider.timeout.request"])
+        assert got == limit, (before, got)
+
+
 def test_a_circuit_for_each_soap_action(t):
     """breaker.by=soapaction: an action that fails opens its own circuit; the others, and calls without one, go on."""
     agent, c, s = scene(t, lambda m, _n: 503 if m.get("soapaction") == '"urn:Sick"' else 200, OUTRIDER_BREAKER_BY="soapaction")
@@ -256,3 +294,40 @@ def test_a_circuit_for_each_soap_action(t):
     assert ask(c, fields=('SOAPAction: "urn:Well"',)).status == 200 and ask(c).status == 200
     states = {one.get("key"): one["state"] for one in agent.get("/circuits?service=quotes")["circuits"]}
     assert states == {None: "closed", '"urn:Sick"': "open", '"urn:Well"': "closed"}, states
+
+
+def test_many_soap_actions(t):
+    """Each of 32 actions has its own circuit, and more have the upstream's: none is refused for another that fails. All are shown, also in metrics and to
+    Hystrix."""
+    agent, c, s = scene(t, lambda m, _n: 503 if m.get("soapaction") == "urn:0" else 200, OUTRIDER_BREAKER_BY="soapaction",
+                        OUTRIDER_BREAKER_SLEEP_WINDOW="60s", OUTRIDER_BREAKER_WINDOW="60s")
+
+    def call(i):
+        return ask(c, fields=("SOAPAction: urn:%d" % i,))
+    agent.until("the sick one is open", lambda: call(0).get("x-outrider-reason") == "circuit-open")
+    for i in range(1, 32):
+        assert call(i).status == 200, i
+    shown = {one.get("key"): one["state"] for one in agent.get("/circuits?service=quotes")["circuits"]}
+    assert shown == dict({None: "closed", "urn:0": "open"}, **{"urn:%d" % i: "closed" for i in range(1, 32)}), shown
+    assert call(99).status == 200 and len(agent.get("/circuits?service=quotes")["circuits"]) == 33
+    reader = t.client(agent.admin)
+    reader.send(b"GET /hystrix.stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    reader.read_head()
+    text = reader.read_until(b"ping: ").decode()
+    commands = {line["name"]: line for line in (json.loads(line[line.index("{"):]) for line in text.split("\n") if line.startswith("data: "))
+                if line["type"] == "HystrixCommand"}
+    assert commands["quotes#urn:0"]["isCircuitBreakerOpen"] and commands["quotes#urn:7"]["requestCount"] == 1 and not commands["quotes"]["isCircuitBreakerOpen"]
+    assert len(commands) == 33 and commands["quotes#urn:7"]["threadPool"] == "quotes", sorted(commands)
+    text = agent.admin_call("GET", "/metrics")[2]
+    text = text.decode() if isinstance(text, bytes) else str(text)
+    assert 'key="urn:0"} 2' in text and 'key="urn:7"} 0' in text, [line for line in text.split("\n") if "circuit_state" in line]
+
+
+def test_retries_of_soap_actions_have_a_budget(t):
+    """Calls with a circuit of their own count for the retry budget of the upstream, too."""
+    bad, good = t.service(503), t.service(200)
+    env = dict(BREAKER, OUTRIDER_RETRY_TRIES="2", OUTRIDER_RETRY_METHODS="all", OUTRIDER_RETRY_BUDGET_FLOOR="0", OUTRIDER_RETRY_BUDGET="100%",
+               OUTRIDER_BREAKER_BY="soapaction", OUTRIDER_RETRY_BACKOFF="off")
+    agent = t.sidecar(endpoints={"quotes": [bad, good]}, env=env)
+    c = t.client(agent.outbound)
+    assert [ask(c, fields=("SOAPAction: urn:a",)).status for _ in range(20)] == [200] * 20

@@ -71,6 +71,31 @@ def test_the_queue_has_an_end(t):
     assert sorted(map(str, reasons)) == ["None"] + ["bulkhead-full"] * 3 + ["queue-timeout"] * 2, reasons
 
 
+def test_who_is_too_late_goes_first(t):
+    """What can no longer be answered in time leaves a full queue for a newcomer, and is not sent when its turn comes; others wait in order."""
+    s = t.service(slow(1.0))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_WORKERS="1", OUTRIDER_BULKHEAD_MAX="1", OUTRIDER_BULKHEAD_QUEUE="3",
+                                                          OUTRIDER_BULKHEAD_QUEUE_TIME="20s"))
+
+    def queued(n):
+        agent.until("%d wait" % n, lambda: agent.get("/circuits?service=quotes")["circuits"][0]["queued"] == n)
+
+    def ask(path, *fields):
+        c = t.client(agent.outbound)
+        c.ask("GET", path, "quotes", fields)
+        return c
+    assert ask("/first").read_response().status == 200
+    holder = ask("/holder")
+    agent.until("it is there", lambda: len(s.hits) == 2)
+    late, turn, patient = ask("/late", "x-outrider-deadline-ms: 900"), ask("/turn", "x-outrider-deadline-ms: 1400"), ask("/patient")
+    queued(3)
+    newcomer = ask("/newcomer")
+    t.own_answer(late.read_response(seconds=0.5), "queue-timeout")
+    t.own_answer(turn.read_response(), "queue-timeout")
+    assert [c.read_response().status for c in (holder, patient, newcomer)] == [200] * 3
+    assert [hit.target for hit in s.hits] == ["/first", "/holder", "/patient", "/newcomer"]
+
+
 def test_who_leaves_frees_a_place(t):
     """A client that goes away gives its place back, and one that waits leaves the queue."""
     s = t.service(Service.HANG)
@@ -89,15 +114,67 @@ def test_who_leaves_frees_a_place(t):
     assert third.read_response().status == 200
 
 
-def test_adaptive(t):
-    """bulkhead.adaptive finds a limit by itself, and shows it."""
-    s = t.service(slow(0.005))
-    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_ADAPTIVE="on"))
+@rows({"upstream": ("OUTRIDER_BULKHEAD_ADAPTIVE", "outbound", "quotes"), "inbound": ("OUTRIDER_LIMIT_ADAPTIVE", "inbound", "accountservice")})
+def test_adaptive(t, option, side, host):
+    """An adaptive limit begins at 20, shrinks when a queue stands at the service (its latency is a multiple of what it was), and is shown and obeyed."""
+    pause = [0.01]
+
+    def answer(_m, _n):
+        time.sleep(pause[0])
+        return 200
+    s = t.service(answer)
+    agent = t.sidecar(handler=s if side == "inbound" else None, endpoints={"quotes": [s]}, env=dict(PLAIN, **{option: "on"}))
+    c = t.client(getattr(agent, side))
+
+    def limit():
+        return [one["limit"] for one in agent.get("/circuits")["circuits"] if one["upstream"] == ("handler" if side == "inbound" else "quotes")][0]
+
+    def call(seconds):
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            c.ask("GET", "/", host)
+            assert c.read_response().status == 200
+    call(0.5)
+    assert limit() >= 15, limit()
+    pause[0] = 0.05
+    agent.until("it shrinks", lambda: call(0.5) or limit() < 10, seconds=25)
+    pause[0] = 1.5
+    most = limit()
+    replies = crowd(t, getattr(agent, side), most + 12, host)
+    refused = [r for r in replies if r.status == 503]
+    assert refused and len(replies) - len(refused) <= most + 2, (most, [r.status for r in replies])
+    t.own_answer(refused[0], "bulkhead-full")
+
+
+def test_the_queue_before_the_handler(t):
+    """limit.concurrent-queue requests wait for their handler, for at most limit.concurrent-time; more are refused at once."""
+    s = t.service(slow(1.5))
+    agent = t.sidecar(handler=s, env=dict(PLAIN, OUTRIDER_LIMIT_CONCURRENT="1", OUTRIDER_LIMIT_CONCURRENT_QUEUE="2", OUTRIDER_LIMIT_CONCURRENT_TIME="200ms"))
+    reasons = [r.get("x-outrider-reason") for r in crowd(t, agent.inbound, 6, "accountservice")]
+    assert sorted(map(str, reasons)) == ["None"] + ["bulkhead-full"] * 3 + ["queue-timeout"] * 2, reasons
+    s.answer = slow(0.05)
+    agent = t.sidecar(handler=s, env=dict(PLAIN, OUTRIDER_LIMIT_CONCURRENT="1", OUTRIDER_LIMIT_CONCURRENT_QUEUE="20", OUTRIDER_LIMIT_CONCURRENT_TIME="20s"))
+    assert [r.status for r in crowd(t, agent.inbound, 8, "accountservice")] == [200] * 8
+
+
+def test_fast_failures_are_no_measure(t):
+    """An adaptive limit is found from calls that were answered: after a time in which all fail at once it is what it was."""
+    s = t.service(slow(0.02))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_BULKHEAD_ADAPTIVE="on", OUTRIDER_RETRY_SAFE="off", OUTRIDER_BREAKER="off"))
     c = t.client(agent.outbound)
-    for _ in range(50):
-        c.ask("GET", "/", "quotes")
-        assert c.read_response().status == 200
-    assert agent.get("/circuits?service=quotes")["circuits"][0]["limit"] >= 2
+
+    def call(seconds, status):
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            c.ask("GET", "/", "quotes")
+            assert c.read_response().status == status
+    call(0.6, 200)
+    good, s.answer = s.answer, Service.RESET
+    call(0.4, 502)
+    s.answer = good
+    call(2.5, 200)
+    limit = agent.get("/circuits?service=quotes")["circuits"][0]["limit"]
+    assert limit >= 15, limit
 
 
 def test_observe(t):

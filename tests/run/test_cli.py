@@ -46,7 +46,8 @@ def test_check_misspelt_key(t, env, flags, meant):
 
 
 @rows({"duration": ("OUTRIDER_TIMEOUT_HEAD", "soon"), "range": ("OUTRIDER_TIMEOUT_HEAD", "1us"),
-       "size": ("OUTRIDER_LIMIT_HEAD", "-5"), "choice": ("OUTRIDER_MODE", "onn"),
+       "size": ("OUTRIDER_LIMIT_HEAD", "-5"), "statuses": ("OUTRIDER_BREAKER_STATUSES", "500,501,502,503,504"),
+       "status": ("OUTRIDER_RETRY_STATUSES", "429,6xx"), "fallback": ("OUTRIDER_UPSTREAM_QUOTES_FALLBACK_UPSTREAM", "http://spare:80"), "choice": ("OUTRIDER_MODE", "onn"),
        "bool": ("OUTRIDER_FORWARD_VIA", "maybe"),
        "address": ("OUTRIDER_INBOUND", "nowhere"),
        "endpoints": ("OUTRIDER_UPSTREAM_A_ENDPOINTS", "127.0.0.1:99999"),

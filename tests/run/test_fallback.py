@@ -2,6 +2,7 @@
 import time
 
 from harness.case import rows
+from harness.live import state_of
 from harness.service import Service
 from harness.wire import Ended
 
@@ -34,6 +35,25 @@ def test_a_static_fallback(t, answer, env):
     agent.counted("outrider_fallbacks_total", 3)
 
 
+@rows({"204": (204, "No Content"), "205": (205, "Reset Content"), "304": (304, "Not Modified")})
+def test_a_static_fallback_without_a_body(t, status, phrase):
+    """A status that has no body comes without one, whatever fallback.body says: the connection goes on with the next reply."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(503)]}, env=dict(PLAIN, **dict(STATIC, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_STATUS=str(status))))
+    c = t.client(agent.outbound)
+    for _ in range(2):
+        c.ask("GET", "/", "quotes")
+        head = c.read_head()
+        assert (head.status, head.phrase) == (status, phrase) and head.get("content-length") == ("0" if status == 205 else None), head.raw
+        assert head.get("content-type") is None and head.get("x-outrider-fallback") == "static"
+
+
+def test_the_words_of_a_status(t):
+    """A static fallback has the words of its status, not of an error."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(503)]}, env=dict(PLAIN, **dict(STATIC, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_STATUS="429")))
+    reply = ask(t.client(agent.outbound))
+    assert (reply.status, reply.phrase) == (429, "Too Many Requests"), reply
+
+
 def test_what_needs_no_fallback(t):
     """Good replies, and the caller's mistakes, pass as they are."""
     s = t.service(lambda _m, n: (404, b"no") if n % 2 else (200, b"yes"))
@@ -64,6 +84,41 @@ def test_another_upstream(t, method, body):
     other.answer = 502
     assert ask(c, method, body=body).status == 502
     agent.until("both failed", lambda: circuit(agent)["window"]["failure"] == 2)
+    seen = circuit(agent)["window"]
+    assert seen["fallback"] == seen["fallback_failed"] == 1, seen
+    agent.counted("outrider_fallbacks_total", 1)
+
+
+@rows({"502": (502,), "reset": (Service.RESET,), "refused": (None,)})
+def test_what_follows_another_upstream(t, answer):
+    """When the other upstream fails, too, the next fallback answers; each circuit has its own failure."""
+    s, spare = t.service(503), t.port() if answer is None else t.service(answer)
+    agent = t.sidecar(endpoints={"quotes": [s], "spare": [spare]}, env=dict(PLAIN, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_UPSTREAM="spare", **STATIC))
+    reply = ask(t.client(agent.outbound))
+    assert reply.status == 200 and reply.body == b'{"quote":"none today"}' and reply.get("x-outrider-fallback") == "static", reply
+    agent.until("both failed", lambda: all(agent.get("/circuits?service=" + name)["circuits"][0]["window"]["failure"] == 1 for name in ("quotes", "spare")))
+    seen = circuit(agent)["window"]
+    assert seen["fallback"] == 1 and seen["fallback_failed"] == 0, seen
+    agent.until("none is under way", lambda: all(u["active"] == 0 for u in agent.get("/upstreams")["upstreams"]))
+
+
+@rows({"nowhere": (503, "nowhere"), "itself": (504, "quotes")})
+def test_a_fallback_that_cannot_be_called(t, status, spare):
+    """Where the other upstream has no instance, or is the same one, the service's own reply stays."""
+    agent = t.sidecar(endpoints={"quotes": [t.service((status, b"its own words"))]}, env=dict(PLAIN, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_UPSTREAM=spare))
+    reply = ask(t.client(agent.outbound))
+    assert reply.status == status and reply.body == b"its own words" and reply.get("x-outrider-reason") is None, reply
+    agent.until("it failed", lambda: circuit(agent)["window"]["fallback_failed"] == 1)
+
+
+def test_a_fallback_that_only_the_registry_knows(t):
+    """The other upstream needs no option of its own: its name is enough for it to be looked for."""
+    path, spare = t.tempdir() + "/services.yml", t.service((200, b"from the spare"))
+    with open(path, "w", encoding="ascii") as file:
+        file.write("spare:\n  - %s\n" % spare.text)
+    agent = t.sidecar(endpoints={"quotes": [t.service(503)]},
+                      env=dict(PLAIN, OUTRIDER_UPSTREAM_QUOTES_FALLBACK_UPSTREAM="spare", OUTRIDER_BREAKER="off", OUTRIDER_REGISTRY="file:" + path))
+    agent.until("it is called", lambda: ask(t.client(agent.outbound)).body == b"from the spare")
 
 
 def test_observe_has_no_fallback(t):
@@ -107,6 +162,18 @@ def test_an_injected_delay(t):
     assert ask(t.client(agent.outbound)).status == 200
     agent.until("none is under way", lambda: agent.get("/stats")["counters"]["outrider_requests_active"] == 0)
     assert len(s.hits) <= 2
+
+
+def test_faults_are_shown(t):
+    """Circuits whose calls meet faults on purpose say which; others, and all where faults are not allowed, say none."""
+    env = dict(PLAIN, OUTRIDER_UPSTREAM_QUOTES_FAULT_ABORT="418", OUTRIDER_UPSTREAM_QUOTES_FAULT_DELAY="300ms", OUTRIDER_UPSTREAM_QUOTES_FAULT_DELAY_PERCENT="50%",
+               OUTRIDER_UPSTREAM_QUOTES_FAULT_HEADER="x-test=yes")
+    for more, says in ((FAULTS, "delay 300ms of 50%, abort 418 of 100%; calls with x-test=yes"), ({}, None)):
+        agent = t.sidecar(endpoints={"quotes": [t.service(200)], "image": [t.service(200)]}, env=dict(env, **more))
+        c = t.client(agent.outbound)
+        assert ask(c).status == 200 and ask(c, host="image").status == 200
+        assert {one["upstream"]: one["faults"] for one in agent.get("/circuits")["circuits"]} == {"quotes": says, "image": None}
+        agent.until("the page has it", lambda: {one["to"]: one["faults"] for one in state_of(agent)["circuits"]} == {"quotes": says, "image": None})
 
 
 def test_only_calls_with_a_header(t):

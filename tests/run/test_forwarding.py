@@ -115,9 +115,17 @@ def test_edge_trusts_nobody_by_default(t):
     agent = t.edge({"a": {"prefix": "/", "upstream": "web"}}, {"web": [o]})
     c = t.client(agent.edge)
     seen, _, _ = t.exchange(c, o, request(host="shop", fields=["X-Forwarded-For: 1.2.3.4", "X-Request-Id: mine",
-                                                              "X-Outrider-Deadline-Ms: 1"]))
+                                                              "X-Outrider-Deadline-Ms: 1", "X-Envoy-Expected-Rq-Timeout-Ms: 10000"]))
     assert seen.get("x-forwarded-for") == "127.0.0.1" and seen.get("x-request-id") != "mine"
-    assert seen.get("x-outrider-deadline-ms") is None
+    assert seen.get("x-outrider-deadline-ms") is None and seen.get("x-envoy-expected-rq-timeout-ms") is None
+
+
+def test_edge_believes_the_deadline_of_an_envoy_before_it(t):
+    """A trusted peer's deadline holds at the edge, too."""
+    o = t.origin()
+    agent = t.edge({"a": {"prefix": "/", "upstream": "web"}}, {"web": [o]}, {"OUTRIDER_TRUSTED_PEERS": "127.0.0.1"})
+    seen, _, _ = t.exchange(t.client(agent.edge), o, request(host="shop", fields=["X-Envoy-Expected-Rq-Timeout-Ms: 10000"]))
+    assert 0 < int(seen.get("x-outrider-deadline-ms")) <= 10000, seen.fields
 
 
 @rows({"for": ("FORWARD_FOR", "x-forwarded-for"), "proto": ("FORWARD_PROTO", "x-forwarded-proto"),

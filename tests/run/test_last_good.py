@@ -38,6 +38,25 @@ def test_the_same_get(t, failure, env):
     agent.counted("outrider_fallbacks_total", 4)
 
 
+@rows({"queued": ({"OUTRIDER_BULKHEAD_MAX": "1", "OUTRIDER_BULKHEAD_QUEUE": "5", "OUTRIDER_BULKHEAD_QUEUE_TIME": "20s"},),
+       "delayed": ({"OUTRIDER_FAULTS": "on", "OUTRIDER_FAULT_DELAY": "700ms", "OUTRIDER_FAULT_HEADER": "x-late"},)})
+def test_a_deadline_ends_the_waiting(t, env):
+    """A call whose deadline ends while it waits is answered, and not sent afterwards, however slowly its client takes the answer."""
+    agent, s = scene(t, lambda m, n: Service.HANG if m.target == "/hold" else (200, b"x" * 250000 if m.target == "/" else b"small"), **env)
+    assert len(ask(t.client(agent.outbound)).body) == 250000
+    holder, reader = t.client(agent.outbound), t.client(agent.outbound, rcvbuf=2048, mss=256)
+    holder.ask("GET", "/hold", "quotes")
+    agent.until("one holds the place", lambda: len(s.hits) == 2)
+    reader.ask("GET", "/", "quotes", ("x-outrider-deadline-ms: 200", "x-late: yes"))
+    agent.until("its deadline ended", lambda: agent.get("/circuits?service=quotes")["circuits"][0]["window"]["fallback"] == 1)
+    holder.close()
+    assert ask(t.client(agent.outbound), "/after", ("x-late: yes",)).body == b"small"
+    assert [hit.target for hit in s.hits] == ["/", "/hold", "/after"], [hit.target for hit in s.hits]
+    answer = reader.read_response()
+    assert len(answer.body) == 250000 and answer.get("x-outrider-fallback") == "last-good", answer
+    assert ask(reader, "/next").body == b"small"
+
+
 def test_the_newest_counts(t):
     """Each good reply takes the place of the one before."""
     agent, s = scene(t, (200, b"first"))

@@ -1,6 +1,10 @@
 """The overload ladder: what the agent gives up, step by step, before it has no descriptor left."""
+import resource
+import socket
+import time
+
 from harness.cage import Cage
-from harness.case import limit
+from harness.case import Skip, limit
 from harness.wire import Ended
 
 FILES = 300
@@ -96,6 +100,39 @@ def test_resting_connections_go_first(t):
     agent.until("there is room", lambda: overload(agent)["descriptors_percent"] < 70)
     assert ask(t.client(agent.inbound), host="accountservice").status == 200
     agent.counted("outrider_requests_shed_total", 0)
+
+
+@limit(60)
+def test_old_ones_that_rest_behind_a_crowd(t):
+    """Resting connections are closed, however many younger ones there are that are busy: a look goes on where the last one ended."""
+    files = 5200
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] < files + 1000:
+        raise Skip("not enough descriptors for the test itself")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files + 1000, limits[1]))
+    s = t.service(200)
+    agent = t.sidecar(handler=s, endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_TIMEOUT_HEAD="60s", OUTRIDER_LIMIT_BUFFERS="256MiB", OUTRIDER_POOL_MAX_IDLE="0"), files=files)
+    old = [t.client(agent.inbound) for _ in range(5)]
+    assert all(ask(c, host="accountservice").status == 200 for c in old)
+    began, crowd = time.monotonic(), []
+    try:
+        while len(crowd) < 4120 or overload(agent)["descriptors_percent"] < 80:
+            if len(crowd) == 4000:
+                agent.until("they rest", lambda: time.monotonic() > began + 1.5)
+            for _ in range(20):
+                crowd.append(socket.create_connection(agent.inbound))
+                crowd[-1].sendall(b"GET / HTTP/1.1\r\n")
+        for c in old:
+            c.expect_end(seconds=10)
+        for one in (crowd[0], crowd[-1]):
+            one.setblocking(False)
+            try:
+                raise AssertionError("the crowd had to go: %r" % one.recv(1))
+            except BlockingIOError:
+                pass
+    finally:
+        for one in crowd:
+            one.close()
 
 
 @limit(60)

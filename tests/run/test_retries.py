@@ -102,6 +102,13 @@ def test_a_deadline_that_came_along(t, field):
     assert 0 < int(s.hits[0].get("x-outrider-deadline-ms")) <= 200 and s.hits[0].get("x-envoy-expected-rq-timeout-ms") is None
 
 
+@rows({"ours": ("X-Outrider-Deadline-Ms",), "envoy": ("X-Envoy-Expected-Rq-Timeout-Ms",)})
+def test_observe_obeys_no_deadline(t, field):
+    """In mode observe a deadline that came along ends nothing, and passes on as it came."""
+    _, c, (s,) = scene(t, [lambda _m, _n: time.sleep(0.2) or 200], OUTRIDER_MODE="observe")
+    assert ask(c, fields=(field + ": 20",)).status == 200 and s.hits[0].get(field.lower()) == "20"
+
+
 def test_the_caller_forbids_retries(t):
     """x-outrider-retries: 0: the first reply is the last word."""
     _, c, services = scene(t, [503, 503])
@@ -117,6 +124,48 @@ def test_a_budget_bounds_a_storm(t):
     sent = sum(len(s.hits) for s in services)
     assert 300 < sent <= 300 * 1.2 + 20, sent
     agent.until("retries are refused", lambda: agent.get("/stats")["counters"]["outrider_retries_refused_total"] > 100)
+
+
+@rows({"0": ("0", 1), "1": ("1", 2), "2": ("2", 3), "more": ("9", 4)})
+def test_the_caller_lowers_retries(t, retries, sent):
+    """x-outrider-retries: n: at most n attempts after the first, and never more than retry.tries."""
+    _, c, services = scene(t, [503] * 5, OUTRIDER_RETRY_TRIES="4", OUTRIDER_RETRY_BUDGET="off", OUTRIDER_RETRY_BACKOFF="off")
+    assert ask(c, fields=("X-Outrider-Retries: " + retries,)).status == 503
+    assert sum(len(s.hits) for s in services) == sent
+
+
+def test_lists_of_statuses(t):
+    """retry.statuses and breaker.statuses take lists of statuses, ranges and classes; what stands in none is left alone."""
+    answer = [429]
+    agent, c, services = scene(t, [lambda _m, _n: answer[0]] * 2, OUTRIDER_RETRY_STATUSES="429,502-503", OUTRIDER_BREAKER_STATUSES="404, 429, 5xx",
+                               OUTRIDER_RETRY_BUDGET="off")
+    seen = []
+    for answer[0] in (429, 502, 503, 504, 500, 200):
+        before = sum(len(s.hits) for s in services)
+        assert ask(c).status == answer[0]
+        seen.append(sum(len(s.hits) for s in services) - before)
+    assert seen == [2, 2, 2, 1, 1, 1], seen
+    agent.until("five failed", lambda: agent.get("/circuits?service=quotes")["circuits"][0]["window"]["failure"] == 5)
+
+
+def test_a_budget_of_nothing(t):
+    """retry.budget=0% leaves the floor alone, and without one nothing is retried; off leaves retries without a bound."""
+    for budget, attempts in (("0%", 20), ("off", 40)):
+        _, c, services = scene(t, [503, 503], OUTRIDER_RETRY_BUDGET=budget, OUTRIDER_RETRY_BUDGET_FLOOR="0")
+        for _ in range(20):
+            assert ask(c).status == 503
+        assert sum(len(s.hits) for s in services) == attempts, budget
+
+
+@rows({"none": ({"OUTRIDER_RETRY_METHODS": "none"}, 1), "safe-off": ({"OUTRIDER_RETRY_SAFE": "off", "OUTRIDER_RETRY_TRIES": "1"}, 1),
+       "one-try": ({"OUTRIDER_RETRY_TRIES": "1"}, 2), "default": ({}, 2)})
+def test_a_reset_and_what_was_allowed(t, env, hits):
+    """A GET whose connection is reset is sent once more, to another instance, whatever retry.tries says; never where retry.methods is none or retry-safe off."""
+    services = [t.service(Service.RESET), t.service(Service.RESET)]
+    agent = t.sidecar(endpoints={"quotes": services}, env=dict({"OUTRIDER_EJECT_CONSECUTIVE": "off"}, **env))
+    assert ask(t.client(agent.outbound)).status == 502
+    seen = [len(s.hits) for s in services]
+    assert sum(seen) == hits and max(seen) == 1, seen
 
 
 def test_a_chain_does_not_multiply(t):

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +129,66 @@ START_TEST(a_peak_lasts_ten_seconds)
 END_TEST
 
 /* --- budget ---------------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(who_is_too_late)
+{
+	static struct circuit of;
+	usec now = 100 * USEC_SEC;
+
+	ck_assert(!circuit_too_late(&of, now + 1, now)); /* nothing is known yet */
+	circuit_served(&of, 80 * USEC_MS);
+	ck_assert(circuit_too_late(&of, now + 79 * USEC_MS, now));
+	ck_assert(!circuit_too_late(&of, now + 80 * USEC_MS, now));
+	ck_assert(!circuit_too_late(&of, 0, now)); /* it has no deadline */
+	ck_assert(circuit_too_late(&of, now - 1, now));
+	for (unsigned i = 0; i < 100; i++)
+		circuit_served(&of, 10 * USEC_MS);
+	ck_assert(!circuit_too_late(&of, now + 12 * USEC_MS, now));
+	ck_assert(circuit_too_late(&of, now + 8 * USEC_MS, now));
+	circuit_reset(&of);
+	ck_assert(!circuit_too_late(&of, now, now));
+}
+END_TEST
+
+/* As many names as there are circuits have one each, though their hashes collide; more have none. */
+START_TEST(each_key_has_a_circuit_of_its_own)
+{
+	static struct circuit all[CIRCUIT_KEYS];
+	struct circuit *keyed[CIRCUIT_KEYS], *had[CIRCUIT_KEYS];
+	char name[200];
+
+	for (unsigned i = 0; i < CIRCUIT_KEYS; i++)
+		keyed[i] = &all[i];
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < CIRCUIT_KEYS; i++) {
+			snprintf(name, sizeof(name), "\"urn:action-%u\"", i);
+			struct circuit *one = circuit_of_key(keyed, str_of(name));
+			ck_assert_ptr_nonnull(one);
+			ck_assert_str_eq(circuit_label(one), name);
+			if (round)
+				ck_assert_ptr_eq(one, had[i]);
+			had[i] = one;
+		}
+	}
+	ck_assert_ptr_null(circuit_of_key(keyed, STR("\"urn:one-more\"")));
+}
+END_TEST
+
+START_TEST(long_keys_are_told_apart_by_their_beginning)
+{
+	static struct circuit all[CIRCUIT_KEYS];
+	struct circuit *keyed[CIRCUIT_KEYS];
+	char name[200];
+
+	for (unsigned i = 0; i < CIRCUIT_KEYS; i++)
+		keyed[i] = &all[i];
+	memset(name, 'a', sizeof(name));
+	struct circuit *one = circuit_of_key(keyed, str_make(name, 150));
+	ck_assert_uint_eq(strlen(circuit_label(one)), CIRCUIT_LABEL - 1);
+	ck_assert_ptr_eq(circuit_of_key(keyed, str_make(name, 200)), one);
+	ck_assert_ptr_ne(circuit_of_key(keyed, str_make(name, 90)), one);
+}
+END_TEST
 
 START_TEST(retries_are_a_share_of_calls)
 {
@@ -266,6 +327,9 @@ Suite *suite_circuit(void)
 	tcase_add_test(t, a_limit_holds_over_threads);
 	tcase_add_test(t, observe_counts_and_lets_in);
 	tcase_add_test(t, a_peak_lasts_ten_seconds);
+	tcase_add_test(t, who_is_too_late);
+	tcase_add_test(t, each_key_has_a_circuit_of_its_own);
+	tcase_add_test(t, long_keys_are_told_apart_by_their_beginning);
 	tcase_add_test(t, retries_are_a_share_of_calls);
 	tcase_add_test(t, few_calls_may_always_be_retried);
 	tcase_add_test(t, quantiles_within_a_bin);

@@ -11,6 +11,8 @@ static const struct {
 	{ "hystrix.command.default.circuitBreaker.errorThresholdPercentage", "50", "outrider.upstream.default.breaker.error-threshold", "50%" },
 	{ "hystrix.command.a.b.circuitBreaker.sleepWindowInMilliseconds", "5000", "outrider.upstream.a.b.breaker.sleep-window", "5000ms" },
 	{ "hystrix.command.a.execution.isolation.thread.timeoutInMilliseconds", " 1500 ", "outrider.upstream.a.timeout.request", "1500ms" },
+	{ "hystrix.command.a.execution.timeout.enabled", "false", "outrider.upstream.a.timeout.request", "off" },
+	{ "hystrix.command.a.execution.timeout.enabled", "true", NULL, NULL },
 	{ "hystrix.command.a.circuitBreaker.enabled", "false", "outrider.upstream.a.breaker", "off" },
 	{ "hystrix.command.a.circuitBreaker.forceOpen", "true", "outrider.upstream.a.breaker.force", "open" },
 	{ "hystrix.command.a.circuitBreaker.forceClosed", "TRUE", "outrider.upstream.a.breaker.force", "closed" },

@@ -249,7 +249,7 @@ static void put_circuit(struct json *j, const struct seen_circuit *c)
 
 	breaker_look(&c->c->breaker, p, clock_now(), &v);
 	enum breaker_force force = v.force != BREAKER_AUTO ? v.force : (enum breaker_force)p->force;
-	text_init(&why, 256);
+	text_init(&why, 1024);
 	admin_circuit_why(&why, &v, p);
 	json_object(j);
 	put_str(j, "from", c->from->service);
@@ -273,6 +273,10 @@ static void put_circuit(struct json *j, const struct seen_circuit *c)
 	put_u64(j, "rejected", v.n[CIRCUIT_SHORT] + v.n[CIRCUIT_REJECTED]);
 	json_key(j, "forced");
 	json_strz(j, force == BREAKER_AUTO ? NULL : breaker_force_word(force));
+	text_clear(&why);
+	admin_circuit_faults(&why, c->to);
+	json_key(j, "faults");
+	json_strz(j, why.n ? text_z(&why) : NULL);
 	json_end(j);
 	text_release(&why);
 }

@@ -69,14 +69,16 @@ class Case:
         """An upstream that answers by itself (harness/service.py)."""
         return self._keep(Service(answer))
 
-    def client(self, address, rcvbuf=0, source=None):
-        """A connection to (host, port) or to an agent's listener."""
+    def client(self, address, rcvbuf=0, source=None, mss=0):
+        """A connection to (host, port) or to an agent's listener. A small mss keeps the agent's send buffer small, too."""
         if isinstance(address, Port):
             address = (address.host, address.port)
         self.clients += 1
         sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
         if rcvbuf:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        if mss:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, mss)
         if source:
             sock.bind((source, 0))
         sock.settimeout(DEADLINE)

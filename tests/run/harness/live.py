@@ -18,7 +18,7 @@ SIDECAR = {"name": TEXT, "service": TEXT, "stack": TEXT, "slot": TEXT, "node": T
 EDGE = {"from": TEXT, "from_stack": TEXT, "to": TEXT, "rate": NUMBER, "errors": NUMBER, "p50_ms": NUMBER + (NONE,), "p99_ms": NUMBER + (NONE,),
         "retries": NUMBER, "circuit": TEXT, "healthy": int, "endpoints": int}
 CIRCUIT = {"from": TEXT, "to": TEXT, "route": (str, NONE), "state": TEXT, "since_ms": (int, NONE), "why": TEXT, "requests": int, "errors": int,
-           "error_percent": int, "rejected": int, "forced": (str, NONE)}
+           "error_percent": int, "rejected": int, "forced": (str, NONE), "faults": (str, NONE)}
 STATE = {"in": POINT, "out": POINT, "sidecars": [SIDECAR], "edges": [EDGE], "circuits": [CIRCUIT],
          "support": [{"kind": TEXT, "name": TEXT, "state": TEXT, "why": TEXT, "detail": TEXT}],
          "process": {"cpu_percent": NUMBER, "memory_bytes": int, "connections": int, "loop_lag_ms": NUMBER, "uptime_ms": int},

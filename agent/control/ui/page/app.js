@@ -171,6 +171,10 @@ function banners() {
 		list.push(h("div", { class: "banner", role: "status", key: "restart" }, icon("restart"), `The agent was restarted at ${clock(live.restartedAt)}; counters began anew.`));
 	if (live.updated)
 		list.push(h("div", { class: "banner", key: "updated" }, mark("warn"), "The agent was updated. ", h("a", { href: "", onclick: () => location.reload() }, "Reload the page")));
+	const faulty = [...new Set(live.agents.flatMap(a => (a.ok && a.state?.circuits || []).filter(c => c.faults).map(c => c.to)))];
+	if (faulty.length)
+		list.push(h("div", { class: "banner", role: "status", key: "faults", "data-faults": faulty.length }, mark("warn"), h("span", { class: "break" },
+			"Faults are thrown on purpose at calls of " + faulty.slice(0, 8).join(", ") + (faulty.length > 8 ? ` and ${faulty.length - 8} more` : "") + " (outrider.faults): ", h("a", { href: href("circuits", null, {}) }, "which"))));
 	const dead = live.agents.filter(a => !a.ok);
 	if (dead.length)
 		list.push(h("div", { class: "banner", role: "status", key: "dead", "data-dead": dead.length }, mark("warn"), h("span", { class: "break" },

@@ -115,7 +115,7 @@ function addPoint(node, at, state) {
 /* The window of each circuit over the last ticks: a picture that moves. */
 function addCircuits(node, circuits) {
 	for (const c of circuits || []) {
-		const key = [node, c.from, c.to, c.route || ""].join("\0");
+		const key = [node, c.from, c.to, c.route || "", c.key || ""].join("\0");
 		let row = live.circuits.get(key);
 		if (!row)
 			live.circuits.set(key, row = []);

@@ -14,13 +14,13 @@ function merge(ctx) {
 	const all = new Map();
 	for (const a of states())
 		for (const c of a.state.circuits || []) {
-			const key = [a.node, c.from, c.to, c.route || ""].join("\0");
+			const key = [a.node, c.from, c.to, c.route || "", c.key || ""].join("\0");
 			all.set(key, { key, node: a.node, ...c });
 		}
 	for (const part of ctx.data || [])
 		for (const c of part.body?.circuits || []) {
-			const key = [part.node, c.sidecar, c.upstream, c.route || ""].join("\0");
-			if (all.has(key) && !c.key)
+			const key = [part.node, c.sidecar, c.upstream, c.route || "", c.key || ""].join("\0");
+			if (all.has(key))
 				all.get(key).page = c;
 		}
 	return Array.from(all.values());
@@ -51,8 +51,9 @@ function picture(c, most) {
 function card(ctx, c, most) {
 	const no = noWrites(), page = c.page || {}, latency = page.latency_ms || {}, forced = forcedOf(c), button = (to, text, off) => h("button", { class: "btn small", disabled: no !== null || off, title: no || "", "aria-label": `${text}: ${c.to} called by ${c.from}`, onclick: () => force(ctx, c, to) }, text);
 	const fact = (name, value) => h("div", null, h("dt", null, name), h("dd", null, value));
-	return h("section", { class: "card circuit" + (isOpen(c) ? " open" : ""), key: c.key, "data-circuit": c.to }, h("header", null, h("div", { style: { "min-width": "0", flex: "1" } }, h("h2", { class: "break" }, h("a", { href: link("upstreams", c.to, {}), "data-row": true }, c.to), c.route ? h("span", { class: "soft" }, " @ " + c.route) : null),
+	return h("section", { class: "card circuit" + (isOpen(c) ? " open" : ""), key: c.key, "data-circuit": c.to }, h("header", null, h("div", { style: { "min-width": "0", flex: "1" } }, h("h2", { class: "break" }, h("a", { href: link("upstreams", c.to, {}), "data-row": true }, c.to), c.route ? h("span", { class: "soft" }, " @ " + c.route) : null, c.key ? h("span", { class: "soft" }, " # " + c.key) : null),
 		h("p", { class: "note break" }, "called by " + c.from, live.agents.length > 1 ? " on " + c.node : "")), stateBadge(forced ? "forced-" + forced : c.state)),
+	c.faults && h("p", { class: "why warntext", "data-faults": c.to }, "Faults on purpose: " + c.faults + "."),
 	picture(c, most),
 	h("dl", { class: "facts" }, fact("Calls", count(c.requests)), fact("Failed", h("span", { class: c.errors ? "badtext" : null }, count(c.errors))), fact("Refused", count(c.rejected)), fact("p99", ms(latency.p99))),
 	h("p", { class: "why" }, (c.why || (c.state === "closed" ? "Calls go through" : "")).replace(/\.?$/, "."), is(c.since_ms) && c.since_ms > 0 ? ` ${isOpen(c) ? "Open" : "So"} for ${span(c.since_ms > 1e11 ? live.time - c.since_ms : c.since_ms)}.` : "", page.until && isOpen(c) && !forced ? (new Date(page.until) > Date.now() ? ` Next try at ${clock(page.until)}.` : " The next call tries it.") : "",
