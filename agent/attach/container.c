@@ -82,12 +82,13 @@ static bool take_labels(struct container *c, const cJSON *labels)
 static bool take_networks(struct container *c, const cJSON *networks)
 {
 	const cJSON *item;
-	size_t n = count_items(networks);
 
-	c->networks = arena_alloc(&c->arena, (n + 1) * sizeof(*c->networks));
-	if (!c->networks || n > CONTAINER_NETWORKS_MAX)
+	c->networks = arena_alloc(&c->arena, CONTAINER_NETWORKS_MAX * sizeof(*c->networks));
+	if (!c->networks)
 		return false;
 	cJSON_ArrayForEach(item, networks) {
+		if (c->n_networks == CONTAINER_NETWORKS_MAX)
+			break;
 		struct container_network *w = &c->networks[c->n_networks++];
 		w->name = arena_str(&c->arena, str_of(item->string ? item->string : ""));
 		w->address = arena_str(&c->arena, text_of(item, "IPAddress"));
@@ -144,7 +145,7 @@ static bool take(struct container *c, const cJSON *root)
 bool container_read(struct container *c, struct str body, struct err *err)
 {
 	static const struct json_limits limits = { CONTAINER_BYTES_MAX, 65536, 32 };
-	cJSON *root = bounded_json_parse(body, &limits, err);
+	cJSON *root = bounded_json_parse_foreign(body, &limits, err);
 
 	*c = (struct container){ .id = STR("") };
 	if (!root)

@@ -39,7 +39,7 @@ static void take_event(struct engine *e, struct str line)
 {
 	static const struct json_limits limits = { LINE_MAX_BYTES, 4096, 8 };
 	struct err err;
-	cJSON *root = bounded_json_parse(line, &limits, &err);
+	cJSON *root = bounded_json_parse_foreign(line, &limits, &err);
 	const cJSON *actor = cJSON_GetObjectItemCaseSensitive(root, "Actor");
 	struct str action = text_of(root, "Action");
 	bool network = str_eq(text_of(root, "Type"), STR("network"));

@@ -11,11 +11,13 @@
 struct known { /* a container that was listed or told of */
 	struct list link;
 	char id[CONTAINER_ID_LENGTH + 1];
-	uint64_t said;   /* hash of what was told last; 0: nothing yet */
-	uint64_t listed; /* number of the list that had it last */
-	bool wanted;     /* to be asked for (again) */
-	bool asked;      /* an ask is out */
-	bool told;       /* container() was called and gone() was not */
+	uint64_t said;    /* hash of what was told last; 0: nothing yet */
+	uint64_t listed;  /* number of the list that had it last */
+	bool wanted;      /* to be asked for (again) */
+	bool asked;       /* an ask is out */
+	bool told;        /* container() was called and gone() was not */
+	bool unread;      /* the last answer about it could not be taken */
+	bool unread_said; /* and once that was said */
 };
 
 struct look { /* an ask for one container */

@@ -46,6 +46,15 @@ void engine_forget(struct engine *e, struct known *k)
 	e->n--;
 }
 
+/* One that says something strange of itself is its own matter: the next list asks again, and who is not listed any more has ended. */
+static void set_unread(struct engine *e, struct known *k, const char *why)
+{
+	k->unread = true;
+	if (!k->unread_said)
+		e->cfg.unread(e->cfg.arg, str_of(k->id), why);
+	k->unread_said = true;
+}
+
 /* A container as the engine told of it: on it goes when it says something new. */
 static void tell(struct engine *e, struct known *k, struct str body)
 {
@@ -54,9 +63,10 @@ static void tell(struct engine *e, struct known *k, struct str body)
 	uint64_t hash = 0;
 
 	if (!container_read(&c, body, &err)) {
-		engine_trouble(e, "what the engine says of container %.12s cannot be read: %s", k->id, err.text);
+		set_unread(e, k, err.text);
 		return;
 	}
+	k->unread = false;
 	struct text t;
 	text_init(&t, CONTAINER_BYTES_MAX * 2);
 	container_pack(&c, &t);

@@ -20,6 +20,11 @@ static void on_container(void *arg, const struct container *c)
 	wards_see(arg, c);
 }
 
+static void on_unread(void *arg, struct str id, const char *why)
+{
+	wards_unread(arg, id, why);
+}
+
 static void on_joined(void *arg, struct str id)
 {
 	wards_joined(arg, id);
@@ -168,6 +173,7 @@ static bool open_engine(struct keeper *k, struct err *err)
 	struct engine_config c = {
 		.loop = k->loop,
 		.container = on_container,
+		.unread = on_unread,
 		.joined = on_joined,
 		.stopping = on_stopping,
 		.gone = on_gone,

@@ -118,6 +118,7 @@ struct keeper {
 /* --- keeper_wards.c --------------------------------------------------------------------------------------------- */
 bool wards_is_own(const struct container *c); /* ours, as far as can be told */
 void wards_see(struct keeper *k, const struct container *c); /* engine_config.container */
+void wards_unread(struct keeper *k, struct str id, const char *why); /* engine_config.unread */
 void wards_joined(struct keeper *k, struct str id);   /* engine_config.joined */
 void wards_stopping(struct keeper *k, struct str id); /* engine_config.stopping */
 void wards_gone(struct keeper *k, struct str id);
