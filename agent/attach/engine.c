@@ -130,6 +130,7 @@ static void on_list(struct engine *e, const struct engine_reply *r)
 			err.text);
 		return;
 	}
+	e->good++;
 	cJSON_ArrayForEach(item, root) {
 		struct known *k = engine_know(e, text_of(item, "Id"));
 		if (!k)
@@ -139,7 +140,6 @@ static void on_list(struct engine *e, const struct engine_reply *r)
 	}
 	cJSON_Delete(root);
 	forget_unlisted(e);
-	e->good++;
 	e->counted = true;
 	engine_look_up(e);
 	engine_look_on(e);

@@ -33,8 +33,8 @@ struct engine_config {
 	struct addr to; /* a Unix socket */
 	/* It was made, runs, is paused, or what is said of it changed; borrowed during the call. */
 	void (*container)(void *arg, const struct container *c);
-	/* What the engine says of it cannot be taken: said once per container. What was told of it before stays; it is asked for again with each
-	 * list. The others are not concerned. */
+	/* What the engine says of it cannot be taken, or it says nothing; why has the remedy, and comes once per container. What was told of it
+	 * before stays; it is asked for again with each list. The others are not concerned. */
 	void (*unread)(void *arg, struct str id, const char *why);
 	void (*joined)(void *arg, struct str id); /* its namespace stands on a network; it may not run yet */
 	void (*stopping)(void *arg, struct str id); /* it was told to stop, by its stop signal or one that none survives */

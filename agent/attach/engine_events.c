@@ -97,26 +97,46 @@ static void take_lines(struct engine *e)
 	e->line.n -= from;
 }
 
+/* What stands behind the end of a line; as long as there is none, nothing. */
+static struct str skip_line(struct engine *e, struct str s)
+{
+	size_t at = str_find(s, '\n');
+
+	e->skips = at == SIZE_MAX;
+	return e->skips ? STR("") : str_make(s.p + at, s.n - at);
+}
+
+/* An event that is too long (it has all labels of its container) is left out: the list will tell. false: the answer is none. */
+static bool take_bytes(struct engine *e, struct str s)
+{
+	if (e->skips)
+		s = skip_line(e, s);
+	text_add(&e->line, s);
+	if (e->line.failed) {
+		text_clear(&e->line);
+		text_add(&e->line, skip_line(e, s));
+	}
+	if (!e->answered && !take_head(e))
+		return false;
+	if (e->answered)
+		take_lines(e);
+	return true;
+}
+
 static void on_readable(void *arg)
 {
 	struct engine *e = arg;
 	char buf[16 * 1024];
 	ssize_t n;
 
-	while ((n = stream_read(&e->stream, buf, sizeof(buf))) > 0)
-		text_add(&e->line, str_make(buf, (size_t)n));
-	if (!e->line.failed && e->line.n && !e->answered && !take_head(e)) {
+	while ((n = stream_read(&e->stream, buf, sizeof(buf))) > 0) {
+		if (take_bytes(e, str_make(buf, (size_t)n)))
+			continue;
 		end(e, "let GETs of /events through");
-		return;
-	}
-	if (e->line.failed) { /* a line without end */
-		end(e, "an event is too long");
 		return;
 	}
 	if (e->answered)
 		engine_look_up(e);
-	if (e->answered && e->line.n)
-		take_lines(e);
 	if (n < 0)
 		end(e, "it was closed");
 }
@@ -163,5 +183,5 @@ void engine_events_close(struct engine *e)
 		return;
 	stream_close(&e->stream, STREAM_CLOSE);
 	text_release(&e->line);
-	e->streaming = false;
+	e->streaming = e->skips = false;
 }

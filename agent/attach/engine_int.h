@@ -18,6 +18,8 @@ struct known { /* a container that was listed or told of */
 	bool told;        /* container() was called and gone() was not */
 	bool unread;      /* the last answer about it could not be taken */
 	bool unread_said; /* and once that was said */
+	unsigned fails;   /* asks in a row that had no answer */
+	usec until;       /* not asked before that */
 };
 
 struct look { /* an ask for one container */
@@ -39,6 +41,7 @@ struct engine {
 	bool listed;  /* and each of it was looked at */
 	bool troubled;
 	bool refused;  /* the last ask for a container was */
+	struct timer look_timer; /* the next ask for a container that had no answer */
 	unsigned good; /* lists that came since the last trouble */
 	struct rng rng;
 	struct timer timer; /* the next list, or the next try */
@@ -46,6 +49,7 @@ struct engine {
 	/* the event stream */
 	struct stream stream;
 	bool streaming, answered;
+	bool skips; /* what is left of a line that is too long */
 	struct text line; /* head, then a line as it comes */
 };
 

@@ -337,16 +337,12 @@ void wards_unread(struct keeper *k, struct str id, const char *why)
 {
 	const struct ward *w = find_id(k, id);
 	bool served = w && !w->left;
-	char says[sizeof(struct err) + 64], text[CONTAINER_ID_LENGTH + 1];
+	char text[CONTAINER_ID_LENGTH + 1];
 
-	snprintf(says, sizeof(says), "what the engine says of it cannot be taken: %s", why);
 	(void)str_copy(id, text, sizeof(text));
 	log_write(&k->log, LEVEL_WARN, "keeper",
 		served ? "what is known of a container stays as it is" : "a container is left alone",
-		LOG_FIELDS(log_text("container", w ? w->name : ""), log_text("id", text),
-			log_text("why", says),
-			log_text("remedy", "see `docker inspect` of it: shorter labels, variables, or output "
-					   "of its health check")));
+		LOG_FIELDS(log_text("container", w ? w->name : ""), log_text("id", text), log_text("why", why)));
 }
 
 void wards_joined(struct keeper *k, struct str id)

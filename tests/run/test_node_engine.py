@@ -35,21 +35,22 @@ def test_many_networks(t):
     assert not _said(agent, "in trouble") and not _said(agent, "left alone"), agent.stderr()
 
 
+@rows({"more than is looked at": (3, "longer than"), "more than is received": (9, "too long")})
 @limit(150)
-def test_one_that_cannot_be_read(t):
+def test_one_that_cannot_be_read(t, megabytes, word):
     """What the engine says of one container cannot be taken: it is left alone with one line, the event stream of the others goes on, and when it says
     less it has its sidecar; one that has a sidecar keeps it as it was until it ends"""
     engine = Engine(t)
     agent = _node(t, engine)
-    long = {"essay": "x" * (3 << 20)}
+    long = {"essay": "x" * (megabytes << 20)}
     served, _ = engine.container(t, 84, ["OUTRIDER_PORT=8080"], "served")
     agent.until("it serves", lambda: "c84" in _serving(agent))
     ident, _ = engine.container(t, 85, ["OUTRIDER_PORT=8080"], "x", labels=long)
-    agent.until("it is said", lambda: _said(agent, "left alone", ident, "longer than"))
+    agent.until("it is said", lambda: _said(agent, "left alone", ident, word))
     streams = sum("/events" in path for path in engine.asked)
     for number in (86, 87):
         engine.container(t, number, ["OUTRIDER_PORT=8080"], "y")
-        engine.event("update", ident)
+        engine.event("update", ident, essay="x" * (1 << 20))
         agent.until("the next one serves by its event", lambda name="c%d" % number: name in _serving(agent))
     assert sum("/events" in path for path in engine.asked) == streams and not _said(agent, "in trouble"), agent.stderr()
     assert _said(agent, "left alone") == 1, agent.stderr()
@@ -60,3 +61,32 @@ def test_one_that_cannot_be_read(t):
     engine.containers[ident]["Config"]["Labels"] = {}
     engine.event("update", ident)
     agent.until("it serves after all", lambda: "c85" in _serving(agent))
+
+
+@rows({"about one container": (False,), "at all": (True,)})
+@limit(150)
+def test_no_answer(t, everywhere):
+    """An engine that closes connections instead of an answer is asked again after pauses that grow, about one container a few times: then it is left alone with
+    a line until the engine answers; the others are served meanwhile"""
+    engine = Engine(t)
+    agent = _node(t, engine)
+    ident, _ = engine.container(t, 88, [], "x")
+    agent.until("it was looked at", lambda: any(ident in path for path in engine.asked))
+    engine.mute = lambda path: everywhere or ident in path
+    before = len(engine.asked)
+    engine.containers[ident]["Config"]["Env"] = ["OUTRIDER_PORT=8080"]
+    engine.event("update", ident)
+    if everywhere:
+        agent.until("it is asked for", lambda: any(ident in path for path in engine.asked[before:]))
+        engine.listeners.clear()
+        agent.until("it is asked whether it is there", lambda: engine.asked[before:].count("/_ping") > 3)
+        assert _said(agent, "in trouble"), agent.stderr()
+    else:
+        engine.container(t, 89, ["OUTRIDER_PORT=8080"], "y")
+        agent.until("it is said", lambda: _said(agent, "left alone", ident, "docker inspect"))
+        agent.until("the other one serves", lambda: "c89" in _serving(agent))
+        assert not _said(agent, "in trouble"), agent.stderr()
+    asked = sum(ident in path for path in engine.asked[before:])
+    assert 1 <= asked <= 5, asked
+    engine.mute = lambda path: False
+    agent.until("it serves", lambda: engine.event("update", ident) or "c88" in _serving(agent))
