@@ -31,8 +31,9 @@ struct engine_info { /* texts are valid during the call */
 struct engine_config {
 	struct loop *loop;
 	struct addr to; /* a Unix socket */
-	/* It was made, runs, is paused, or what is said of it changed; borrowed during the call. */
-	void (*container)(void *arg, const struct container *c);
+	/* It was made, runs, is paused, or what is said of it changed; borrowed during the call. false: memory is short, so say it again with the
+	 * next list. */
+	bool (*container)(void *arg, const struct container *c);
 	/* What the engine says of it cannot be taken, or it says nothing; why has the remedy, and comes once per container. What was told of it
 	 * before stays; it is asked for again with each list. The others are not concerned. */
 	void (*unread)(void *arg, struct str id, const char *why);

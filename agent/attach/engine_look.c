@@ -107,9 +107,8 @@ static void tell(struct engine *e, struct known *k, struct str body)
 		k->said = 0;
 		e->cfg.gone(e->cfg.arg, str_of(k->id));
 	} else if (c.state != CONTAINER_ENDED && hash != k->said) {
-		k->said = hash;
 		k->told = true;
-		e->cfg.container(e->cfg.arg, &c);
+		k->said = e->cfg.container(e->cfg.arg, &c) ? hash : 0;
 	}
 	container_release(&c);
 }

@@ -15,9 +15,9 @@
 
 /* --- engine ---------------------------------------------------------------------------------------------------------- */
 
-static void on_container(void *arg, const struct container *c)
+static bool on_container(void *arg, const struct container *c)
 {
-	wards_see(arg, c);
+	return wards_see(arg, c);
 }
 
 static void on_unread(void *arg, struct str id, const char *why)
@@ -208,7 +208,7 @@ static bool start(struct keeper *k, struct err *err)
 	k->loop = loop_new(err);
 	child_limits_raise(&limits); /* listeners and stocks of many containers; the proxy has the same limit */
 	timer_init(&k->stop_timer, on_stop_timer, k);
-	timer_init(&k->taken_timer, wards_try_taken, k);
+	timer_init(&k->again_timer, wards_try_again, k);
 	facts_begin(k);
 	if (!k->loop || !check_rights(err) || !netns_begin(&k->home, options_text(k->options, OPT_NETNS).p, err))
 		return false;
@@ -242,7 +242,7 @@ static void end(struct keeper *k)
 		timer_clear(&k->proxy.timer);
 	if (k->stop_timer.fn) {
 		timer_clear(&k->stop_timer);
-		timer_clear(&k->taken_timer);
+		timer_clear(&k->again_timer);
 	}
 	wards_end_all(k);
 	logs_proxy_ended(k);
