@@ -7,6 +7,9 @@
 #include <sys/uio.h>
 
 #define LINE_MAX_BYTES (256u * 1024u)
+#define MADE_FOR (10 * USEC_SEC)    /* one that was made counts as starting; one that is started later says so by its network */
+#define JOINED_FOR (60 * USEC_SEC)  /* and one that joined a network, unless it leaves: its start has failed */
+#define HEARD_FOR (3 * USEC_SEC)    /* who began to start before the stream was opened does run then */
 
 /* {"type":["container","network"]}: swarm's own events say nothing of local containers. */
 static const char query[] = "filters=%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%7D";
@@ -34,6 +37,45 @@ static void take_kill(struct engine *e, const cJSON *actor, struct str id)
 		e->cfg.stopping(e->cfg.arg, id);
 }
 
+/* Between its making and the answer that it runs. */
+static void take_start(struct engine *e, struct known *k, bool network, struct str action)
+{
+	usec now = loop_touch(e->cfg.loop), until = 0;
+	bool joins = network && str_eq(action, STR("connect"));
+
+	if (!network && str_eq(action, STR("die")))
+		k->runs = false;
+	else if (k->runs)
+		return; /* it joins or leaves one more network */
+	else if (joins)
+		until = now + JOINED_FOR;
+	else if (str_eq(action, STR("create")) || str_eq(action, STR("start")))
+		until = now + MADE_FOR;
+	else if (!network || !str_eq(action, STR("disconnect")))
+		return;
+	k->joined = joins || (until && k->joined);
+	k->starting = until && until < k->starting ? k->starting : until;
+	e->cfg.joined(e->cfg.arg);
+}
+
+struct str engine_starting(const struct engine *e)
+{
+	usec now = loop_touch(e->cfg.loop);
+	const struct known *one = NULL;
+
+	if (!e->streaming || !e->answered || now < e->since + HEARD_FOR)
+		return (struct str){ NULL, 0 };
+	LIST_EACH(it, tmp, &e->all) {
+		const struct known *k = LIST_OWNER(it, struct known, link);
+		if (k->starting <= now)
+			continue;
+		if (one)
+			return (struct str){ NULL, 0 };
+		one = k;
+	}
+	return one && one->joined ? str_of(one->id) : (struct str){ NULL, 0 };
+}
+
 /* Container events name it as their actor, network events as an attribute. What is done about it is the same for all: ask. */
 static void take_event(struct engine *e, struct str line)
 {
@@ -49,13 +91,13 @@ static void take_event(struct engine *e, struct str line)
 	bool counts = network || str_eq(action, STR("create")) || str_eq(action, STR("start")) || str_eq(action, STR("die")) ||
 		      str_eq(action, STR("destroy")) || str_eq(action, STR("pause")) || str_eq(action, STR("unpause")) ||
 		      str_eq(action, STR("rename")) || str_eq(action, STR("restart")) || str_eq(action, STR("update"));
-	if (network && str_eq(action, STR("connect")) && id.n)
-		e->cfg.joined(e->cfg.arg, id);
 	if (!network && str_eq(action, STR("kill")))
 		take_kill(e, actor, id);
 	struct known *k = counts ? engine_know(e, id) : NULL;
-	if (k)
+	if (k) {
+		take_start(e, k, network, action);
 		engine_want(e, k);
+	}
 	cJSON_Delete(root);
 }
 
@@ -74,6 +116,7 @@ static bool take_head(struct engine *e)
 		if (memcmp(s.p + i, "\r\n\r\n", 4) != 0)
 			continue;
 		e->answered = true;
+		e->since = loop_touch(e->cfg.loop);
 		bool ok = s.n > 12 && memcmp(s.p + 9, "200", 3) == 0;
 		memmove(e->line.p, e->line.p + i + 4, e->line.n - i - 4);
 		e->line.n -= i + 4;

@@ -16,6 +16,9 @@ struct known { /* a container that was listed or told of */
 	bool wanted;      /* to be asked for (again) */
 	bool asked;       /* an ask is out */
 	bool told;        /* container() was called and gone() was not */
+	bool runs;        /* it did when it was told of, and no event said otherwise */
+	bool joined;      /* it is starting, and stands on a network */
+	usec starting;    /* it may be starting until then; 0: it is not */
 	bool unread;      /* the last answer about it could not be taken */
 	bool unread_said; /* and once that was said */
 	unsigned fails;   /* asks in a row that had no answer */
@@ -49,6 +52,7 @@ struct engine {
 	/* the event stream */
 	struct stream stream;
 	bool streaming, answered;
+	usec since; /* of `answered` */
 	bool skips; /* what is left of a line that is too long */
 	struct text line; /* head, then a line as it comes */
 };

@@ -40,8 +40,9 @@ void engine_forget(struct engine *e, struct known *k)
 {
 	if (k->told)
 		e->cfg.gone(e->cfg.arg, str_of(k->id));
-	k->told = k->wanted = false;
+	k->told = k->wanted = k->runs = k->joined = false;
 	k->said = 0;
+	k->starting = 0;
 	if (k->asked)
 		return; /* its answer forgets it */
 	table_remove(&e->by_id, str_of(k->id));
@@ -97,6 +98,11 @@ static void tell(struct engine *e, struct known *k, struct str body)
 	}
 	k->unread = false;
 	k->fails = 0;
+	k->runs = c.state == CONTAINER_RUNNING || c.state == CONTAINER_PAUSED;
+	if (c.state != CONTAINER_CREATED) {
+		k->starting = 0;
+		k->joined = false;
+	}
 	struct text t;
 	text_init(&t, CONTAINER_BYTES_MAX * 2);
 	container_pack(&c, &t);

@@ -25,9 +25,9 @@ static void on_unread(void *arg, struct str id, const char *why)
 	wards_unread(arg, id, why);
 }
 
-static void on_joined(void *arg, struct str id)
+static void on_joined(void *arg)
 {
-	wards_joined(arg, id);
+	early_look(arg);
 }
 
 static void on_stopping(void *arg, struct str id)

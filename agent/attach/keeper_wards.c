@@ -22,7 +22,7 @@ struct ward *wards_find(struct keeper *k, uint32_t number)
 	return NULL;
 }
 
-static struct ward *find_id(struct keeper *k, struct str id)
+struct ward *wards_find_id(struct keeper *k, struct str id)
 {
 	LIST_EACH(it, tmp, &k->wards) {
 		struct ward *w = LIST_OWNER(it, struct ward, link);
@@ -273,7 +273,7 @@ bool wards_settled(const struct keeper *k)
 /* A container that the predecessor attached after it gave us all: it was left alone, for the name was taken. */
 bool wards_inherit(struct keeper *k, const char *id, const struct addr *a, uint32_t index, int fd)
 {
-	struct ward *w = find_id(k, str_of(id));
+	struct ward *w = wards_find_id(k, str_of(id));
 
 	if (!w || w->ns < 0)
 		return false;
@@ -310,9 +310,9 @@ static void learn_own_address(struct keeper *k, const struct container *c)
 			proxy_tell_node(k);
 }
 
-bool wards_see(struct keeper *k, const struct container *c)
+static bool see(struct keeper *k, const struct container *c)
 {
-	struct ward *w = find_id(k, c->id);
+	struct ward *w = wards_find_id(k, c->id);
 	const char *why;
 
 	char name[sizeof(w->sandbox)];
@@ -356,10 +356,19 @@ bool wards_see(struct keeper *k, const struct container *c)
 	return true;
 }
 
+/* Its namespace has an owner now, or it waits for one: another that starts may be known by that. */
+bool wards_see(struct keeper *k, const struct container *c)
+{
+	bool good = see(k, c);
+
+	early_look(k);
+	return good;
+}
+
 /* Whether it wanted a sidecar is not known, either. */
 void wards_unread(struct keeper *k, struct str id, const char *why)
 {
-	const struct ward *w = find_id(k, id);
+	const struct ward *w = wards_find_id(k, id);
 	bool served = w && !w->left;
 	char text[CONTAINER_ID_LENGTH + 1];
 
@@ -369,19 +378,9 @@ void wards_unread(struct keeper *k, struct str id, const char *why)
 		LOG_FIELDS(log_text("container", w ? w->name : ""), log_text("id", text), log_text("why", why)));
 }
 
-void wards_joined(struct keeper *k, struct str id)
-{
-	struct ward *w = find_id(k, id);
-
-	if (!w || !w->pending)
-		return;
-	w->joined = true;
-	early_look(k);
-}
-
 void wards_stopping(struct keeper *k, struct str id)
 {
-	struct ward *w = find_id(k, id);
+	struct ward *w = wards_find_id(k, id);
 	struct wire_record r = { .op = WIRE_STOPPING, .container = w ? w->number : 0 };
 
 	if (w && w->told)
@@ -390,7 +389,7 @@ void wards_stopping(struct keeper *k, struct str id)
 
 void wards_gone(struct keeper *k, struct str id)
 {
-	struct ward *w = find_id(k, id);
+	struct ward *w = wards_find_id(k, id);
 	if (w)
 		end(k, w);
 }
