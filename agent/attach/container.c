@@ -213,13 +213,34 @@ static bool is_on_one_of(const struct container *c, struct str list)
 	return false;
 }
 
+enum said { SAID_NOTHING, SAID_ON, SAID_NONSENSE, SAID_OFF };
+
+/* The words that options know, and `outrider check`. */
+static enum said read_switch(struct str s)
+{
+	if (!s.p)
+		return SAID_NOTHING;
+	if (str_ieq(s, STR("true")) || str_ieq(s, STR("on")))
+		return SAID_ON;
+	return str_ieq(s, STR("false")) || str_ieq(s, STR("off")) ? SAID_OFF : SAID_NONSENSE;
+}
+
+/* The one that is more careful counts, of label and variable. */
+static enum said enabled(const struct container *c)
+{
+	enum said label = read_switch(container_label(c, "outrider.enable")), env = read_switch(container_env(c, "OUTRIDER_ENABLE"));
+	return label > env ? label : env;
+}
+
 bool container_opts_in(const struct container *c, const struct container_rule *rule, const char **why)
 {
-	struct str enable = container_label(c, "outrider.enable");
-	bool asks = container_env(c, "OUTRIDER_PORT").n || container_label(c, "outrider.port").n || str_ieq(enable, STR("true"));
+	enum said said = enabled(c);
+	bool asks = container_env(c, "OUTRIDER_PORT").n || container_label(c, "outrider.port").n || said == SAID_ON;
 
 	*why = NULL;
-	if (str_ieq(enable, STR("false")) || (!rule->all && !asks))
+	if (said == SAID_NONSENSE)
+		*why = "its label outrider.enable (or variable OUTRIDER_ENABLE) is neither true nor false, on nor off: write one of them";
+	if (said >= SAID_NONSENSE || (!rule->all && !asks))
 		return false;
 	if (rule->stacks.n && !is_listed(rule->stacks, container_label(c, "com.docker.stack.namespace"))) {
 		*why = asks ? "its stack is not among those of outrider.expose.stacks" : NULL;
