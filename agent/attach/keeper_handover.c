@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILES_SPARE 64u /* descriptors that are not for what is inherited: the engine's, the proxy's, namespaces */
+#define FILES_SPARE(all) ((all) / 8 > 64 ? (all) / 8 : 64) /* descriptors that are not for what is inherited: namespaces, logs, the proxy's, the engine's */
 
 struct inherited { /* a listener of a container that we have not seen yet */
 	struct list link;
@@ -366,7 +366,7 @@ bool handover_begin(struct keeper *k, struct str folder, struct err *err)
 	h->listening = h->predecessor = h->successor = -1;
 	list_init(&h->inherited);
 	(void)getrlimit(RLIMIT_NOFILE, &files);
-	h->n_most = files.rlim_cur > 2 * FILES_SPARE ? (size_t)files.rlim_cur - FILES_SPARE : FILES_SPARE;
+	h->n_most = files.rlim_cur > 128 ? (size_t)(files.rlim_cur - FILES_SPARE(files.rlim_cur)) : 64;
 	snprintf(path, sizeof(path), "unix:%.*s/keeper.sock", STR_ARG(folder));
 	if (!addr_parse(str_of(path), &h->at, err) || !str_copy(folder, h->folder, sizeof(h->folder)))
 		return err_prefix(err, "outrider.run");
