@@ -35,6 +35,7 @@ struct engine {
 	struct engine_config cfg;
 	struct engine_ask ask; /* _ping, info, the list: one after the other */
 	struct look looks[ENGINE_ASKS];
+	struct timer look_timer; /* the next ask for a container that had no answer */
 	struct list all; /* struct known */
 	struct table by_id;
 	size_t n;
@@ -44,7 +45,6 @@ struct engine {
 	bool listed;  /* and each of it was looked at */
 	bool troubled;
 	bool refused;  /* the last ask for a container was */
-	struct timer look_timer; /* the next ask for a container that had no answer */
 	unsigned good; /* lists that came since the last trouble */
 	struct rng rng;
 	struct timer timer; /* the next list, or the next try */

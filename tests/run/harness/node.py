@@ -112,14 +112,14 @@ class Engine:
             raise Skip("namespaces need root, unshare and nsenter")
         self.api, self.containers, self.listeners, self.asked, self.beyond = api, {}, [], [], []
         self.forbidden = lambda path: False  # a filter of a test's own
-        self.mute = lambda path: False  # the connection is closed instead of an answer
-        self.listed = lambda record: {"Id": record["Id"]}  # what the list says of a container
         self.folder = t.tempdir()
         self.netns = os.path.join(self.folder, "netns")
         self.run = os.path.join(self.folder, "run")
         os.makedirs(self.netns, exist_ok=True)
         os.makedirs(self.run, exist_ok=True)
         self.path = os.path.join(self.folder, "engine.sock")
+        self.mute = lambda path: False  # the connection is closed instead of an answer
+        self.listed = lambda record: {"Id": record["Id"]}  # what the list says of a container
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -227,10 +227,10 @@ class Engine:
         path = h.path.split("?")[0]
         if not ALLOWED.match(path):
             self.beyond.append(path)
-        if self.mute(path):
-            return
         if not ALLOWED.match(path) or self.forbidden(path):
             h.send_error(403)
+            return
+        if self.mute(path):
             return
         if path.endswith("/events"):
             h.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n")
