@@ -211,7 +211,7 @@ static bool attach(struct keeper *k, struct ward *w, struct err *err)
 {
 	bool good = false;
 
-	w->left = w->again = false;
+	w->left = w->again = w->taken = false;
 	handover_take(k, w);
 	if (w->ns < 0)
 		w->ns = netns_open(&k->home, w->sandbox, err);

@@ -326,18 +326,20 @@ static void stop(struct node_sidecar *s)
 
 static void begin_anew(struct node_sidecar *s)
 {
-	stop(s);
+	const struct app_counts *output = s->sidecar.agent.output; /* what its container writes is read on */
+
 	s->node->n_ending--;
 	s->ending = s->anew = false;
 	s->asked.len = 0;
 	set_up(s);
+	s->sidecar.agent.output = output;
 	begin(s);
 }
 
-static void sidecar_end(struct node_sidecar *s)
+/* It is stopped. */
+static void forget(struct node_sidecar *s)
 {
 	node_log_leave(s);
-	stop(s);
 	container_release(&s->container);
 	text_release(&s->problems);
 	list_remove(&s->link);
@@ -374,10 +376,13 @@ void node_reap(struct node *n)
 			struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
 			if (!s->ending || !is_over(s))
 				continue;
-			if (s->anew)
+			if (!s->anew)
+				node_log_leave(s);
+			stop(s);
+			if (s->anew) /* still: its container may have ended meanwhile */
 				begin_anew(s);
 			else
-				sidecar_end(s);
+				forget(s);
 			again = ended = true;
 			break;
 		}
@@ -390,6 +395,10 @@ void node_reap(struct node *n)
 void node_end_all(struct node *n)
 {
 	n->reaping = true;
-	while (!list_empty(&n->sidecars))
-		sidecar_end(LIST_OWNER(n->sidecars.next, struct node_sidecar, link));
+	while (!list_empty(&n->sidecars)) {
+		struct node_sidecar *s = LIST_OWNER(n->sidecars.next, struct node_sidecar, link);
+		node_log_leave(s);
+		stop(s);
+		forget(s);
+	}
 }
