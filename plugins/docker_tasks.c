@@ -235,7 +235,7 @@ static bool read_node(struct reading *r, const cJSON *j)
 static bool read_list(struct reading *r, struct str body, const char *what, bool (*one)(struct reading *, const cJSON *))
 {
 	static const struct json_limits limits = { DOCKER_BODY_MAX, DOCKER_NODES_MAX, 64 };
-	cJSON *root = bounded_json_parse(body, &limits, r->err);
+	cJSON *root = bounded_json_parse_foreign(body, &limits, r->err);
 	bool good = root != NULL;
 
 	if (good && !cJSON_IsArray(root))

@@ -82,12 +82,13 @@ static bool take_labels(struct container *c, const cJSON *labels)
 static bool take_networks(struct container *c, const cJSON *networks)
 {
 	const cJSON *item;
-	size_t n = count_items(networks);
 
-	c->networks = arena_alloc(&c->arena, (n + 1) * sizeof(*c->networks));
-	if (!c->networks || n > CONTAINER_NETWORKS_MAX)
+	c->networks = arena_alloc(&c->arena, CONTAINER_NETWORKS_MAX * sizeof(*c->networks));
+	if (!c->networks)
 		return false;
 	cJSON_ArrayForEach(item, networks) {
+		if (c->n_networks == CONTAINER_NETWORKS_MAX)
+			break;
 		struct container_network *w = &c->networks[c->n_networks++];
 		w->name = arena_str(&c->arena, str_of(item->string ? item->string : ""));
 		w->address = arena_str(&c->arena, text_of(item, "IPAddress"));
@@ -144,7 +145,7 @@ static bool take(struct container *c, const cJSON *root)
 bool container_read(struct container *c, struct str body, struct err *err)
 {
 	static const struct json_limits limits = { CONTAINER_BYTES_MAX, 65536, 32 };
-	cJSON *root = bounded_json_parse(body, &limits, err);
+	cJSON *root = bounded_json_parse_foreign(body, &limits, err);
 
 	*c = (struct container){ .id = STR("") };
 	if (!root)
@@ -212,13 +213,34 @@ static bool is_on_one_of(const struct container *c, struct str list)
 	return false;
 }
 
+enum said { SAID_NOTHING, SAID_ON, SAID_NONSENSE, SAID_OFF };
+
+/* The words that options know, and `outrider check`. */
+static enum said read_switch(struct str s)
+{
+	if (!s.p)
+		return SAID_NOTHING;
+	if (str_ieq(s, STR("true")) || str_ieq(s, STR("on")))
+		return SAID_ON;
+	return str_ieq(s, STR("false")) || str_ieq(s, STR("off")) ? SAID_OFF : SAID_NONSENSE;
+}
+
+/* The one that is more careful counts, of label and variable. */
+static enum said enabled(const struct container *c)
+{
+	enum said label = read_switch(container_label(c, "outrider.enable")), env = read_switch(container_env(c, "OUTRIDER_ENABLE"));
+	return label > env ? label : env;
+}
+
 bool container_opts_in(const struct container *c, const struct container_rule *rule, const char **why)
 {
-	struct str enable = container_label(c, "outrider.enable");
-	bool asks = container_env(c, "OUTRIDER_PORT").n || container_label(c, "outrider.port").n || str_ieq(enable, STR("true"));
+	enum said said = enabled(c);
+	bool asks = container_env(c, "OUTRIDER_PORT").n || container_label(c, "outrider.port").n || said == SAID_ON;
 
 	*why = NULL;
-	if (str_ieq(enable, STR("false")) || (!rule->all && !asks))
+	if (said == SAID_NONSENSE)
+		*why = "its label outrider.enable (or variable OUTRIDER_ENABLE) is neither true nor false, on nor off: write one of them";
+	if (said >= SAID_NONSENSE || (!rule->all && !asks))
 		return false;
 	if (rule->stacks.n && !is_listed(rule->stacks, container_label(c, "com.docker.stack.namespace"))) {
 		*why = asks ? "its stack is not among those of outrider.expose.stacks" : NULL;

@@ -3,7 +3,8 @@
  *     engine's JSON ──container_read()──> struct container ──container_pack()──> bytes ──container_unpack()──> the same
  *
  * Facts: shared knowledge "docker-swarm", section 2. Fields that an engine's version lacks are empty; what names a file (the sandbox)
- * is taken only when it looks as the engine writes it. Bounds: CONTAINER_PAIRS_MAX variables and labels, CONTAINER_BYTES_MAX bytes.
+ * is taken only when it looks as the engine writes it. Bounds: CONTAINER_PAIRS_MAX variables and labels, CONTAINER_BYTES_MAX bytes; of networks
+ * the first CONTAINER_NETWORKS_MAX are taken.
  * Owner: whoever has the struct; all texts lie in its arena. Pure; any thread. */
 #ifndef OUTRIDER_ATTACH_CONTAINER_H
 #define OUTRIDER_ATTACH_CONTAINER_H

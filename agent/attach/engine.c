@@ -87,7 +87,7 @@ static void on_info(struct engine *e, const struct engine_reply *r)
 {
 	static const struct json_limits limits = { 1u << 20, 65536, 32 };
 	struct err err = { "" };
-	cJSON *root = r->status == 200 ? bounded_json_parse(r->body, &limits, &err) : NULL;
+	cJSON *root = r->status == 200 ? bounded_json_parse_foreign(r->body, &limits, &err) : NULL;
 	const cJSON *swarm = cJSON_GetObjectItemCaseSensitive(root, "Swarm");
 	struct engine_info i = {
 		.node = text_of(root, "Name"),
@@ -108,7 +108,11 @@ static void forget_unlisted(struct engine *e)
 {
 	LIST_EACH(it, tmp, &e->all) {
 		struct known *k = LIST_OWNER(it, struct known, link);
-		if (k->listed < e->lists && k->told && !k->asked)
+		if (k->listed >= e->lists || !k->told || k->asked)
+			continue;
+		if (k->unread)
+			engine_forget(e, k);
+		else
 			engine_want(e, k); /* it says itself that it ended, or that there is none */
 	}
 }
@@ -117,7 +121,7 @@ static void on_list(struct engine *e, const struct engine_reply *r)
 {
 	static const struct json_limits limits = { ENGINE_BODY_MAX, 1u << 20, 32 };
 	struct err err = { "" };
-	cJSON *root = r->status == 200 ? bounded_json_parse(r->body, &limits, &err) : NULL;
+	cJSON *root = r->status == 200 ? bounded_json_parse_foreign(r->body, &limits, &err) : NULL;
 	const cJSON *item;
 
 	if (!cJSON_IsArray(root)) {
@@ -126,6 +130,7 @@ static void on_list(struct engine *e, const struct engine_reply *r)
 			err.text);
 		return;
 	}
+	e->good++;
 	cJSON_ArrayForEach(item, root) {
 		struct known *k = engine_know(e, text_of(item, "Id"));
 		if (!k)
@@ -135,7 +140,6 @@ static void on_list(struct engine *e, const struct engine_reply *r)
 	}
 	cJSON_Delete(root);
 	forget_unlisted(e);
-	e->good++;
 	e->counted = true;
 	engine_look_up(e);
 	engine_look_on(e);

@@ -31,9 +31,13 @@ struct engine_info { /* texts are valid during the call */
 struct engine_config {
 	struct loop *loop;
 	struct addr to; /* a Unix socket */
-	/* It was made, runs, is paused, or what is said of it changed; borrowed during the call. */
-	void (*container)(void *arg, const struct container *c);
-	void (*joined)(void *arg, struct str id); /* its namespace stands on a network; it may not run yet */
+	/* It was made, runs, is paused, or what is said of it changed; borrowed during the call. false: memory is short, so say it again with the
+	 * next list. */
+	bool (*container)(void *arg, const struct container *c);
+	/* What the engine says of it cannot be taken, or it says nothing; why has the remedy, and comes once per container. What was told of it
+	 * before stays; it is asked for again with each list. The others are not concerned. */
+	void (*unread)(void *arg, struct str id, const char *why);
+	void (*joined)(void *arg); /* one that does not run yet stands on a network: see engine_starting() */
 	void (*stopping)(void *arg, struct str id); /* it was told to stop, by its stop signal or one that none survives */
 	void (*gone)(void *arg, struct str id); /* it ended or was removed */
 	void (*listed)(void *arg);              /* the first list was worked through */
@@ -44,6 +48,9 @@ struct engine_config {
 
 struct engine *engine_open(const struct engine_config *config, struct err *err) MUST_CHECK;
 void engine_again(struct engine *e); /* all that is known is told once more, as if it were new */
+/* The id of the one container that is starting and stands on a network already; {NULL, 0} when another one may be starting as well, whether
+ * it wants a sidecar or not, or when the events have not been heard for long enough to know. Valid until the loop turns. */
+struct str engine_starting(const struct engine *e);
 void engine_close(struct engine *e); /* NULL is fine; not inside its callbacks */
 
 #endif

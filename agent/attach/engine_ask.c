@@ -38,7 +38,7 @@ static int status_of(struct str head)
 
 static void finish(struct engine_ask *a, const char *why)
 {
-	struct engine_reply r = { .why = why };
+	struct engine_reply r = { .why = why, .hopeless = a->hopeless };
 	struct text in = a->in;
 
 	a->in = (struct text){ .p = NULL };
@@ -74,6 +74,7 @@ static void on_readable(void *arg)
 
 	while ((n = stream_read(&a->stream, buf, sizeof(buf))) > 0)
 		text_add(&a->in, str_make(buf, (size_t)n));
+	a->hopeless = a->in.failed;
 	if (a->in.failed)
 		finish(a, "its answer is too long");
 	else if (n == STREAM_EOF || (n < 0 && a->in.n) || is_whole(a))
@@ -120,6 +121,8 @@ static void begin(struct engine_ask *a)
 static void on_timer(void *arg)
 {
 	struct engine_ask *a = arg;
+
+	a->hopeless = a->open;
 	if (a->open)
 		finish(a, "it gave no answer in time");
 	else

@@ -19,6 +19,7 @@ struct engine_reply {
 	struct str head; /* with its status line */
 	struct str body;
 	const char *why;
+	bool hopeless; /* asked again at once, it would end in the same way: too long, or no answer in time */
 };
 
 struct engine_ask {
@@ -28,7 +29,7 @@ struct engine_ask {
 	struct timer timer;
 	struct text in; /* head and body as they come */
 	char path[ENGINE_PATH_MAX];
-	bool open;
+	bool open, hopeless;
 	/* Called once for each start, not inside it; the ask may be started again or freed there. */
 	void (*done)(void *arg, const struct engine_reply *r);
 	void *arg;

@@ -7,6 +7,9 @@
 #include <sys/uio.h>
 
 #define LINE_MAX_BYTES (256u * 1024u)
+#define MADE_FOR (10 * USEC_SEC)    /* one that was made counts as starting; one that is started later says so by its network */
+#define JOINED_FOR (60 * USEC_SEC)  /* and one that joined a network, unless it leaves: its start has failed */
+#define HEARD_FOR (3 * USEC_SEC)    /* who began to start before the stream was opened does run then */
 
 /* {"type":["container","network"]}: swarm's own events say nothing of local containers. */
 static const char query[] = "filters=%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%7D";
@@ -34,12 +37,51 @@ static void take_kill(struct engine *e, const cJSON *actor, struct str id)
 		e->cfg.stopping(e->cfg.arg, id);
 }
 
+/* Between its making and the answer that it runs. */
+static void take_start(struct engine *e, struct known *k, bool network, struct str action)
+{
+	usec now = loop_touch(e->cfg.loop), until = 0;
+	bool joins = network && str_eq(action, STR("connect"));
+
+	if (!network && str_eq(action, STR("die")))
+		k->runs = false;
+	else if (k->runs)
+		return; /* it joins or leaves one more network */
+	else if (joins)
+		until = now + JOINED_FOR;
+	else if (str_eq(action, STR("create")) || str_eq(action, STR("start")))
+		until = now + MADE_FOR;
+	else if (!network || !str_eq(action, STR("disconnect")))
+		return;
+	k->joined = joins || (until && k->joined);
+	k->starting = until && until < k->starting ? k->starting : until;
+	e->cfg.joined(e->cfg.arg);
+}
+
+struct str engine_starting(const struct engine *e)
+{
+	usec now = loop_touch(e->cfg.loop);
+	const struct known *one = NULL;
+
+	if (!e->streaming || !e->answered || now < e->since + HEARD_FOR)
+		return (struct str){ NULL, 0 };
+	LIST_EACH(it, tmp, &e->all) {
+		const struct known *k = LIST_OWNER(it, struct known, link);
+		if (k->starting <= now)
+			continue;
+		if (one)
+			return (struct str){ NULL, 0 };
+		one = k;
+	}
+	return one && one->joined ? str_of(one->id) : (struct str){ NULL, 0 };
+}
+
 /* Container events name it as their actor, network events as an attribute. What is done about it is the same for all: ask. */
 static void take_event(struct engine *e, struct str line)
 {
 	static const struct json_limits limits = { LINE_MAX_BYTES, 4096, 8 };
 	struct err err;
-	cJSON *root = bounded_json_parse(line, &limits, &err);
+	cJSON *root = bounded_json_parse_foreign(line, &limits, &err);
 	const cJSON *actor = cJSON_GetObjectItemCaseSensitive(root, "Actor");
 	struct str action = text_of(root, "Action");
 	bool network = str_eq(text_of(root, "Type"), STR("network"));
@@ -49,13 +91,13 @@ static void take_event(struct engine *e, struct str line)
 	bool counts = network || str_eq(action, STR("create")) || str_eq(action, STR("start")) || str_eq(action, STR("die")) ||
 		      str_eq(action, STR("destroy")) || str_eq(action, STR("pause")) || str_eq(action, STR("unpause")) ||
 		      str_eq(action, STR("rename")) || str_eq(action, STR("restart")) || str_eq(action, STR("update"));
-	if (network && str_eq(action, STR("connect")) && id.n)
-		e->cfg.joined(e->cfg.arg, id);
 	if (!network && str_eq(action, STR("kill")))
 		take_kill(e, actor, id);
 	struct known *k = counts ? engine_know(e, id) : NULL;
-	if (k)
+	if (k) {
+		take_start(e, k, network, action);
 		engine_want(e, k);
+	}
 	cJSON_Delete(root);
 }
 
@@ -74,6 +116,7 @@ static bool take_head(struct engine *e)
 		if (memcmp(s.p + i, "\r\n\r\n", 4) != 0)
 			continue;
 		e->answered = true;
+		e->since = loop_touch(e->cfg.loop);
 		bool ok = s.n > 12 && memcmp(s.p + 9, "200", 3) == 0;
 		memmove(e->line.p, e->line.p + i + 4, e->line.n - i - 4);
 		e->line.n -= i + 4;
@@ -97,26 +140,46 @@ static void take_lines(struct engine *e)
 	e->line.n -= from;
 }
 
+/* What stands behind the end of a line; as long as there is none, nothing. */
+static struct str skip_line(struct engine *e, struct str s)
+{
+	size_t at = str_find(s, '\n');
+
+	e->skips = at == SIZE_MAX;
+	return e->skips ? STR("") : str_make(s.p + at, s.n - at);
+}
+
+/* An event that is too long (it has all labels of its container) is left out: the list will tell. false: the answer is none. */
+static bool take_bytes(struct engine *e, struct str s)
+{
+	if (e->skips)
+		s = skip_line(e, s);
+	text_add(&e->line, s);
+	if (e->line.failed) {
+		text_clear(&e->line);
+		text_add(&e->line, skip_line(e, s));
+	}
+	if (!e->answered && !take_head(e))
+		return false;
+	if (e->answered)
+		take_lines(e);
+	return true;
+}
+
 static void on_readable(void *arg)
 {
 	struct engine *e = arg;
 	char buf[16 * 1024];
 	ssize_t n;
 
-	while ((n = stream_read(&e->stream, buf, sizeof(buf))) > 0)
-		text_add(&e->line, str_make(buf, (size_t)n));
-	if (!e->line.failed && e->line.n && !e->answered && !take_head(e)) {
+	while ((n = stream_read(&e->stream, buf, sizeof(buf))) > 0) {
+		if (take_bytes(e, str_make(buf, (size_t)n)))
+			continue;
 		end(e, "let GETs of /events through");
-		return;
-	}
-	if (e->line.failed) { /* a line without end */
-		end(e, "an event is too long");
 		return;
 	}
 	if (e->answered)
 		engine_look_up(e);
-	if (e->answered && e->line.n)
-		take_lines(e);
 	if (n < 0)
 		end(e, "it was closed");
 }
@@ -164,5 +227,5 @@ void engine_events_close(struct engine *e)
 		return;
 	stream_close(&e->stream, STREAM_CLOSE);
 	text_release(&e->line);
-	e->streaming = false;
+	e->streaming = e->skips = false;
 }

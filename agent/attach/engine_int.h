@@ -11,11 +11,18 @@
 struct known { /* a container that was listed or told of */
 	struct list link;
 	char id[CONTAINER_ID_LENGTH + 1];
-	uint64_t said;   /* hash of what was told last; 0: nothing yet */
-	uint64_t listed; /* number of the list that had it last */
-	bool wanted;     /* to be asked for (again) */
-	bool asked;      /* an ask is out */
-	bool told;       /* container() was called and gone() was not */
+	uint64_t said;    /* hash of what was told last; 0: nothing yet */
+	uint64_t listed;  /* number of the list that had it last */
+	bool wanted;      /* to be asked for (again) */
+	bool asked;       /* an ask is out */
+	bool told;        /* container() was called and gone() was not */
+	bool runs;        /* it did when it was told of, and no event said otherwise */
+	bool joined;      /* it is starting, and stands on a network */
+	usec starting;    /* it may be starting until then; 0: it is not */
+	bool unread;      /* the last answer about it could not be taken */
+	bool unread_said; /* and once that was said */
+	unsigned fails;   /* asks in a row that had no answer */
+	usec until;       /* not asked before that */
 };
 
 struct look { /* an ask for one container */
@@ -28,6 +35,7 @@ struct engine {
 	struct engine_config cfg;
 	struct engine_ask ask; /* _ping, info, the list: one after the other */
 	struct look looks[ENGINE_ASKS];
+	struct timer look_timer; /* the next ask for a container that had no answer */
 	struct list all; /* struct known */
 	struct table by_id;
 	size_t n;
@@ -44,6 +52,8 @@ struct engine {
 	/* the event stream */
 	struct stream stream;
 	bool streaming, answered;
+	usec since; /* of `answered` */
+	bool skips; /* what is left of a line that is too long */
 	struct text line; /* head, then a line as it comes */
 };
 

@@ -15,14 +15,19 @@
 
 /* --- engine ---------------------------------------------------------------------------------------------------------- */
 
-static void on_container(void *arg, const struct container *c)
+static bool on_container(void *arg, const struct container *c)
 {
-	wards_see(arg, c);
+	return wards_see(arg, c);
 }
 
-static void on_joined(void *arg, struct str id)
+static void on_unread(void *arg, struct str id, const char *why)
 {
-	wards_joined(arg, id);
+	wards_unread(arg, id, why);
+}
+
+static void on_joined(void *arg)
+{
+	early_look(arg);
 }
 
 static void on_stopping(void *arg, struct str id)
@@ -168,6 +173,7 @@ static bool open_engine(struct keeper *k, struct err *err)
 	struct engine_config c = {
 		.loop = k->loop,
 		.container = on_container,
+		.unread = on_unread,
 		.joined = on_joined,
 		.stopping = on_stopping,
 		.gone = on_gone,
@@ -202,7 +208,7 @@ static bool start(struct keeper *k, struct err *err)
 	k->loop = loop_new(err);
 	child_limits_raise(&limits); /* listeners and stocks of many containers; the proxy has the same limit */
 	timer_init(&k->stop_timer, on_stop_timer, k);
-	timer_init(&k->taken_timer, wards_try_taken, k);
+	timer_init(&k->again_timer, wards_try_again, k);
 	facts_begin(k);
 	if (!k->loop || !check_rights(err) || !netns_begin(&k->home, options_text(k->options, OPT_NETNS).p, err))
 		return false;
@@ -236,7 +242,7 @@ static void end(struct keeper *k)
 		timer_clear(&k->proxy.timer);
 	if (k->stop_timer.fn) {
 		timer_clear(&k->stop_timer);
-		timer_clear(&k->taken_timer);
+		timer_clear(&k->again_timer);
 	}
 	wards_end_all(k);
 	logs_proxy_ended(k);

@@ -42,9 +42,10 @@ struct ward { /* a container that has a sidecar, or was left alone for a reason 
 	char name[128], sandbox[40];
 	bool left;        /* alone */
 	bool pending;     /* it is made, and not started: left alone until it is */
-	bool joined;      /* pending, and its network stands */
 	bool refused;     /* left alone by the operator's rule, or for what it is */
-	bool taken;       /* for the reason that another agent has it: tried again now and then */
+	bool taken;       /* for the reason that another agent has it */
+	bool again;       /* for that or another reason that may pass: tried again at `next` */
+	usec pause, next;
 	bool told;        /* the present proxy knows it */
 	bool settled;     /* and serves it, or cannot */
 	int ns;           /* its namespace, held open; -1 */
@@ -111,20 +112,21 @@ struct keeper {
 	bool handed; /* a successor serves the containers */
 	bool stopping;
 	usec deadline; /* of the stop */
-	struct timer stop_timer, taken_timer;
+	struct timer stop_timer, again_timer;
 	int status;
 };
 
 /* --- keeper_wards.c --------------------------------------------------------------------------------------------- */
 bool wards_is_own(const struct container *c); /* ours, as far as can be told */
-void wards_see(struct keeper *k, const struct container *c); /* engine_config.container */
-void wards_joined(struct keeper *k, struct str id);   /* engine_config.joined */
+bool wards_see(struct keeper *k, const struct container *c); /* engine_config.container */
+void wards_unread(struct keeper *k, struct str id, const char *why); /* engine_config.unread */
 void wards_stopping(struct keeper *k, struct str id); /* engine_config.stopping */
 void wards_gone(struct keeper *k, struct str id);
 struct ward *wards_find(struct keeper *k, uint32_t number);
+struct ward *wards_find_id(struct keeper *k, struct str id); /* also one that is left alone */
 void wards_attach(struct keeper *k, struct ward *w); /* its sandbox is known */
 void wards_tell(struct keeper *k, struct ward *w); /* the proxy of it */
-void wards_try_taken(void *arg); /* taken_timer */
+void wards_try_again(void *arg); /* again_timer */
 void wards_end_all(struct keeper *k);
 size_t wards_served(const struct keeper *k);       /* not left alone */
 /* The listener of that address and index, made when there is none yet. -1, errno, err. */
@@ -153,7 +155,7 @@ void facts_tell_files(struct keeper *k); /* there are other containers, or liste
 /* --- keeper_early.c ----------------------------------------------------------------------------------------------- */
 void early_begin(struct keeper *k);                  /* the containers are listed: what is in the folder is somebody's */
 void early_use(struct keeper *k, const char *name);  /* that namespace has an owner */
-void early_look(struct keeper *k);                   /* a container has joined a network */
+void early_look(struct keeper *k);                   /* a container joined a network, or was seen */
 void early_end(struct keeper *k);
 
 /* --- keeper_handover.c ------------------------------------------------------------------------------------------ */

@@ -4,8 +4,8 @@
  *                                                              50 ms and more                       50 ms and more
  *
  * so that of one container which has joined a network and does not run yet, and one namespace that nobody has, the one is the
- * other's. Are there several, nothing is guessed: the answer to /containers/ID/json settles it some milliseconds after the start,
- * as it confirms each of these (seen on engine 20.10). */
+ * other's. Are there several, be it that the others want no sidecar or have not joined yet, nothing is guessed: the answer to
+ * /containers/ID/json settles it some milliseconds after the start, as it confirms each of these (seen on engine 20.10). */
 #include "attach/keeper.h"
 
 #include "base/mem.h"
@@ -91,19 +91,13 @@ static size_t strangers(struct keeper *k, char ret[NAME_LENGTH + 1])
 	return n;
 }
 
-static struct ward *sole_joined(struct keeper *k)
+/* The one that starts, when it waits for a sidecar. */
+static struct ward *sole_starting(struct keeper *k)
 {
-	struct ward *ret = NULL;
+	struct str id = engine_starting(k->engine);
+	struct ward *w = id.n ? wards_find_id(k, id) : NULL;
 
-	LIST_EACH(it, tmp, &k->wards) {
-		struct ward *w = LIST_OWNER(it, struct ward, link);
-		if (!w->pending || !w->joined)
-			continue;
-		if (ret)
-			return NULL;
-		ret = w;
-	}
-	return ret;
+	return w && w->pending ? w : NULL;
 }
 
 static bool is_mounted(struct keeper *k, const char *name)
@@ -118,7 +112,7 @@ static bool is_mounted(struct keeper *k, const char *name)
 
 void early_look(struct keeper *k)
 {
-	struct ward *w = k->listed && !k->handed ? sole_joined(k) : NULL;
+	struct ward *w = k->listed && !k->handed ? sole_starting(k) : NULL;
 	char name[NAME_LENGTH + 1];
 
 	if (!w || strangers(k, name) != 1)

@@ -7,6 +7,7 @@
  *                                           <────  READY: each container that it listed is served
  *     its proxy stops accepting, drains            listens there from now on
  *
+ * One that does not read is not waited for twice (WIRE_WAIT_S): it is left, and serves a container when that is free.
  * Both must be root (SO_PEERCRED). A successor that goes away after READY, while nobody stopped us, leaves all to us again. */
 #include "attach/keeper.h"
 
@@ -15,11 +16,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INHERITED_MAX 8192u
+#define FILES_SPARE(all) ((all) / 8 > 64 ? (all) / 8 : 64) /* descriptors that are not for what is inherited: namespaces, logs, the proxy's, the engine's */
 
 struct inherited { /* a listener of a container that we have not seen yet */
 	struct list link;
@@ -36,7 +38,7 @@ struct handover {
 	int listening, predecessor, successor;
 	struct watch on_listening, on_predecessor, on_successor;
 	struct list inherited;
-	size_t n_inherited;
+	size_t n_inherited, n_most, n_lost; /* at most; that could not be kept */
 	bool ready; /* we told the predecessor, or there is none */
 };
 
@@ -73,24 +75,37 @@ static bool give(struct handover *h, const struct ward *w, const struct kept *e)
 	return wire_send(h->successor, &r, &e->fd, 1, true);
 }
 
+static void leave_successor(struct handover *h)
+{
+	log_write(&h->k->log, LEVEL_WARN, "keeper", "a successor takes no listeners: this agent serves on, and callers will be refused for a moment when it ends",
+		LOG_FIELDS(log_text("why", errno == EAGAIN ? "it does not read" : strerror(errno))));
+	shut(&h->successor, &h->on_successor);
+}
+
 static void give_all(struct handover *h)
 {
 	struct wire_record all = { .op = WIRE_ALL };
 	size_t n = 0;
+	bool good = true;
 
 	LIST_EACH(it, tmp, &h->k->wards) {
 		struct ward *w = LIST_OWNER(it, struct ward, link);
-		LIST_EACH(kt, ktmp, &w->kept)
-			n += give(h, w, LIST_OWNER(kt, struct kept, link));
+		LIST_EACH(kt, ktmp, &w->kept) {
+			good = good && give(h, w, LIST_OWNER(kt, struct kept, link));
+			n += good;
+		}
 	}
-	(void)wire_send(h->successor, &all, NULL, 0, true);
+	if (!good || !wire_send(h->successor, &all, NULL, 0, true)) {
+		leave_successor(h);
+		return;
+	}
 	log_write(&h->k->log, LEVEL_INFO, "keeper", "listeners are handed to a successor", LOG_FIELDS(log_u64("listeners", n)));
 }
 
 void handover_kept(struct keeper *k, const struct ward *w, const struct kept *e)
 {
-	if (k->handover && k->handover->successor >= 0)
-		(void)give(k->handover, w, e);
+	if (k->handover && k->handover->successor >= 0 && !give(k->handover, w, e))
+		leave_successor(k->handover);
 }
 
 static void successor_left(struct handover *h)
@@ -196,6 +211,14 @@ void handover_listen(struct keeper *k)
 
 /* --- the new one takes ---------------------------------------------------------------------------------------------------- */
 
+static void say_lost(struct handover *h)
+{
+	if (h->n_lost++ == 0)
+		log_write(&h->k->log, LEVEL_ERROR, "keeper", "listeners of a predecessor are lost, whose callers will be refused for a moment",
+			LOG_FIELDS(log_text("why", "descriptors or memory are short"), log_u64("kept", h->n_inherited),
+				log_text("remedy", "docker service update --ulimit-add nofile=65536 outrider_agent")));
+}
+
 static void inherit(struct handover *h, const struct wire_record *r, int fd)
 {
 	struct addr a;
@@ -204,10 +227,12 @@ static void inherit(struct handover *h, const struct wire_record *r, int fd)
 
 	if (good && wards_inherit(h->k, r->why, &a, r->n, fd))
 		return;
-	if (good && h->n_inherited < INHERITED_MAX)
+	if (good && h->n_inherited < h->n_most)
 		e = mem_zalloc(sizeof(*e));
 	if (!e) {
 		close(fd);
+		if (good)
+			say_lost(h);
 		return;
 	}
 	(void)str_copy(str_of(r->why), e->id, sizeof(e->id));
@@ -262,6 +287,8 @@ static int take_one(struct handover *h, bool wait)
 	if (r.op == WIRE_LISTENER && n == 1) {
 		inherit(h, &r, fds[0]);
 		n = 0;
+	} else if (r.op == WIRE_LISTENER && n == 0) { /* it was cut off: we may open no more */
+		say_lost(h);
 	}
 	while (n)
 		close(fds[--n]);
@@ -327,6 +354,7 @@ bool handover_is_over(const struct keeper *k)
 bool handover_begin(struct keeper *k, struct str folder, struct err *err)
 {
 	struct handover *h;
+	struct rlimit files = { .rlim_cur = 1024 };
 	char path[512];
 
 	if (str_ieq(folder, STR("off")))
@@ -337,6 +365,8 @@ bool handover_begin(struct keeper *k, struct str folder, struct err *err)
 	h->k = k;
 	h->listening = h->predecessor = h->successor = -1;
 	list_init(&h->inherited);
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	h->n_most = files.rlim_cur > 128 ? (size_t)(files.rlim_cur - FILES_SPARE(files.rlim_cur)) : 64;
 	snprintf(path, sizeof(path), "unix:%.*s/keeper.sock", STR_ARG(folder));
 	if (!addr_parse(str_of(path), &h->at, err) || !str_copy(folder, h->folder, sizeof(h->folder)))
 		return err_prefix(err, "outrider.run");

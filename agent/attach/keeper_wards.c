@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define TAKEN_EVERY (500 * USEC_MS)
+#define AGAIN_EVERY (500 * USEC_MS) /* and the first pause of a container that was left alone */
+#define AGAIN_MOST (8 * USEC_SEC)
 #define OWN_NETWORK "outrider" /* DESIGN section 2 */
 #define CLAIM_NAME "unix:@outrider" /* who holds it is the agent of that namespace (claim.h) */
 
@@ -21,7 +22,7 @@ struct ward *wards_find(struct keeper *k, uint32_t number)
 	return NULL;
 }
 
-static struct ward *find_id(struct keeper *k, struct str id)
+struct ward *wards_find_id(struct keeper *k, struct str id)
 {
 	LIST_EACH(it, tmp, &k->wards) {
 		struct ward *w = LIST_OWNER(it, struct ward, link);
@@ -171,7 +172,7 @@ static bool claim(struct keeper *k, struct ward *w, struct err *err)
 		return false;
 	if (wards_listen(k, w, &name, 0, err) >= 0)
 		return true;
-	w->taken = errno == EADDRINUSE;
+	w->taken = errno == EADDRINUSE; /* what else may be short says itself */
 	if (w->taken)
 		err_set(err, "another agent serves it already: it holds @outrider in the container's network namespace");
 	return false;
@@ -183,9 +184,11 @@ void wards_tell(struct keeper *k, struct ward *w)
 	int fd = wire_bytes_fd(str_make(w->packed, w->n_packed));
 
 	w->settled = false;
-	w->told = fd >= 0 && proxy_send(k, &r, &fd, 1);
+	w->told = fd >= 0 && proxy_send(k, &r, &fd, 1); /* a proxy that cannot be told is started anew, and told all */
 	if (fd >= 0)
 		close(fd);
+	else
+		timer_set(k->loop, &k->again_timer, loop_touch(k->loop) + AGAIN_EVERY);
 }
 
 static struct ward *ward_of(struct keeper *k, const struct container *c)
@@ -202,43 +205,59 @@ static struct ward *ward_of(struct keeper *k, const struct container *c)
 	return NULL;
 }
 
+/* Whatever refuses it may pass: the other agent leaves (a predecessor that handed nothing over, or one that somebody started by hand),
+ * descriptors are free again, another container ends. Only what is taken is asked for at an even pace. */
+static bool attach(struct keeper *k, struct ward *w, struct err *err)
+{
+	bool good = false;
+
+	w->left = w->again = w->taken = false;
+	handover_take(k, w);
+	if (w->ns < 0)
+		w->ns = netns_open(&k->home, w->sandbox, err);
+	if (w->ns >= 0 && wards_served(k) > WARDS_MAX)
+		err_set(err, "the node's agent serves %u containers already", WARDS_MAX);
+	else if (w->ns >= 0)
+		good = claim(k, w, err);
+	if (good) {
+		wards_tell(k, w);
+		return true;
+	}
+	usec now = loop_touch(k->loop);
+	w->left = w->again = true;
+	w->pause = w->taken || !w->pause ? AGAIN_EVERY : 2 * w->pause < AGAIN_MOST ? 2 * w->pause : AGAIN_MOST;
+	w->next = now + w->pause;
+	timer_set(k->loop, &k->again_timer, now + AGAIN_EVERY);
+	return false;
+}
+
 void wards_attach(struct keeper *k, struct ward *w)
 {
 	struct err err = { "" };
 
-	w->left = w->pending = false;
+	w->pending = false;
 	early_use(k, w->sandbox);
-	w->ns = netns_open(&k->home, w->sandbox, &err);
-	handover_take(k, w);
-	if (w->ns >= 0 && wards_served(k) > WARDS_MAX)
-		err_set(&err, "the node's agent serves %u containers already", WARDS_MAX);
-	else if (w->ns >= 0 && claim(k, w, &err))
-		wards_tell(k, w);
-	if (err.text[0])
+	if (!attach(k, w, &err))
 		say_left(k, w, err.text);
-	if (w->taken)
-		timer_set(k->loop, &k->taken_timer, loop_touch(k->loop) + TAKEN_EVERY);
 }
 
-/* The other agent may leave: a predecessor that handed nothing over, or one that somebody started by hand. */
-void wards_try_taken(void *arg)
+void wards_try_again(void *arg)
 {
 	struct keeper *k = arg;
-	struct err err = { "" };
+	usec now = loop_touch(k->loop);
 	bool more = false;
 
 	LIST_EACH(it, tmp, &k->wards) {
 		struct ward *w = LIST_OWNER(it, struct ward, link);
-		if (!w->taken || k->handed)
-			continue;
-		if (claim(k, w, &err)) {
-			w->left = w->taken = false;
+		struct err err;
+		if (w->again && now >= w->next && !k->handed)
+			(void)attach(k, w, &err);
+		else if (!w->left && !w->told && k->proxy.pid)
 			wards_tell(k, w);
-		}
-		more = more || w->taken;
+		more = more || w->again;
 	}
 	if (more)
-		timer_set(k->loop, &k->taken_timer, loop_touch(k->loop) + TAKEN_EVERY);
+		timer_set(k->loop, &k->again_timer, now + AGAIN_EVERY);
 }
 
 bool wards_settled(const struct keeper *k)
@@ -254,12 +273,12 @@ bool wards_settled(const struct keeper *k)
 /* A container that the predecessor attached after it gave us all: it was left alone, for the name was taken. */
 bool wards_inherit(struct keeper *k, const char *id, const struct addr *a, uint32_t index, int fd)
 {
-	struct ward *w = find_id(k, str_of(id));
+	struct ward *w = wards_find_id(k, str_of(id));
 
 	if (!w || w->ns < 0)
 		return false;
 	if (wards_keep(w, a, index, fd) && w->left && a->sa.sa_family == AF_UNIX) {
-		w->left = w->taken = false;
+		w->left = w->taken = w->again = false;
 		wards_tell(k, w);
 	}
 	return true;
@@ -291,9 +310,9 @@ static void learn_own_address(struct keeper *k, const struct container *c)
 			proxy_tell_node(k);
 }
 
-void wards_see(struct keeper *k, const struct container *c)
+static bool see(struct keeper *k, const struct container *c)
 {
-	struct ward *w = find_id(k, c->id);
+	struct ward *w = wards_find_id(k, c->id);
 	const char *why;
 
 	char name[sizeof(w->sandbox)];
@@ -314,37 +333,54 @@ void wards_see(struct keeper *k, const struct container *c)
 		ward_free(k, w);
 		w = NULL;
 	}
-	if (w && !w->left && pack(w, c) && w->told)
+	if (w && !w->refused && pack(w, c) && w->told)
 		wards_tell(k, w); /* it joined or left a network, or has another name */
 	if (w && !w->left)
 		logs_choose(k, w, c);
 	if (w || k->handed || c->state == CONTAINER_ENDED) /* handed: it is the successor's */
-		return;
+		return true;
 	if (container_opts_in(c, &k->rule, &why)) {
-		w = c->sandbox.n || c->state == CONTAINER_CREATED ? ward_of(k, c) : NULL;
+		if (!c->sandbox.n && c->state != CONTAINER_CREATED)
+			return true;
+		w = ward_of(k, c);
 		if (w && c->state == CONTAINER_CREATED)
 			w->left = w->pending = true;
 		else if (w)
 			wards_attach(k, w);
-	} else if (why && (w = ward_new(k, c))) {
+		return w != NULL;
+	}
+	if (why && (w = ward_new(k, c))) {
 		w->refused = true;
 		say_left(k, w, why);
 	}
+	return true;
 }
 
-void wards_joined(struct keeper *k, struct str id)
+/* Its namespace has an owner now, or it waits for one: another that starts may be known by that. */
+bool wards_see(struct keeper *k, const struct container *c)
 {
-	struct ward *w = find_id(k, id);
+	bool good = see(k, c);
 
-	if (!w || !w->pending)
-		return;
-	w->joined = true;
 	early_look(k);
+	return good;
+}
+
+/* Whether it wanted a sidecar is not known, either. */
+void wards_unread(struct keeper *k, struct str id, const char *why)
+{
+	const struct ward *w = wards_find_id(k, id);
+	bool served = w && !w->left;
+	char text[CONTAINER_ID_LENGTH + 1];
+
+	(void)str_copy(id, text, sizeof(text));
+	log_write(&k->log, LEVEL_WARN, "keeper",
+		served ? "what is known of a container stays as it is" : "a container is left alone",
+		LOG_FIELDS(log_text("container", w ? w->name : ""), log_text("id", text), log_text("why", why)));
 }
 
 void wards_stopping(struct keeper *k, struct str id)
 {
-	struct ward *w = find_id(k, id);
+	struct ward *w = wards_find_id(k, id);
 	struct wire_record r = { .op = WIRE_STOPPING, .container = w ? w->number : 0 };
 
 	if (w && w->told)
@@ -353,7 +389,7 @@ void wards_stopping(struct keeper *k, struct str id)
 
 void wards_gone(struct keeper *k, struct str id)
 {
-	struct ward *w = find_id(k, id);
+	struct ward *w = wards_find_id(k, id);
 	if (w)
 		end(k, w);
 }

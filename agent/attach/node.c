@@ -370,6 +370,7 @@ static bool start(struct node *n, struct err *err)
 		return false;
 	loop_on_turn(n->loop, on_turn, n);
 	timer_init(&n->tick, on_tick, n);
+	timer_init(&n->again_timer, node_try_again, n);
 	on_tick(n);
 	watch_init(&n->on_records, n->loop, WIRE_RECORDS_FD, EV_READ, on_records, n);
 	return watch_on(&n->on_records) || err_set(err, "the kernel refused to watch the keeper's socket");
@@ -378,8 +379,10 @@ static bool start(struct node *n, struct err *err)
 static void end(struct node *n)
 {
 	watch_off(&n->on_records);
-	if (n->tick.fn)
+	if (n->tick.fn) {
 		timer_clear(&n->tick);
+		timer_clear(&n->again_timer);
+	}
 	if (n->loop)
 		loop_on_turn(n->loop, NULL, NULL);
 	crew_halt(&n->crew);

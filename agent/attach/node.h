@@ -43,6 +43,7 @@ struct node_sidecar {
 	struct addr own[NODE_OWN_MAX];
 	size_t n_own;
 	char networks[200]; /* their names, as of now */
+	uint64_t shares;    /* who has the same ones may have the same answers of DNS: node_networks() */
 	struct str bad[NODE_BAD_MAX]; /* keys of variables and labels that are wrong; in the container's arena */
 	size_t n_bad;
 	struct text problems; /* what was wrong with them, a line each */
@@ -50,6 +51,9 @@ struct node_sidecar {
 	uint32_t asked_n;
 	struct err why;       /* why it does not serve */
 	bool serving, stopping, ending;
+	bool hopeless;        /* it does not serve for what its container says of itself, which never changes */
+	bool anew;            /* it ends, to begin again */
+	usec pause, next;     /* monotonic; it failed: between tries, and the next one */
 	bool deaf; /* a worker could not be told to drop it */
 	usec since, until; /* monotonic; until: its end is waited for so long */
 	usec served;       /* wall time since when it serves */
@@ -74,7 +78,7 @@ struct node {
 	size_t n_sidecars;
 	uint32_t calls;    /* to the keeper, so far */
 	char name[256];    /* of the node */
-	struct timer tick;
+	struct timer tick, again_timer; /* again_timer: a sidecar that failed is tried again */
 	size_t n_ending;   /* of sidecars: what node_reap() looks for */
 	bool reaping, stopped, argv_owned;
 	bool on_network;   /* its admin port listens there */
@@ -97,6 +101,7 @@ struct node {
 void node_container(struct node *n, uint32_t number, struct str packed);
 void node_stopping(struct node *n, uint32_t number); /* its container was told to stop */
 void node_ended(struct node *n, uint32_t number);
+void node_try_again(void *arg); /* again_timer */
 struct node_sidecar *node_find(struct node *n, uint32_t number);
 /* Frees what has ended; only between turns of the loop, for it turns it itself. */
 void node_reap(struct node *n);

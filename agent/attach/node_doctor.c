@@ -121,7 +121,7 @@ void node_examine(void *arg, struct doctor *d)
 	say_dns(d, n);
 	LIST_EACH(it, tmp, &n->sidecars) {
 		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
-		if (s->ending)
+		if (s->ending && !s->anew)
 			continue;
 		if (s->output.says[0])
 			doctor_say(d, &(struct doctor_line){ s->output.level == DOCTOR_OK ? DOCTOR_OK : DOCTOR_WARN, "output", s->task, s->output.says,

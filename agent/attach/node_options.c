@@ -173,10 +173,10 @@ static bool is_bad(const struct node_sidecar *s, struct str key)
 	return false;
 }
 
-/* The label that switches a sidecar on or off is the keeper's. */
+/* What switches a sidecar on or off is the keeper's. */
 static bool is_switch(struct str key)
 {
-	return str_eq(key, STR("outrider.enable"));
+	return str_eq(key, STR("outrider.enable")) || str_eq(key, STR("OUTRIDER_ENABLE"));
 }
 
 static bool add_variables(struct node_sidecar *s, struct options *o, struct err *err)
@@ -187,7 +187,7 @@ static bool add_variables(struct node_sidecar *s, struct options *o, struct err 
 	text_init(&line, OPTIONS_VALUE_MAX + OPTIONS_KEY_MAX);
 	for (size_t i = 0; ok && i < s->container.n_env; i++) {
 		const struct container_pair *p = &s->container.env[i];
-		if (!str_starts(p->key, STR("OUTRIDER_")) || is_bad(s, p->key))
+		if (!str_starts(p->key, STR("OUTRIDER_")) || is_switch(p->key) || is_bad(s, p->key))
 			continue;
 		text_clear(&line);
 		text_add(&line, p->key);

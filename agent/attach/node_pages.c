@@ -25,7 +25,7 @@ static void put_state(struct json *j, const struct node_sidecar *s)
 {
 	const struct handler *h = s->sidecar.handler;
 
-	put(j, "state", s->ending ? "ending" : s->serving ? "serving" : "failed");
+	put(j, "state", s->ending && !s->anew ? "ending" : s->serving ? "serving" : "failed");
 	if (s->why.text[0])
 		put(j, "why", s->why.text);
 	put(j, "handler", h ? handler_word(handler_state(h)) : "none");
@@ -122,7 +122,7 @@ void node_each_sidecar(void *arg, void (*fn)(void *to, const struct agent_fact *
 		const char *wiring = s->serving ? node_wiring(n, s) : "none";
 		const struct agent_fact f = { .view = s->serving ? view_of(n, s) : NULL, .name = s->task[0] ? s->task : s->container.name.p,
 			.service = s->service, .stack = s->stack, .slot = s->slot,
-			.state = s->ending ? "ending" : s->stopping ? "draining" : s->serving ? "serving" : "failed",
+			.state = s->ending && !s->anew ? "ending" : s->stopping ? "draining" : s->serving ? "serving" : "failed",
 			.why = s->why.text, .wiring = strcmp(wiring, "wired") == 0 ? NULL : wiring, .left_out = (uint32_t)s->n_bad };
 		fn(to, &f);
 	}

@@ -11,6 +11,8 @@
 
 #define DNS_OF_ENGINE "127.0.0.11" /* in every namespace of a network of its own; shared knowledge "docker-swarm", section 5 */
 #define END_WAIT (3 * USEC_SEC)    /* for registries to be told, and workers to let go */
+#define AGAIN_FIRST (5 * USEC_SEC)  /* after a sidecar failed, for what may pass; then twice as long each time */
+#define AGAIN_MOST (60 * USEC_SEC)
 
 /* --- sockets from the keeper ----------------------------------------------------------------------------------------- */
 
@@ -87,7 +89,7 @@ struct node_sidecar *node_find(struct node *n, uint32_t number)
 {
 	LIST_EACH(it, tmp, &n->sidecars) {
 		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
-		if (s->number == number && !s->ending)
+		if (s->number == number && (!s->ending || s->anew))
 			return s;
 	}
 	return NULL;
@@ -113,11 +115,16 @@ static bool start(struct node_sidecar *s, struct err *err)
 	sc->identity = str_of(s->identity);
 	sc->own = s->own;
 	sc->n_own = s->n_own;
-	netspace_share(s->ns, s->node->answers, node_networks(&s->container));
-	node_name_networks(s, &s->container);
+	netspace_share(s->ns, s->node->answers, s->shares);
 	netspace_begin(s->ns);
 	sc->claim = claimed(s, err);
-	if (sc->claim < 0 || !node_options(s, err) || !reloading_now(sc, err) || !serving_start(sc, err))
+	if (sc->claim < 0)
+		return false;
+	if (!node_options(s, err)) {
+		s->hopeless = true;
+		return false;
+	}
+	if (!reloading_now(sc, err) || !serving_start(sc, err))
 		return false;
 	sc->agent.phase = AGENT_READY;
 	return true;
@@ -142,6 +149,19 @@ static void say_failed(struct node_sidecar *s)
 	agent_note(&s->node->own.agent, CHANGE_SIDECAR_DOWN, STR(""), str_of(s->task), "%s gets no sidecar: %s", s->task, s->why.text);
 }
 
+static void set_up(struct node_sidecar *s)
+{
+	struct node *n = s->node;
+
+	sidecar_init(&s->sidecar, COMMAND_SIDECAR);
+	s->sidecar.log.hub = n->logs;
+	s->sidecar.agent.command = "node";
+	s->sidecar.agent.version = n->version;
+	s->sidecar.who = (struct telemetry_who){ .stack = str_of(s->stack), .slot = str_of(s->slot), .node = str_of(n->name) };
+	s->sidecar.log.service = s->service;
+	s->sidecar.log.task = s->task;
+}
+
 static struct node_sidecar *make(struct node *n, uint32_t number, struct str packed, struct err *err)
 {
 	struct node_sidecar *s = mem_zalloc(sizeof(*s));
@@ -158,14 +178,10 @@ static struct node_sidecar *make(struct node *n, uint32_t number, struct str pac
 	s->number = number;
 	s->since = clock_now();
 	text_init(&s->problems, 16 * 1024);
-	sidecar_init(&s->sidecar, COMMAND_SIDECAR);
-	s->sidecar.log.hub = n->logs;
-	s->sidecar.agent.command = "node";
-	s->sidecar.agent.version = n->version;
 	node_identify(s);
-	s->sidecar.who = (struct telemetry_who){ .stack = str_of(s->stack), .slot = str_of(s->slot), .node = str_of(n->name) };
-	s->sidecar.log.service = s->service;
-	s->sidecar.log.task = s->task;
+	node_name_networks(s, &s->container);
+	s->shares = node_networks(&s->container);
+	set_up(s);
 	list_append(&n->sidecars, &s->link);
 	n->n_sidecars++;
 	return s;
@@ -179,14 +195,36 @@ static void renew(struct node_sidecar *s, struct str packed)
 
 	if (!container_unpack(&c, packed, &err))
 		return;
+	s->shares = node_networks(&c);
 	if (s->ns)
-		netspace_share(s->ns, s->node->answers, node_networks(&c));
+		netspace_share(s->ns, s->node->answers, s->shares);
 	node_name_networks(s, &c);
 	if (node_own_addresses(s, &c) && s->serving) {
 		s->sidecar.n_own = s->n_own;
 		discovering_respec(&s->sidecar);
 	}
 	container_release(&c);
+}
+
+/* What it said before is not said again. */
+static void begin(struct node_sidecar *s)
+{
+	struct err err = { "" };
+	struct timer *again = &s->node->again_timer;
+
+	if (start(s, &err)) {
+		s->why.text[0] = '\0';
+		say_serving(s);
+		return;
+	}
+	bool said = strcmp(s->why.text, err.text) == 0;
+	s->why = err;
+	if (!said)
+		say_failed(s);
+	s->pause = !s->pause ? AGAIN_FIRST : 2 * s->pause < AGAIN_MOST ? 2 * s->pause : AGAIN_MOST;
+	s->next = clock_now() + s->pause;
+	if (!s->hopeless && (!timer_armed(again) || s->next < again->deadline))
+		timer_set(s->node->loop, again, s->next);
 }
 
 void node_container(struct node *n, uint32_t number, struct str packed)
@@ -197,19 +235,11 @@ void node_container(struct node *n, uint32_t number, struct str packed)
 
 	if (s) {
 		renew(s, packed);
-		(void)wire_send(WIRE_RECORDS_FD, &r, NULL, 0, true);
-		return;
-	}
-	s = make(n, number, packed, &err);
-	if (!s) {
+	} else if ((s = make(n, number, packed, &err))) {
+		begin(s);
+	} else {
 		log_write(&n->log, LEVEL_ERROR, "node", "a container gets no sidecar", LOG_FIELDS(log_text("why", err.text)));
 		return;
-	}
-	if (start(s, &err)) {
-		say_serving(s);
-	} else {
-		s->why = err;
-		say_failed(s);
 	}
 	(void)wire_send(WIRE_RECORDS_FD, &r, NULL, 0, true);
 }
@@ -253,20 +283,63 @@ void node_ended(struct node *n, uint32_t number)
 		return;
 	log_write(&s->sidecar.log, LEVEL_INFO, "node", "a container has ended", NULL);
 	agent_note(&s->sidecar.agent, CHANGE_SIDECAR_DOWN, STR(""), str_of(s->task), "%s has ended", s->task);
-	begin_end(s);
+	if (!s->ending)
+		begin_end(s);
+	s->anew = false;
 	timer_set(n->loop, &n->tick, 0);
+}
+
+/* The application holds one of our ports, the keeper was late, memory was short: all that may pass. It ends as any other, so that workers have
+ * nothing of it, and begins again (node_reap()). */
+void node_try_again(void *arg)
+{
+	struct node *n = arg;
+	usec now = clock_now(), next = USEC_NEVER;
+
+	LIST_EACH(it, tmp, &n->sidecars) {
+		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
+		if (s->serving || s->ending || s->hopeless || n->phase != NODE_SERVING)
+			continue;
+		if (now < s->next) {
+			next = s->next < next ? s->next : next;
+			continue;
+		}
+		s->anew = true;
+		begin_end(s);
+		timer_set(n->loop, &n->tick, 0);
+	}
+	if (next != USEC_NEVER)
+		timer_set(n->loop, &n->again_timer, next);
 }
 
 /* --- the end --------------------------------------------------------------------------------------------------------------- */
 
-static void sidecar_end(struct node_sidecar *s)
+static void stop(struct node_sidecar *s)
 {
-	node_log_leave(s);
 	serving_stop(&s->sidecar);
 	sidecar_release(&s->sidecar);
 	if (s->ns)
 		netspace_cut(s->ns);
 	netspace_unref(s->ns);
+	s->ns = NULL;
+}
+
+static void begin_anew(struct node_sidecar *s)
+{
+	const struct app_counts *output = s->sidecar.agent.output; /* what its container writes is read on */
+
+	s->node->n_ending--;
+	s->ending = s->anew = false;
+	s->asked.len = 0;
+	set_up(s);
+	s->sidecar.agent.output = output;
+	begin(s);
+}
+
+/* It is stopped. */
+static void forget(struct node_sidecar *s)
+{
+	node_log_leave(s);
 	container_release(&s->container);
 	text_release(&s->problems);
 	list_remove(&s->link);
@@ -303,7 +376,13 @@ void node_reap(struct node *n)
 			struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
 			if (!s->ending || !is_over(s))
 				continue;
-			sidecar_end(s);
+			if (!s->anew)
+				node_log_leave(s);
+			stop(s);
+			if (s->anew) /* still: its container may have ended meanwhile */
+				begin_anew(s);
+			else
+				forget(s);
 			again = ended = true;
 			break;
 		}
@@ -316,6 +395,10 @@ void node_reap(struct node *n)
 void node_end_all(struct node *n)
 {
 	n->reaping = true;
-	while (!list_empty(&n->sidecars))
-		sidecar_end(LIST_OWNER(n->sidecars.next, struct node_sidecar, link));
+	while (!list_empty(&n->sidecars)) {
+		struct node_sidecar *s = LIST_OWNER(n->sidecars.next, struct node_sidecar, link);
+		node_log_leave(s);
+		stop(s);
+		forget(s);
+	}
 }

@@ -11,6 +11,7 @@ struct scan {
 	size_t n;
 	size_t nodes;
 	unsigned depth;
+	bool foreign; /* an escaped NUL is replaced */
 	const struct json_limits *limits;
 };
 
@@ -30,9 +31,17 @@ static bool scan_string(struct scan *s, struct err *err)
 	size_t from = s->at++;
 	for (; s->at < s->in.n && s->in.p[s->at] != '"'; s->at++) {
 		struct str rest = str_make(s->in.p + s->at, s->in.n - s->at);
-		if (rest.p[0] == '\0' || str_starts(rest, STR("\\u0000")))
+		bool escaped = str_starts(rest, STR("\\u0000"));
+		if (rest.p[0] == '\0' || (escaped && !s->foreign))
 			return err_set(err, "byte %zu: a NUL", s->at);
-		s->at += rest.p[0] == '\\';
+		if (escaped) {
+			copy(s, str_make(s->in.p + from, s->at - from));
+			copy(s, STR("\\ufffd"));
+			s->at += 5;
+			from = s->at + 1;
+		} else {
+			s->at += rest.p[0] == '\\';
+		}
 	}
 	if (s->at >= s->in.n)
 		return err_set(err, "it ends in the middle of a text: the answer was cut");
@@ -103,9 +112,9 @@ static bool scan_one(struct scan *s, struct err *err)
 	return true;
 }
 
-cJSON *bounded_json_parse(struct str body, const struct json_limits *limits, struct err *err)
+static cJSON *parse(struct str body, const struct json_limits *limits, bool foreign, struct err *err)
 {
-	struct scan s = { .in = body, .limits = limits };
+	struct scan s = { .in = body, .limits = limits, .foreign = foreign };
 	const char *end = NULL;
 	cJSON *root = NULL;
 	bool ok = body.n <= limits->bytes || err_set(err, "it is longer than %zu bytes", limits->bytes);
@@ -128,4 +137,14 @@ cJSON *bounded_json_parse(struct str body, const struct json_limits *limits, str
 	}
 	mem_wipe_free(s.out, s.n);
 	return root;
+}
+
+cJSON *bounded_json_parse(struct str body, const struct json_limits *limits, struct err *err)
+{
+	return parse(body, limits, false, err);
+}
+
+cJSON *bounded_json_parse_foreign(struct str body, const struct json_limits *limits, struct err *err)
+{
+	return parse(body, limits, true, err);
 }

@@ -88,7 +88,7 @@ def test_a_container_that_names_too_many(t):
 
 
 @rows({"host": ({"mode": "host"}, "host's network namespace"), "other": ({"mode": "container:abc"}, "another container"),
-       "own": ({"path": "/outrider"}, "outrider itself")})
+       "own": ({"path": "/outrider"}, "outrider itself"), "unclear": ({"labels": {"outrider.enable": "no"}}, "outrider.enable")})
 @limit(150)
 def test_left_alone(t, more, word):
     """containers that cannot have a sidecar are left alone, with a line that says why"""

@@ -75,6 +75,44 @@ START_TEST(what_is_no_container)
 }
 END_TEST
 
+/* Labels and the output of health checks are strangers' texts: a NUL in them spoils nothing else. A backslash before u0000 is two letters. */
+START_TEST(a_nul_spoils_its_own_text)
+{
+	static const char body[] =
+		"{\"Id\":\"" ID
+		"\",\"State\":{\"Status\":\"running\",\"Health\":{\"Log\":[{\"Output\":\"\\u0000\"}]}},"
+		"\"Config\":{\"Labels\":{\"a\":\"x\\u0000y\\u0000\",\"b\\u0000\":\"\\\\u0000\",\"outrider."
+		"port\":\"80\"}}}";
+	struct container c;
+	struct err err = { "" };
+
+	ck_assert_msg(container_read(&c, str_of(body), &err), "%s", err.text);
+	ck_assert(is(container_label(&c, "a"), "x\xef\xbf\xbdy\xef\xbf\xbd"));
+	ck_assert(is(container_label(&c, "b\xef\xbf\xbd"), "\\u0000"));
+	ck_assert(is(container_label(&c, "outrider.port"), "80") && c.state == CONTAINER_RUNNING);
+	container_release(&c);
+}
+END_TEST
+
+START_TEST(the_first_networks_are_taken)
+{
+	char body[64 * 1024];
+	struct container c;
+	struct err err = { "" };
+	size_t n = (size_t)snprintf(
+		body, sizeof(body), "{\"Id\":\"" ID "\",\"NetworkSettings\":{\"Networks\":{");
+
+	for (unsigned i = 0; i < CONTAINER_NETWORKS_MAX + 7; i++)
+		n += (size_t)snprintf(body + n, sizeof(body) - n, "%s\"n%u\":{\"IPAddress\":\"10.0.0.%u\"}",
+			i ? "," : "", i, i);
+	snprintf(body + n, sizeof(body) - n, "}}}");
+	ck_assert_msg(container_read(&c, str_of(body), &err), "%s", err.text);
+	ck_assert_uint_eq(c.n_networks, CONTAINER_NETWORKS_MAX);
+	ck_assert(is(c.networks[CONTAINER_NETWORKS_MAX - 1].name, "n63"));
+	container_release(&c);
+}
+END_TEST
+
 /* A path out of the folder, or a name that the engine never gives, is no namespace. */
 START_TEST(names_of_namespaces)
 {
@@ -105,6 +143,14 @@ static const struct {
 	{ "", "\"outrider.enable\":\"true\"", "shop", "/app", false, true, false },
 	{ "", "\"outrider.enable\":\"True\"", "shop", "/app", false, true, false },
 	{ "\"OUTRIDER_PORT=80\"", "\"outrider.enable\":\"false\"", "shop", "/app", false, false, false },
+	{ "\"OUTRIDER_PORT=80\"", "\"outrider.enable\":\"Off\"", "shop", "/app", false, false, false },
+	{ "", "\"outrider.enable\":\"on\"", "shop", "/app", false, true, false },
+	{ "\"OUTRIDER_PORT=80\"", "\"outrider.enable\":\"no\"", "shop", "/app", false, false, true },
+	{ "", "\"outrider.enable\":\"1\"", "shop", "/app", false, false, true },
+	{ "", "\"outrider.enable\":\"\"", "shop", "/app", true, false, true },
+	{ "\"OUTRIDER_ENABLE=true\"", "", "shop", "/app", false, true, false },
+	{ "\"OUTRIDER_ENABLE=true\"", "\"outrider.enable\":\"false\"", "shop", "/app", false, false, false },
+	{ "\"OUTRIDER_PORT=80\",\"OUTRIDER_ENABLE=nein\"", "\"outrider.enable\":\"true\"", "shop", "/app", false, false, true },
 	{ "", "", "shop", "/app", true, true, false },
 	{ "", "\"outrider.enable\":\"false\"", "shop", "/app", true, false, false },
 	{ "\"OUTRIDER_PORT=80\"", "", "host", "/app", false, false, true },
@@ -173,6 +219,8 @@ Suite *suite_attach_container(void)
 	tcase_add_test(t, what_counts_is_read);
 	tcase_add_test(t, packed_and_unpacked_it_is_the_same);
 	tcase_add_loop_test(t, what_is_no_container, 0, sizeof(bad) / sizeof(bad[0]));
+	tcase_add_test(t, a_nul_spoils_its_own_text);
+	tcase_add_test(t, the_first_networks_are_taken);
 	tcase_add_test(t, names_of_namespaces);
 	tcase_add_loop_test(t, who_opts_in, 0, sizeof(opting) / sizeof(opting[0]));
 	tcase_add_loop_test(t, whom_the_operator_lets, 0, sizeof(ruled) / sizeof(ruled[0]));
