@@ -42,6 +42,11 @@ static bool was_called(const struct node *n, const struct spec_upstream *u)
 	return sum.requests > 0;
 }
 
+const char *node_sidecar_name(const struct node_sidecar *s)
+{
+	return s->task[0] ? s->task : s->container.name.p;
+}
+
 const char *node_wiring(const struct node *n, const struct node_sidecar *s)
 {
 	const struct spec_sidecar *spec = s->sidecar.spec;
@@ -120,7 +125,7 @@ void node_each_sidecar(void *arg, void (*fn)(void *to, const struct agent_fact *
 	LIST_EACH(it, tmp, &n->sidecars) {
 		const struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
 		const char *wiring = s->serving ? node_wiring(n, s) : "none";
-		const struct agent_fact f = { .view = s->serving ? view_of(n, s) : NULL, .name = s->task[0] ? s->task : s->container.name.p,
+		const struct agent_fact f = { .view = s->serving ? view_of(n, s) : NULL, .name = node_sidecar_name(s),
 			.service = s->service, .stack = s->stack, .slot = s->slot,
 			.state = s->ending ? "ending" : s->stopping ? "draining" : s->serving ? "serving" : "failed",
 			.why = s->why.text, .wiring = strcmp(wiring, "wired") == 0 ? NULL : wiring, .left_out = (uint32_t)s->n_bad };

@@ -163,6 +163,7 @@ static struct node_sidecar *make(struct node *n, uint32_t number, struct str pac
 	s->sidecar.agent.command = "node";
 	s->sidecar.agent.version = n->version;
 	node_identify(s);
+	s->sidecar.view.name = node_sidecar_name(s);
 	s->sidecar.who = (struct telemetry_who){ .stack = str_of(s->stack), .slot = str_of(s->slot), .node = str_of(n->name) };
 	s->sidecar.log.service = s->service;
 	s->sidecar.log.task = s->task;

@@ -17,6 +17,11 @@ bool agent_is_ready(const struct agent *a)
 	return a->phase == AGENT_READY && handler != HANDLER_DOWN && handler != HANDLER_STARTING;
 }
 
+struct str agent_sidecar_name(const struct agent_sidecar *s)
+{
+	return s->name && s->name[0] ? str_of(s->name) : s->spec ? s->spec->service : STR("");
+}
+
 void agent_note(const struct agent *a, enum change_kind kind, struct str upstream, struct str subject, const char *fmt, ...)
 {
 	const struct spec_sidecar *spec = a->seat && a->n_sidecars ? a->sidecars[0].spec : NULL;

@@ -25,6 +25,7 @@ struct agent_sidecar {
 	struct spec_sidecar *spec; /* the newest */
 	const struct agent *agent; /* its own, where the process has many */
 	const struct telemetry_who *who;
+	const char *name; /* as /sidecars/NAME takes it; NULL: that of its service */
 };
 
 struct agent_fact { /* of a sidecar, whether it serves or not; texts are borrowed */
@@ -97,6 +98,7 @@ struct agent {
 
 /* May traffic come? What /ready says. */
 bool agent_is_ready(const struct agent *a);
+struct str agent_sidecar_name(const struct agent_sidecar *s); /* tells instances of one service apart; borrowed */
 const char *agent_phase_word(enum agent_phase p); /* "starting", "ready", "draining" */
 
 /* Tells agent.changes that something changed with this agent's sidecar, as a sentence. Empty texts: none. */

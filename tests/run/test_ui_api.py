@@ -353,6 +353,26 @@ def test_state_of_a_node(t):
     assert "c31" in seen and "c32" not in seen, seen
 
 
+def test_instances_of_one_service_on_a_node(t):
+    """Two containers of one service: edges, circuits and endpoints say whose they are, and an open circuit of the one is not that of the other."""
+    engine, agent = _node(t)
+    env = ["OUTRIDER_PORT=8080", "OUTRIDER_SERVICE=accounts", "OUTRIDER_UPSTREAMS=quotes@127.0.4.1:8081", "OUTRIDER_UPSTREAM_QUOTES_ENDPOINTS=127.0.0.1:8080"]
+    spaces = [engine.container(t, n, env, "x")[1] for n in (36, 37)]
+    _serve(agent, 2)
+    assert [s.fetch("http://127.0.4.1:8081/") for s in spaces] == ["x", "x"]
+    assert agent.admin_call("PUT", "/sidecars/c37/circuits/quotes/open", {"X-Outrider": "1"}, b"")[0] == 200
+    state = agent.until("sampled", lambda: (s := state_of(agent)) and len(s["circuits"]) == 2 and s, 15)
+    assert {c["instance"]: (c["from"], c["state"], c["forced"]) for c in state["circuits"]} == {
+        "c36": ("accounts", "closed", None), "c37": ("accounts", "closed", "open")}, state["circuits"]
+    assert {e["instance"]: (e["from"], e["circuit"]) for e in state["edges"] if e["to"] == "quotes"} == {
+        "c36": ("accounts", "closed"), "c37": ("accounts", "forced-open")}, state["edges"]
+    assert {e["instance"] for e in state["edges"]} <= {s["name"] for s in state["sidecars"]}, state["sidecars"]
+    for path, name in (("/upstreams?service=quotes", "upstreams"), ("/circuits?service=quotes", "circuits")):
+        assert [(u["instance"], u["sidecar"]) for u in agent.get(path)[name]] == [("c36", "accounts"), ("c37", "accounts")], agent.get(path)
+    own = state_of(agent, "/sidecars/c37/ui/state")
+    assert [s["name"] for s in own["sidecars"]] == ["c37"] == [e["instance"] for e in own["edges"] if e["to"] == "quotes"], own
+
+
 def test_a_sidecar_that_leaves_ends_its_readers(t):
     """The node's page goes on, with the change; the page of that sidecar ends."""
     engine, agent = _node(t)

@@ -49,6 +49,7 @@ static void add_own(struct gathering *g, const struct agent *a)
 	if (!a->n_sidecars || !a->sidecars[0].spec)
 		return;
 	const struct agent_fact f = { .view = &a->sidecars[0],
+		.name = a->sidecars[0].name,
 		.state = a->phase == AGENT_READY ? "serving" : agent_phase_word(a->phase),
 		.why = a->phase_detail ? a->phase_detail : "" };
 	add(g, &f); /* its names are the view's */
