@@ -74,10 +74,10 @@ function figures() {
 const keyOf = c => (c.node || "") + "/" + c.number + "/" + c.time_ms;
 
 function shown() {
-	/* One thing that several nodes saw is one. */
+	/* One thing that several nodes saw is one; a rollout and a registry are of all callers, all else of one service. */
 	const all = [];
 	for (const c of live.changes) {
-		const twin = all.findLast(o => c.time_ms - o.time_ms < 5000 && o.text === c.text && o.upstream === c.upstream && !o.nodes.includes(c.node));
+		const twin = all.findLast(o => c.time_ms - o.time_ms < 5000 && o.kind === c.kind && o.text === c.text && o.upstream === c.upstream && (o.service === c.service || c.kind === "rollout" || c.kind === "registry") && !o.nodes.includes(c.node));
 		if (twin)
 			twin.nodes.push(c.node);
 		else
