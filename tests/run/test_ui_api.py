@@ -50,6 +50,21 @@ def test_state_of_an_agent(t):
     assert state["process"]["memory_bytes"] > 1 << 20 and state["process"]["uptime_ms"] > 0 and state["config_age_ms"] > 0, state["process"]
 
 
+@rows({"nothing": (["sidecar"], {}, "not wired: no call seen, no pinned name; "), "pinned": (["sidecar"], {"OUTRIDER_UPSTREAMS": "quotes@127.0.0.1:%d"}, "ready: "),
+       "exec": (["exec", "--", "sleep", "300"], {}, "not wired: no call seen, no proxy variable, no pinned name"),
+       "exec with the variable": (["exec", "--", "sleep", "300"], {"OUTRIDER_EXEC_PROXY_ENV": "on"}, "ready: ")})
+def test_wired_is_who_called(t, command, more, says):
+    """Before the first call it says what is there for it, and only behind a call that a service is wired."""
+    env, ports = t.wiring(t.service(200), endpoints={"quotes": [t.service(200)]}, env={k: v % t.port().port if "%" in v else v for k, v in more.items()})
+    agent = t.agent(command, env, ports, expect_status=143 if command[0] == "exec" else 0)
+    look = lambda: state_of(agent)["sidecars"][0]["wired"]
+    assert str(look()).startswith(says), look()
+    calls(t, agent.inbound, 1)
+    assert str(look()).startswith(says), "a call of another one is none of its own: %s" % look()
+    calls(t, agent.outbound, 1)
+    agent.until("wired", lambda: look() is True)
+
+
 def test_rates_are_of_the_last_interval(t):
     """When nobody calls any more rates fall to zero and percentiles to unknown, of the agent and of the edge."""
     agent = t.sidecar(endpoints={"quotes": [t.service(200)]})
@@ -83,6 +98,7 @@ def test_an_edge_has_callers_and_upstreams(t):
     agent = t.edge({"api": {"prefix": "/", "upstream": "quotes"}}, {"quotes": [t.service(200)]})
     state = busy(t, agent, lambda s: s["in"]["rate"] > 1, address=agent.edge)
     assert state["out"]["rate"] > 1 and state["edges"][0]["from"] == "edge", state
+    assert state["sidecars"][0]["wired"] is None, "there is no service whose calls could pass by"
 
 
 def test_calls_under_way(t):
@@ -347,6 +363,7 @@ def test_state_of_a_node(t):
     assert hello["scope"] == "node" and hello["scopes"] == ["node", "swarm"] and hello["node"] == "node-1" and hello["service"] is None, hello
     page = agent.get("/sidecars/c32/ui/state")
     assert page["hello"]["scopes"] == ["sidecar"] and [s["service"] for s in page["sidecars"]] == ["images"], page
+    assert page["sidecars"][0]["wired"] == "not wired: no call seen, no proxy variable, no pinned name", page["sidecars"]
     inside = one.fetch("http://127.0.0.1:4191/ui/state")
     assert "images" not in inside and "accounts" in inside, inside
     seen = one.fetch("http://127.0.0.1:4191/ui/changes")
