@@ -293,6 +293,16 @@ static unsigned set_state(const struct admin *a, struct str service, struct str 
 	return n;
 }
 
+static void say_drained(struct log *log, struct str service, struct str address, bool drained)
+{
+	char upstream[256], endpoint[ADDR_TEXT_MAX];
+
+	if (!str_copy(service, upstream, sizeof(upstream)) || !str_copy(address, endpoint, sizeof(endpoint)))
+		return; /* no upstream is called so, and none has such an endpoint */
+	log_write(log, LEVEL_INFO, "discovery", drained ? "an endpoint is drained by hand" : "an endpoint is put back by hand",
+		LOG_FIELDS(log_text("upstream", upstream), log_text("endpoint", endpoint)));
+}
+
 void admin_page_endpoint_state(struct admin *a, struct httpd_request *r)
 {
 	struct str service, address, state = httpd_query(r, "state");
@@ -309,8 +319,7 @@ void admin_page_endpoint_state(struct admin *a, struct httpd_request *r)
 			"GET /upstreams lists them; addresses as they stand there.");
 		return;
 	}
-	log_write(a->agent->log, LEVEL_INFO, "discovery", drained ? "an endpoint is drained by hand" : "an endpoint is put back by hand",
-		NULL);
+	say_drained(a->agent->log, service, address, drained);
 	text_init(&t, ADMIN_PAGE_MAX);
 	struct json j = json_begin(&t);
 	json_object(&j);
