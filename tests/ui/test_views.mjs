@@ -151,6 +151,21 @@ export async function instances_of_a_service_are_told_apart(browser) {
 	await mock.close();
 }
 
+/* What agents say with the same words is one thing only if it is of the same service, or if all callers see it. */
+export async function changes_of_two_nodes(browser) {
+	const mock = await new Mock({ nodes: 2 }).listen(), page = await open(browser, mock.url + "#/overview?scope=swarm");
+	await page.waitForSelector('[data-connection="live"]');
+	const at = Date.now(), text = "the circuit of an upstream opened: its calls fail, and are refused for a while";
+	const changes = [["n1", "circuit", "orders", "payments", text], ["n2", "circuit", "web", "payments", text], ["n2", "circuit", "orders", "payments", text], ["n1", "rollout", "web", "stock", "stock: one more instance"], ["n2", "rollout", "orders", "stock", "stock: one more instance"]];
+	for (const s of mock.streams)
+		changes.forEach(([node, kind, service, upstream, told], i) => mock.send(s, "change", { number: 90 + i, time_ms: at + i, node, kind, service, upstream, subject: null, text: told }));
+	await page.waitForFunction(() => document.querySelector("main").textContent.includes("stock: one more instance"));
+	const lines = await page.evaluate(t => Array.from(document.querySelectorAll(".changes li")).filter(l => l.textContent.includes(t) || l.textContent.includes("stock: one")).map(l => l.querySelector(":scope > .sub").textContent), text);
+	assert(JSON.stringify(lines) === '["web → stock on n1, n2","web → payments on n2","orders → payments on n1, n2"]', lines);
+	await close(page);
+	await mock.close();
+}
+
 /* While an agent takes over from the other a node has two: the figures of both are in the charts, and a row is of one of them. */
 export async function two_agents_of_one_node(browser) {
 	const mock = await new Mock({ nodes: 4, names: ["n1", "n1", "n2", "n3"] }).listen(), page = await open(browser, mock.url + "#/overview?scope=swarm");
