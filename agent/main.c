@@ -185,20 +185,22 @@ static const struct command_row commands[] = {
 		"  outrider get '/stats?format=text' | grep requests\n\n"
 		"Exit status: 0, or 1 when the agent answered with an error or not at all.\n" },
 	{ "doctor", command_doctor, "say what is well and what is not, with the remedy",
-		"outrider doctor [--json] [--admin=ADDRESS]",
+		"outrider doctor [--json] [--service=NAME] [--admin=ADDRESS]",
 		"Asks the agent here what it knows of itself: engine, rights, namespaces, hand-over and clock of a node; handler,\n"
 		"options, wiring and registries of each sidecar. Nothing is changed, nobody else is asked. /doctor is the same.\n\n"
 		"Options: --json           for programs\n"
-		"         --admin=ADDRESS  default 127.0.0.1:4191\n\n"
+		"         --admin=ADDRESS  default 127.0.0.1:4191\n"
+		"         --service=NAME   on a node: of that sidecar (service, service.stack, task, container)\n\n"
 		"Example:\n"
 		"  docker exec $(docker ps -qf name=outrider_agent) /outrider doctor\n\n"
 		"Exit status: 0, or 1 when a line says fail, or no agent answers.\n" },
 	{ "why", command_why, "say what became of a request, whose fault it was, and which knob to turn",
-		"outrider why ID [--swarm] [--json] [--agent=ADDRESS]",
+		"outrider why ID [--swarm | --service=NAME] [--json] [--agent=ADDRESS]",
 		"ID is a request's (X-Request-Id of request or reply) or a trace's. Shows of each exchange with that id the route, the\n"
 		"upstream and its instances, every attempt with endpoint and outcome, what the time went on, whose fault it is, and\n"
 		"what to do about it. Kept are failures, slow ones, sampled traces, and what the access log has drawn.\n\n"
 		"Options: --swarm          ask every agent of outrider.agents, through the one here\n"
+		"         --service=NAME   on a node: what that sidecar alone knows (service, service.stack, task, container)\n"
 		"         --json           for programs\n"
 		"         --agent=ADDRESS  the agent's admin port, as --admin; default 127.0.0.1:4191\n\n"
 		"Example:\n"
@@ -256,14 +258,14 @@ static const struct {
 	{ "health", NULL, NULL, TAKES_ADMIN, false },
 	{ "check", "--json --strict --online", "sidecar exec edge", TAKES_OPTIONS, true },
 	{ "config", "--json --text --properties", NULL, TAKES_OPTIONS, false },
-	{ "get", "--json", "@pages", TAKES_ADMIN, false },
-	{ "doctor", "--json", NULL, TAKES_ADMIN, false },
-	{ "why", "--swarm --json --agent=", NULL, TAKES_ADMIN, false },
+	{ "get", "--json", "@pages", TAKES_SIDECAR, false },
+	{ "doctor", "--json", NULL, TAKES_SIDECAR, false },
+	{ "why", "--swarm --json --agent=", NULL, TAKES_SIDECAR, false },
 	{ "top",
 		"--scope=sidecar|node|swarm --view=services|upstreams|circuits|failures "
 		"--sort=name|rate|errors|p50|p95|p99|active|out|retries|open|healthy|cpu|instances|since|requests|rejected|age|status|took|attempts "
 		"--interval= --once --json",
-		NULL, TAKES_ADMIN, false },
+		NULL, TAKES_SIDECAR, false },
 	{ "version", NULL, NULL, TAKES_NOTHING, false },
 	{ "help", "--markdown --completion=bash|zsh|fish --man", "@commands options reasons metrics", TAKES_NOTHING, false },
 };

@@ -218,6 +218,17 @@ void leaving_release(struct process *p)
 
 /* --- the child --------------------------------------------------------------------------------------------------- */
 
+static enum agent_proxy proxy_of(char *const *env)
+{
+	static const char *const names[] = { "http_proxy=", "HTTP_PROXY=" };
+
+	for (; *env; env++)
+		for (unsigned i = 0; i < 2; i++)
+			if (str_starts(str_of(*env), str_of(names[i])) && (*env)[strlen(names[i])])
+				return AGENT_PROXY_SET;
+	return AGENT_PROXY_UNSET;
+}
+
 bool leaving_start_child(struct process *p, struct err *err)
 {
 	char proxy[ADDR_TEXT_MAX];
@@ -229,6 +240,8 @@ bool leaving_start_child(struct process *p, struct err *err)
 	arena_init(&a, CHILD_ENV_MAX, NULL, 0);
 	change.add = child_config_prepare(p, &a, err);
 	char **env = change.add ? child_environment(&a, environ, &change) : NULL;
+	if (env)
+		p->sidecar.view.proxy = proxy_of(env);
 	bool piped = env && child_output_prepare(p, err);
 	bool ok = piped && child_start(&p->child, p->command, env, &p->limits, p->ends, err);
 	if (piped)

@@ -35,26 +35,16 @@ static void put_state(struct json *j, const struct node_sidecar *s)
 		put(j, "options_left_out", text_z(&s->problems));
 }
 
-static bool was_called(const struct node *n, const struct spec_upstream *u)
+const char *node_sidecar_name(const struct node_sidecar *s)
 {
-	struct upstream_sum sum;
-	agent_sum_upstream(&n->own.agent, u->slot, &sum);
-	return sum.requests > 0;
+	return s->task[0] ? s->task : s->container.name.p;
 }
 
 const char *node_wiring(const struct node *n, const struct node_sidecar *s)
 {
-	const struct spec_sidecar *spec = s->sidecar.spec;
-	bool pinned = false, called = spec && was_called(n, spec->external);
+	const char *why = agent_wiring(&n->own.agent, &s->sidecar.view);
 
-	for (uint32_t i = 0; spec && i < spec->n_upstreams; i++)
-		called = called || was_called(n, spec->upstreams[i]);
-	for (uint32_t i = 0; spec && i < spec->n_listeners; i++)
-		pinned = pinned || spec->listeners[i].kind == LISTEN_PINNED || spec->listeners[i].kind == LISTEN_PINNED_TCP;
-	bool variable = container_env(&s->container, "http_proxy").n || container_env(&s->container, "HTTP_PROXY").n;
-	if (called)
-		return "wired";
-	return pinned || variable ? "ready: no call seen yet" : "not wired: no call seen, no proxy variable, no pinned name";
+	return why ? why : "wired";
 }
 
 /* What of the node's it takes. CPU by its share of what was carried: no request pays for a clock of its own. */
@@ -120,7 +110,7 @@ void node_each_sidecar(void *arg, void (*fn)(void *to, const struct agent_fact *
 	LIST_EACH(it, tmp, &n->sidecars) {
 		const struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
 		const char *wiring = s->serving ? node_wiring(n, s) : "none";
-		const struct agent_fact f = { .view = s->serving ? view_of(n, s) : NULL, .name = s->task[0] ? s->task : s->container.name.p,
+		const struct agent_fact f = { .view = s->serving ? view_of(n, s) : NULL, .name = node_sidecar_name(s),
 			.service = s->service, .stack = s->stack, .slot = s->slot,
 			.state = s->ending && !s->anew ? "ending" : s->stopping ? "draining" : s->serving ? "serving" : "failed",
 			.why = s->why.text, .wiring = strcmp(wiring, "wired") == 0 ? NULL : wiring, .left_out = (uint32_t)s->n_bad };

@@ -157,6 +157,9 @@ static void set_up(struct node_sidecar *s)
 	s->sidecar.log.hub = n->logs;
 	s->sidecar.agent.command = "node";
 	s->sidecar.agent.version = n->version;
+	s->sidecar.view.name = node_sidecar_name(s);
+	bool proxy = container_env(&s->container, "http_proxy").n || container_env(&s->container, "HTTP_PROXY").n;
+	s->sidecar.view.proxy = proxy ? AGENT_PROXY_SET : AGENT_PROXY_UNSET;
 	s->sidecar.who = (struct telemetry_who){ .stack = str_of(s->stack), .slot = str_of(s->slot), .node = str_of(n->name) };
 	s->sidecar.log.service = s->service;
 	s->sidecar.log.task = s->task;

@@ -140,7 +140,7 @@ static void put_latency(struct json *j, const struct circuit *c, usec now)
 }
 
 static void put_circuit(
-	struct json *j, const struct spec_sidecar *s, const struct spec_upstream *u, const struct circuit *c)
+	struct json *j, const struct agent_sidecar *s, const struct spec_upstream *u, const struct circuit *c)
 {
 	const struct breaker_policy *p = &u->policy.breaker;
 	const struct bulkhead *b = &c->bulkhead;
@@ -152,7 +152,8 @@ static void put_circuit(
 	text_init(&t, 1024);
 	admin_circuit_why(&t, &v, p);
 	json_object(j);
-	put_str(j, "sidecar", s->service);
+	put_str(j, "sidecar", s->spec->service);
+	put_str(j, "instance", agent_sidecar_name(s));
 	put_str(j, "upstream", u->name);
 	if (u->route.n)
 		put_str(j, "route", u->route);
@@ -181,7 +182,7 @@ static void put_circuit(
 }
 
 /* The upstream's, then those of single SOAP actions that were called. */
-static void put_all(struct json *j, const struct spec_sidecar *s, const struct spec_upstream *u)
+static void put_all(struct json *j, const struct agent_sidecar *s, const struct spec_upstream *u)
 {
 	put_circuit(j, s, u, u->circuit);
 	for (unsigned i = 0; u->keyed && i < CIRCUIT_KEYS; i++)
@@ -200,11 +201,11 @@ void admin_page_circuits(struct admin *a, struct httpd_request *r)
 	json_key(&j, "circuits");
 	json_array(&j);
 	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
-		const struct spec_sidecar *s = a->agent->sidecars[i].spec;
-		if (s->handler && s->handler->circuit && !only.n)
-			put_circuit(&j, s, s->handler, s->handler->circuit);
-		const struct spec_upstream *u;
-		for (uint32_t k = 0; (u = spec_policy_at(s, k)) != NULL; k++)
+		const struct agent_sidecar *s = &a->agent->sidecars[i];
+		const struct spec_upstream *u, *handler = s->spec->handler;
+		if (handler && handler->circuit && !only.n)
+			put_circuit(&j, s, handler, handler->circuit);
+		for (uint32_t k = 0; (u = spec_policy_at(s->spec, k)) != NULL; k++)
 			if (u->circuit && (!only.n || str_eq(only, u->name)))
 				put_all(&j, s, u);
 	}

@@ -163,7 +163,7 @@ static void put_endpoints(struct listing *l, const struct spec_upstream *u)
 	put_text(l->j, "endpoints_more", more);
 }
 
-static void put_upstream(struct listing *l, const struct spec_sidecar *s, const struct spec_upstream *u)
+static void put_upstream(struct listing *l, const struct agent_sidecar *s, const struct spec_upstream *u)
 {
 	struct json *j = l->j;
 	const struct agent *a = l->agent;
@@ -185,7 +185,8 @@ static void put_upstream(struct listing *l, const struct spec_sidecar *s, const 
 	}
 	agent_sum_upstream(a, u->slot, &sum);
 	json_object(j);
-	put_str(j, "sidecar", s->service);
+	put_str(j, "sidecar", s->spec->service);
+	put_str(j, "instance", agent_sidecar_name(s));
 	put_str(j, "name", u->name);
 	put_text(j, "kind", u->kind <= UPSTREAM_EXTERNAL ? kinds[u->kind] : "?");
 	put_text(j, "mode", u->mode <= MODE_OFF ? modes[u->mode] : "?");
@@ -244,12 +245,12 @@ void admin_page_upstreams(struct admin *a, struct httpd_request *r)
 	json_key(&j, "upstreams");
 	json_array(&j);
 	for (uint32_t i = 0; i < a->agent->n_sidecars; i++) {
-		const struct spec_sidecar *s = a->agent->sidecars[i].spec;
-		put_upstream(&l, s, s->handler);
-		for (uint32_t k = 0; k < s->n_upstreams; k++)
-			put_upstream(&l, s, s->upstreams[k]);
-		put_upstream(&l, s, s->local);
-		put_upstream(&l, s, s->external);
+		const struct agent_sidecar *s = &a->agent->sidecars[i];
+		put_upstream(&l, s, s->spec->handler);
+		for (uint32_t k = 0; k < s->spec->n_upstreams; k++)
+			put_upstream(&l, s, s->spec->upstreams[k]);
+		put_upstream(&l, s, s->spec->local);
+		put_upstream(&l, s, s->spec->external);
 	}
 	json_end(&j);
 	if (l.omitted)
@@ -292,6 +293,16 @@ static unsigned set_state(const struct admin *a, struct str service, struct str 
 	return n;
 }
 
+static void say_drained(struct log *log, struct str service, struct str address, bool drained)
+{
+	char upstream[256], endpoint[ADDR_TEXT_MAX];
+
+	if (!str_copy(service, upstream, sizeof(upstream)) || !str_copy(address, endpoint, sizeof(endpoint)))
+		return; /* no upstream is called so, and none has such an endpoint */
+	log_write(log, LEVEL_INFO, "discovery", drained ? "an endpoint is drained by hand" : "an endpoint is put back by hand",
+		LOG_FIELDS(log_text("upstream", upstream), log_text("endpoint", endpoint)));
+}
+
 void admin_page_endpoint_state(struct admin *a, struct httpd_request *r)
 {
 	struct str service, address, state = httpd_query(r, "state");
@@ -308,8 +319,7 @@ void admin_page_endpoint_state(struct admin *a, struct httpd_request *r)
 			"GET /upstreams lists them; addresses as they stand there.");
 		return;
 	}
-	log_write(a->agent->log, LEVEL_INFO, "discovery", drained ? "an endpoint is drained by hand" : "an endpoint is put back by hand",
-		NULL);
+	say_drained(a->agent->log, service, address, drained);
 	text_init(&t, ADMIN_PAGE_MAX);
 	struct json j = json_begin(&t);
 	json_object(&j);

@@ -17,6 +17,37 @@ bool agent_is_ready(const struct agent *a)
 	return a->phase == AGENT_READY && handler != HANDLER_DOWN && handler != HANDLER_STARTING;
 }
 
+struct str agent_sidecar_name(const struct agent_sidecar *s)
+{
+	return s->name && s->name[0] ? str_of(s->name) : s->spec ? s->spec->service : STR("");
+}
+
+static bool was_called(const struct agent *a, const struct spec_upstream *u)
+{
+	struct upstream_sum sum = { .requests = 0 };
+
+	if (u)
+		agent_sum_upstream(a, u->slot, &sum);
+	return sum.requests > 0;
+}
+
+const char *agent_wiring(const struct agent *a, const struct agent_sidecar *s)
+{
+	const struct spec_sidecar *spec = s->spec;
+	bool pinned = false, called = spec && was_called(a, spec->external);
+
+	for (uint32_t i = 0; spec && i < spec->n_upstreams; i++)
+		called = called || was_called(a, spec->upstreams[i]);
+	for (uint32_t i = 0; spec && i < spec->n_listeners; i++)
+		pinned = pinned || spec->listeners[i].kind == LISTEN_PINNED || spec->listeners[i].kind == LISTEN_PINNED_TCP;
+	if (called)
+		return NULL;
+	if (pinned || s->proxy == AGENT_PROXY_SET)
+		return "ready: no call seen yet";
+	return s->proxy == AGENT_PROXY_UNSET ? "not wired: no call seen, no proxy variable, no pinned name" :
+					       "not wired: no call seen, no pinned name; a proxy variable would not be seen from here";
+}
+
 void agent_note(const struct agent *a, enum change_kind kind, struct str upstream, struct str subject, const char *fmt, ...)
 {
 	const struct spec_sidecar *spec = a->seat && a->n_sidecars ? a->sidecars[0].spec : NULL;

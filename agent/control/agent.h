@@ -21,10 +21,14 @@ struct json;
 
 struct agent;
 
+enum agent_proxy { AGENT_PROXY_UNKNOWN, AGENT_PROXY_UNSET, AGENT_PROXY_SET };
+
 struct agent_sidecar {
 	struct spec_sidecar *spec; /* the newest */
 	const struct agent *agent; /* its own, where the process has many */
 	const struct telemetry_who *who;
+	const char *name;       /* as /sidecars/NAME takes it; NULL: that of its service */
+	enum agent_proxy proxy; /* whether the service's environment names a proxy; beside a process that runs already it is not known */
 };
 
 struct agent_fact { /* of a sidecar, whether it serves or not; texts are borrowed */
@@ -97,6 +101,9 @@ struct agent {
 
 /* May traffic come? What /ready says. */
 bool agent_is_ready(const struct agent *a);
+/* Why the service's own calls are not known to come through its sidecar; NULL: one did. An edge has no service: do not ask. */
+const char *agent_wiring(const struct agent *a, const struct agent_sidecar *s);
+struct str agent_sidecar_name(const struct agent_sidecar *s); /* tells instances of one service apart; borrowed */
 const char *agent_phase_word(enum agent_phase p); /* "starting", "ready", "draining" */
 
 /* Tells agent.changes that something changed with this agent's sidecar, as a sentence. Empty texts: none. */

@@ -86,8 +86,10 @@ static void add_flags(struct text *t, const struct help_command *c)
 		if (flag.n)
 			text_fmt(t, "%.*s%s ", STR_ARG(name), valued ? "=" : "");
 	}
-	if (c->takes == TAKES_ADMIN)
-		text_addz(t, "--admin= --service= ");
+	if (c->takes == TAKES_ADMIN || c->takes == TAKES_SIDECAR)
+		text_addz(t, "--admin= ");
+	if (c->takes == TAKES_SIDECAR)
+		text_addz(t, "--service= ");
 }
 
 /* `a|b` as `a b`. */
@@ -334,10 +336,10 @@ static void fish_command(struct text *t, const struct help_program *p, const str
 		add_values(&values, words);
 		fish_flag(t, c->name, str_make(name.p + 2, name.n - 2), valued, text_z(&values), "");
 	}
-	if (c->takes == TAKES_ADMIN) {
+	if (c->takes == TAKES_ADMIN || c->takes == TAKES_SIDECAR)
 		fish_flag(t, c->name, STR("admin"), true, "", option_row(OPT_ADMIN)->help);
+	if (c->takes == TAKES_SIDECAR)
 		fish_flag(t, c->name, STR("service"), true, "", "of which sidecar");
-	}
 	text_release(&values);
 }
 

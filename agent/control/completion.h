@@ -8,7 +8,12 @@
 #include "base/text.h"
 #include "control/options.h"
 
-enum takes { TAKES_NOTHING, TAKES_ADMIN /* --admin and --service */, TAKES_OPTIONS /* all of options.def */ };
+enum takes {
+	TAKES_NOTHING,
+	TAKES_ADMIN,   /* --admin */
+	TAKES_SIDECAR, /* --admin and --service */
+	TAKES_OPTIONS  /* all of options.def */
+};
 
 struct help_command {
 	const char *name, *sentence, *usage, *help;

@@ -187,7 +187,7 @@ static enum paint change_paint(const char *kind)
 
 static bool draw_changes(struct pen *p, const struct top_model *m, unsigned most)
 {
-	char age[TOP_CELL];
+	char age[TOP_CELL], whose[200];
 
 	for (unsigned i = 0; i < m->n_changes && i < most; i++) {
 		const struct top_change *c = &m->changes[i];
@@ -196,7 +196,8 @@ static bool draw_changes(struct pen *p, const struct top_model *m, unsigned most
 		put_fmt(p, change_paint(c->kind), "%-10s", c->kind);
 		if (m->scope == TOP_SWARM && c->node[0])
 			put_fmt(p, PAINT_DIM, "  %s", c->node);
-		put_fmt(p, PAINT_NONE, "  %s", c->text);
+		top_change_whose(c, whose, sizeof(whose));
+		put_fmt(p, PAINT_NONE, "  %s%s", whose, c->text);
 		if (!end_line(p))
 			return false;
 	}

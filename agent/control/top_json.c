@@ -19,12 +19,12 @@ static const struct {
 			{ "out_rate", TOP_OUT_RATE }, { "out_errors", TOP_OUT_ERRORS },
 			{ "retries", TOP_RETRIES }, { "circuits_open", TOP_OPEN }, { "healthy", TOP_HEALTHY },
 			{ "endpoints", TOP_ENDPOINTS } } },
-	[TOP_UPSTREAMS] = { "from", "to", "node", "circuit", NULL, NULL,
+	[TOP_UPSTREAMS] = { "from", "to", "node", "circuit", NULL, "instance",
 		{ { "rate", TOP_RATE }, { "errors", TOP_ERRORS }, { "p50_ms", TOP_P50 },
 			{ "p95_ms", TOP_P95 }, { "p99_ms", TOP_P99 }, { "active", TOP_ACTIVE },
 			{ "retries", TOP_RETRIES }, { "healthy", TOP_HEALTHY },
 			{ "endpoints", TOP_ENDPOINTS } } },
-	[TOP_CIRCUITS] = { "from", "to", "node", "state", "why", NULL,
+	[TOP_CIRCUITS] = { "from", "to", "node", "state", "why", "instance",
 		{ { "age_ms", TOP_AGE }, { "requests", TOP_REQUESTS }, { "errors", TOP_ERRORS },
 			{ "error_percent", TOP_PERCENT }, { "rejected", TOP_REJECTED } } },
 	[TOP_FAILURES] = { "service", "upstream", "where", "reason", "request", "request_id",
@@ -84,6 +84,9 @@ static void put_lists(struct json *j, const struct top_model *m)
 		put_number(j, "time_ms", m->changes[i].time_ms);
 		put(j, "node", m->changes[i].node);
 		put(j, "kind", m->changes[i].kind);
+		put(j, "service", m->changes[i].service);
+		put(j, "upstream", m->changes[i].upstream);
+		put(j, "subject", m->changes[i].subject);
 		put(j, "text", m->changes[i].text);
 		json_end(j);
 	}

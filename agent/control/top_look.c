@@ -96,8 +96,8 @@ static bool take_state(struct top_model *m, const cJSON *answer, const char *age
 
 static bool take_changes(struct top_model *m, const cJSON *answer, const char *agent, struct err *err)
 {
-	(void)agent, (void)err;
-	top_read_changes(m, answer);
+	(void)err;
+	top_read_changes(m, answer, agent);
 	return true;
 }
 

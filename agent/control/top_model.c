@@ -119,6 +119,10 @@ static void join(struct top_row *to, const struct top_row *r)
 	}
 	if (strcmp(to->node, r->node) != 0)
 		(void)str_copy(STR("*"), to->node, sizeof(to->node));
+	if (strcmp(to->key, r->key) != 0)
+		to->key[0] = '\0';
+	if (strcmp(to->other, r->other) != 0)
+		to->other[0] = '\0';
 }
 
 static int by_names(const void *a, const void *b)
@@ -126,17 +130,21 @@ static int by_names(const void *a, const void *b)
 	const struct top_row *x = a, *y = b;
 	int d = strcmp(x->name, y->name);
 
-	return d ? d : strcmp(x->other, y->other);
+	d = d ? d : strcmp(x->other, y->other);
+	d = d ? d : strcmp(x->key, y->key); /* equal ones do not change places from look to look */
+	return d ? d : (x->agent > y->agent) - (x->agent < y->agent);
 }
 
-static void group_rows(struct top_table *t)
+/* by_other: an edge is of the two services; instances of a service have slots that differ. */
+static void group_rows(struct top_table *t, bool by_other)
 {
 	size_t kept = 0;
 
 	if (t->n)
 		qsort(t->rows, t->n, sizeof(*t->rows), by_names);
 	for (size_t i = 0; i < t->n; i++) {
-		if (kept && by_names(&t->rows[kept - 1], &t->rows[i]) == 0)
+		if (kept && strcmp(t->rows[kept - 1].name, t->rows[i].name) == 0 &&
+			(!by_other || strcmp(t->rows[kept - 1].other, t->rows[i].other) == 0))
 			join(&t->rows[kept - 1], &t->rows[i]);
 		else if (kept++ != i)
 			t->rows[kept - 1] = t->rows[i];
@@ -164,8 +172,14 @@ static bool is_open(const struct top_row *edge)
 	       strcmp(edge->state, "forced-closed") != 0 && strcmp(edge->state, "off") != 0;
 }
 
+/* Is it an edge of that row? An agent of before names the service alone; rows that were put together have all of its. */
+static bool is_callers(const struct top_row *s, const struct top_row *e, bool group)
+{
+	return group || (s->agent == e->agent && (!e->key[0] || strcmp(s->key, e->key) == 0));
+}
+
 /* What the edges of a service say of it: found by binary search, the services are sorted by name then. */
-static void give_edges(struct top_table *services, const struct top_table *edges)
+static void give_edges(struct top_table *services, const struct top_table *edges, bool group)
 {
 	for (size_t i = 0; i < edges->n; i++) {
 		const struct top_row *e = &edges->rows[i];
@@ -179,8 +193,7 @@ static void give_edges(struct top_table *services, const struct top_table *edges
 		}
 		for (; low < services->n && strcmp(services->rows[low].name, e->name) == 0; low++) {
 			struct top_row *s = &services->rows[low];
-			if (s->node[0] && e->node[0] && strcmp(s->node, "*") != 0 &&
-				strcmp(e->node, "*") != 0 && strcmp(s->node, e->node) != 0)
+			if (!is_callers(s, e, group))
 				continue;
 			plus(&s->of[TOP_OPEN], is_open(e));
 			plus(&s->of[TOP_HEALTHY], e->of[TOP_HEALTHY]);
@@ -201,12 +214,12 @@ void top_model_finish(struct top_model *m, bool group)
 	for (size_t i = 0; i < edges->n; i++)
 		m->circuits_open += is_open(&edges->rows[i]);
 	if (group) {
-		group_rows(services);
-		group_rows(edges);
+		group_rows(services, false);
+		group_rows(edges, true);
 	} else if (services->n) {
 		qsort(services->rows, services->n, sizeof(*services->rows), by_names);
 	}
-	give_edges(services, edges);
+	give_edges(services, edges, group);
 	m->healthy = m->endpoints = 0;
 	for (size_t i = 0; i < edges->n; i++) {
 		plus(&m->healthy, edges->rows[i].of[TOP_HEALTHY]);

@@ -70,7 +70,8 @@ struct top_row {
 	char node[48];
 	char state[24]; /* of the sidecar, of the circuit; reason of a failure */
 	char note[160]; /* why it is so; path of a failure */
-	char key[128];  /* by which /sidecars/NAME finds it; request id of a failure */
+	char key[128]; /* by which /sidecars/NAME finds it, or whose edge or circuit it is; request id of a failure */
+	unsigned agent; /* that told it, from 1: two of one node may tell of one sidecar */
 	double of[TOP_NUMBERS];
 	uint8_t n_trend; /* filled by top_trend.h */
 	float trend[TOP_TREND];
@@ -89,6 +90,9 @@ struct top_point {
 struct top_change {
 	double time_ms;
 	char node[48], kind[24], text[200];
+	char service[96], upstream[96],
+		subject[128]; /* whose, of its calls to whom, an endpoint or a registry; "": none */
+	char agent[64];       /* who told it */
 };
 
 struct top_trouble { /* a support system, or an agent that did not answer */
@@ -123,7 +127,7 @@ void top_model_free(struct top_model *m);         /* NULL is fine */
 /* STATE of one agent. false: it is none, or memory is short; what was read stays. agent: its address, for a swarm, or "". */
 bool top_read_state(struct top_model *m, const cJSON *state, const char *agent, struct err *err) MUST_CHECK;
 void top_read_past(struct top_model *m, const cJSON *page); /* /ui/history */
-void top_read_changes(struct top_model *m, const cJSON *page);
+void top_read_changes(struct top_model *m, const cJSON *page, const char *agent);
 bool top_read_failures(struct top_model *m, const cJSON *page, const char *node, struct err *err) MUST_CHECK;
 /* A page of /swarm/…: calls fn for each answer with status 200; the others become troubles when `complain`. */
 typedef bool (*top_answer_fn)(struct top_model *m, const cJSON *answer, const char *agent, struct err *err);
@@ -135,6 +139,8 @@ bool top_read_swarm(
 struct top_row *top_table_add(
 	struct top_table *t); /* zeroed, numbers NAN; NULL: full (counted) or no memory */
 void top_trouble(struct top_model *m, const char *name, const char *why);
+/* "accountservice -> quotes-service: " before its text, as far as that does not say it itself. */
+void top_change_whose(const struct top_change *c, char *dst, size_t cap);
 /* Sums of endpoints and circuits per service. group: rows of one service, and edges between the same two, become one row: rates
  * and what is in flight are added, p50 is weighed by rate, p95 and p99 are the worst one's, a state is the worst one's. */
 void top_model_finish(struct top_model *m, bool group);

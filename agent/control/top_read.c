@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define CHANGE_ONCE 5000 /* ms within which the same words of two agents mean the same event */
+#define CHANGE_ONCE 5000 /* ms within which the same of two agents means the same event */
 #define EDGES_MAX 1000u  /* rows of one kind that one agent may give */
 
 static const cJSON *member(const cJSON *o, const char *key)
@@ -94,6 +94,7 @@ static void read_sidecar(struct top_model *m, const cJSON *o)
 	const cJSON *cost = member(o, "cost");
 	TAKE(o, "service", r->name);
 	TAKE(o, "name", r->key);
+	r->agent = m->agents;
 	if (!r->name[0])
 		TAKE(o, "name", r->name);
 	TAKE(o, "slot", r->other);
@@ -136,6 +137,8 @@ static void read_edge(struct top_model *m, const cJSON *o, const char *node)
 	TAKE(o, "from", r->name);
 	TAKE(o, "to", r->other);
 	TAKE(o, "circuit", r->state);
+	TAKE(o, "instance", r->key);
+	r->agent = m->agents;
 	(void)str_copy(str_of(node), r->node, sizeof(r->node));
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		r->of[rows[i].number] = number(o, rows[i].key);
@@ -144,13 +147,15 @@ static void read_edge(struct top_model *m, const cJSON *o, const char *node)
 static void read_circuit(struct top_model *m, const cJSON *o, const char *node)
 {
 	struct top_row *r = top_table_add(&m->tables[TOP_CIRCUITS]);
-	char route[64], forced[24];
+	char route[64], action[64], forced[24];
 
 	if (!r)
 		return;
 	TAKE(o, "from", r->name);
 	TAKE(o, "to", r->other);
+	TAKE(o, "instance", r->key);
 	TAKE(o, "route", route);
+	TAKE(o, "key", action);
 	TAKE(o, "state", r->state);
 	TAKE(o, "why", r->note);
 	TAKE(o, "forced", forced);
@@ -160,6 +165,11 @@ static void read_circuit(struct top_model *m, const cJSON *o, const char *node)
 		size_t n = strlen(r->other);
 		snprintf(r->other + n, sizeof(r->other) - n, " (%s)", route);
 	}
+	if (action[0]) {
+		size_t n = strlen(r->other);
+		snprintf(r->other + n, sizeof(r->other) - n, " %s", action);
+	}
+	r->agent = m->agents;
 	(void)str_copy(str_of(node), r->node, sizeof(r->node));
 	double since = number(o, "since_ms");
 	/* A wall time, or how long it has been so. */
@@ -269,16 +279,38 @@ void top_read_past(struct top_model *m, const cJSON *page)
 	m->n_trend_out = read_series(member(member(page, "out"), "rate"), m->trend_out);
 }
 
-/* Several agents tell of one event. */
+/* What all that call a service see alike: of whom the agent says it, is who saw it first (ui/changes.c). */
+static bool is_everybodys(const struct top_change *c)
+{
+	return strcmp(c->kind, "rollout") == 0 || strcmp(c->kind, "registry") == 0;
+}
+
+static bool is_same(const struct top_change *a, const struct top_change *b)
+{
+	return strcmp(a->kind, b->kind) == 0 && strcmp(a->text, b->text) == 0 &&
+	       strcmp(a->upstream, b->upstream) == 0 && strcmp(a->subject, b->subject) == 0 &&
+	       (is_everybodys(a) || strcmp(a->service, b->service) == 0);
+}
+
+/* Several agents tell of one event; what one of them tells twice happened twice. */
 static bool is_told(const struct top_model *m, const struct top_change *c)
 {
 	for (unsigned i = 0; i < m->n_changes; i++) {
 		double apart = m->changes[i].time_ms - c->time_ms;
-		if (apart < CHANGE_ONCE && -apart < CHANGE_ONCE && strcmp(m->changes[i].kind, c->kind) == 0 &&
-			strcmp(m->changes[i].text, c->text) == 0)
+		if (apart < CHANGE_ONCE && -apart < CHANGE_ONCE && is_same(&m->changes[i], c) &&
+			strcmp(m->changes[i].agent, c->agent) != 0)
 			return true;
 	}
 	return false;
+}
+
+void top_change_whose(const struct top_change *c, char *dst, size_t cap)
+{
+	bool both = c->service[0] && c->upstream[0];
+
+	dst[0] = '\0';
+	if (!is_everybodys(c) && (c->service[0] || c->upstream[0]))
+		snprintf(dst, cap, "%s%s%s: ", c->service, both ? " -> " : "", c->upstream);
 }
 
 /* Kept in order, newest first; what is older than the last one has no room. */
@@ -298,7 +330,7 @@ static void put_change(struct top_model *m, const struct top_change *c)
 	m->changes[at] = *c;
 }
 
-void top_read_changes(struct top_model *m, const cJSON *page)
+void top_read_changes(struct top_model *m, const cJSON *page, const char *agent)
 {
 	const cJSON *o, *list = cJSON_IsArray(page) ? page : member(page, "changes");
 	unsigned n = 0;
@@ -311,6 +343,10 @@ void top_read_changes(struct top_model *m, const cJSON *page)
 		TAKE(o, "node", c.node);
 		TAKE(o, "kind", c.kind);
 		TAKE(o, "text", c.text);
+		TAKE(o, "service", c.service);
+		TAKE(o, "upstream", c.upstream);
+		TAKE(o, "subject", c.subject);
+		(void)str_copy(str_of(agent), c.agent, sizeof(c.agent));
 		put_change(m, &c);
 	}
 }

@@ -39,12 +39,13 @@ static const struct top_column upstreams[] = {
 		"attempts beyond the first, per second" },
 	{ "healthy", "ENDP", CELL_PAIR, TOP_HEALTHY, 0, 6, 2, "endpoints that take calls / all" },
 	{ NULL, "CIRCUIT", CELL_STATE, 0, 0, 9, 4, "closed: calls pass; open: they fail at once" },
+	{ NULL, "INSTANCE", CELL_KEY, 0, 0, 10, 15, "that calls; - several" },
 	{ NULL, "TREND", CELL_TREND, 0, 0, 6, 7, "rate, newest at the right" },
 };
 
 static const struct top_column circuits[] = {
 	{ "name", "FROM", CELL_NAME, TOP_NUMBERS, 0, 12, 0, "the calling service" },
-	{ NULL, "TO", CELL_OTHER, 0, 0, 12, 0, "the upstream (route)" },
+	{ NULL, "TO", CELL_OTHER, 0, 0, 12, 0, "the upstream (route), SOAP action" },
 	{ NULL, "NODE", CELL_NODE, 0, 0, 6, 12, "of the caller" },
 	{ NULL, "STATE", CELL_STATE, 0, 0, 9, 0, "closed, open, half-open, or forced by hand" },
 	{ "since", "SINCE", CELL_NUMBER, TOP_AGE, FORMAT_AGE, 6, 1, "how long it is so" },
@@ -52,6 +53,7 @@ static const struct top_column circuits[] = {
 	{ "errors", "ERR%", CELL_NUMBER, TOP_PERCENT, FORMAT_PERCENT, 5, 0, "of them failed" },
 	{ "rejected", "REJ", CELL_NUMBER, TOP_REJECTED, FORMAT_COUNT, 5, 4, "refused because of it" },
 	{ NULL, "WHY", CELL_NOTE, 0, 0, 12, 3, "why it is so" },
+	{ NULL, "INSTANCE", CELL_KEY, 0, 0, 10, 13, "that calls" },
 };
 
 static const struct top_column failures[] = {
@@ -169,7 +171,8 @@ static enum top_act enter(struct top_ui *ui, const struct top_model *m)
 	if (!t || ui->cursor[ui->view] >= t->n)
 		return say(ui, "there is no row to look into");
 	const struct top_row *r = &t->rows[ui->cursor[ui->view]];
-	const char *name = ui->view == TOP_SERVICES && r->key[0] && !top_ui_groups(ui) ? r->key : r->name;
+	bool by_key = ui->view != TOP_FAILURES && r->key[0] && !top_ui_groups(ui);
+	const char *name = by_key ? r->key : r->name;
 	if (!str_copy(str_of(name), ui->service, sizeof(ui->service)))
 		return say(ui, "its name is too long");
 	set_scope(ui, TOP_SIDECAR);

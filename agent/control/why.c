@@ -15,6 +15,7 @@
 struct wish {
 	bool json, swarm;
 	const char *id;
+	const char *service; /* what this sidecar of the node knows; NULL: all that the agent does */
 };
 
 /* Takes its own words out of argv and makes --agent what the option is called. */
@@ -46,6 +47,8 @@ static void rename_agent(int argc, char **argv)
 static bool make_path(struct text *t, const struct wish *w)
 {
 	text_init(t, PATH_MAX_BYTES);
+	if (w->service)
+		commands_sidecar_path(t, w->service);
 	text_addz(t, w->swarm ? "/swarm/why/" : "/why/");
 	for (const char *p = w->id; *p; p++) {
 		unsigned char c = (unsigned char)*p;
@@ -167,6 +170,7 @@ int command_why(int argc, char **argv)
 	if (!o)
 		return STATUS_NOT;
 	w.id = rest < argc ? argv[rest] : NULL;
+	w.service = commands_service_flag(argc, argv);
 	int ret = STATUS_FOUND;
 	/* Flags may stand behind the id too. */
 	if (!w.id)
@@ -175,6 +179,8 @@ int command_why(int argc, char **argv)
 		ret = refuse(err.text, "");
 	else if (rest + 1 + more < argc)
 		ret = refuse("unexpected argument ", argv[rest + 1 + more]);
+	else if (w.swarm && w.service)
+		ret = refuse("--swarm asks all sidecars of all nodes: leave --service out, or --swarm", "");
 	else if (!commands_check_options(o, COMMAND_ANY))
 		ret = STATUS_USAGE;
 	if (ret == STATUS_FOUND)

@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			FUZZ_CHECK(swarm || err.text[0]);
 			if (!swarm)
 				(void)!top_read_state(m, root, "10.0.0.1:4191", &err);
-			top_read_changes(m, root);
+			top_read_changes(m, root, "");
 			(void)!top_read_failures(m, root, "", &err);
 		}
 		cJSON_Delete(root);

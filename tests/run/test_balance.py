@@ -1,4 +1,5 @@
 """Endpoints of an upstream: round robin, another one when connecting fails, and what /upstreams tells."""
+import json
 import select
 
 from harness.message import request
@@ -65,6 +66,35 @@ def test_all_endpoints_refuse(t):
     t.own_answer(c.read_response(), "connect-refused")
     page = [u for u in agent.get("/upstreams")["upstreams"] if u["name"] == "quotes"][0]
     assert [e["last_error"] for e in page["endpoints"]] == ["connect-refused"] * 2, page
+
+
+def test_drained_by_hand(t):
+    """An endpoint that is drained gets no more requests until it is put back; each is a line of the log that says which endpoint of which upstream."""
+    ends = [t.service((200, b"one")), t.service((200, b"two"))]
+    agent = t.sidecar(endpoints={"quotes": ends}, env={"OUTRIDER_LOG_LEVEL": "info"})
+    c = t.client(agent.outbound)
+
+    def answers():
+        found = set()
+        for _ in range(20):
+            c.ask(host="quotes")
+            found.add(c.read_response().body)
+        return found
+
+    def put(state):
+        assert agent.admin_call("PUT", "/upstreams/quotes/endpoints/%s?state=%s" % (ends[0].text, state), {"X-Outrider": "1"}, b"")[0] == 200
+
+    assert answers() == {b"one", b"two"}
+    put("drained")
+    assert answers() == {b"two"}
+    put("up")
+    agent.until("it takes requests again", lambda: b"one" in answers())
+
+    def told():
+        lines = [json.loads(line) for line in agent.lines() if "by hand" in line]
+        return [(r["message"], r.get("upstream"), r.get("endpoint")) for r in lines]
+    agent.until("both are told", lambda: told() == [("an endpoint is drained by hand", "quotes", ends[0].text),
+                                                    ("an endpoint is put back by hand", "quotes", ends[0].text)])
 
 
 def test_connect_tries_bounds_the_search(t):

@@ -294,6 +294,7 @@ def test_a_circuit_for_each_soap_action(t):
     assert ask(c, fields=('SOAPAction: "urn:Well"',)).status == 200 and ask(c).status == 200
     states = {one.get("key"): one["state"] for one in agent.get("/circuits?service=quotes")["circuits"]}
     assert states == {None: "closed", '"urn:Sick"': "open", '"urn:Well"': "closed"}, states
+    agent.until("/ui/state names them too", lambda: {one["key"]: one["state"] for one in agent.get("/ui/state")["circuits"]} == states)
 
 
 def test_many_soap_actions(t):

@@ -49,6 +49,7 @@ def complete(path, *words):
        "value of an upstream": (["sidecar", "--upstream.quotes.mode", "=", "obs"], ["observe"]), "of a route": (["edge", "--route.a.str"], ["--route.a.strip="]),
        "page": (["get", "/upst"], ["/upstreams"]), "help": (["help", "rea"], ["reasons"]), "shell": (["help", "--completion", "=", "f"], ["fish"]),
        "choice with auto": (["sidecar", "--workers", "=", ""], ["auto"]), "open value": (["sidecar", "--service", "=", "a"], []),
+       "of a sidecar": (["why", "--ser"], ["--service="]), "of no sidecar": (["health", "--ser"], []),
        "not of this command": (["health", "--work"], []), "of another program": (["exec", "--", "--work"], []), "nothing": (["version", "--j"], [])})
 def test_bash(t, words, wanted):
     """bash completes commands, flags, pages and closed lists of values, also where `=` breaks words; open ones are left alone."""

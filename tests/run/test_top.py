@@ -19,8 +19,10 @@ SHOP = pages.state(
     support=[{"kind": "trace", "name": "zipkin:http://zipkin:9411", "state": "trouble", "why": "connect refused", "detail": ""}])
 OTHER = pages.state(sidecars=[pages.sidecar("accountservice", 60, "n2"), pages.sidecar("vipservice", 1, "n2")], node="n2",
                     edges=[pages.edge("accountservice", "quotes-service", 59, "open", 1)])
-CHANGES = {"changes": [pages.change(1, "ejected", "10.0.5.7:4143 of quotes-service: 5 failures in a row, and so on"),
-                       pages.change(2, "circuit", HOSTILE + "imageservice is open", ago_ms=3000)]}
+EJECTED = "10.0.5.7:4143 of quotes-service is ejected: outrider.eject.consecutive failures in a row"  # as the agent says it
+OPENED = "the circuit of an upstream opened: its calls fail, and are refused for a while"
+CHANGES = {"changes": [pages.change(1, "ejected", EJECTED, upstream="quotes-service", subject="10.0.5.7:4143"),
+                       pages.change(2, "circuit", OPENED, ago_ms=3000, service=HOSTILE, upstream="imageservice")]}
 FAILURES = {"failures": [pages.failure("id-%d" % i, path="/api/" + HOSTILE) for i in range(40)], "next_before": None}
 PAGES = {
     "/ui/state": SHOP, "/ui/changes": CHANGES, "/failures": FAILURES,
@@ -48,7 +50,7 @@ def test_once(t):
     status, out, err = once(scripted(t))
     assert status == 0 and not err, err
     for word in ("on n1", "0.1.0+test", "scope node", "in     100/s", "5.00% failed", "2/6 endpoints", "1 circuit open", "2 not serving",
-                 "zipkin:http://zipkin:9411: connect refused", "5 failures in a row", "accountservice", "draining", "down", "?[2J?]0;evil?", "n" * 90):
+                 "zipkin:http://zipkin:9411: connect refused", "accountservice -> quotes-service: " + EJECTED, "?[2J?]0;evil? -> imageservice: " + OPENED, "accountservice", "draining", "down", "?[2J?]0;evil?", "n" * 90):
         assert word in out, (word, out)
     assert not [c for c in out if ord(c) < 32 and c != "\n"], out
     lines = out.splitlines()
@@ -68,9 +70,29 @@ def test_once_json(t):
     assert page["services"][0]["service"] == "accountservice" and page["services"][0]["retries"] == 0.5
     assert HOSTILE in [row["service"] for row in page["services"]]
     assert page["upstreams"][0] == {"from": "accountservice", "to": "quotes-service", "node": "n1", "circuit": "closed", "rate": 39, "errors": 0,
-                                    "p50_ms": 1, "p95_ms": None, "p99_ms": 9, "active": None, "retries": 0.5, "healthy": 2, "endpoints": 3}
+                                    "instance": "shop_accountservice.1.x", "p50_ms": 1, "p95_ms": None, "p99_ms": 9, "active": None, "retries": 0.5, "healthy": 2, "endpoints": 3}
     assert page["circuits"][0]["age_ms"] == 65000 and page["failures"][0]["request_id"] == "id-0"
+    assert page["changes"][1] == {"time_ms": pages.NOW - 12000, "node": "n1", "kind": "ejected", "service": "accountservice", "upstream": "quotes-service",
+                                  "subject": "10.0.5.7:4143", "text": EJECTED}, page["changes"]
     assert page["changes"][0]["kind"] == "circuit" and page["troubles"][0]["why"] == "connect refused"
+
+
+def test_instances_of_a_service(t):
+    """Two of one service on a node: each row has what its own calls say; a circuit names the instance and the SOAP action that it is of."""
+    names = ["shop_accountservice.%d.x" % n for n in (1, 2)]
+    shop = pages.state(sidecars=[pages.sidecar("accountservice", 40, name=names[0]), pages.sidecar("accountservice", 50, name=names[1], slot="2")],
+                       edges=[pages.edge("accountservice", "quotes-service", 20, "open", 2, retries=1, instance=names[0]),
+                              pages.edge("accountservice", "quotes-service", 30, instance=names[1])],
+                       circuits=[pages.circuit("accountservice", "quotes-service", "open", instance=names[0]),
+                                 pages.circuit("accountservice", "quotes-service", "closed", instance=names[1], action="urn:Buy")])
+    status, out, err = once(scripted(t, **{"/ui/state": shop}), "--json")
+    page = json.loads(out)
+    assert status == 0 and {r["name"]: (r["circuits_open"], r["healthy"], r["endpoints"], r["retries"]) for r in page["services"]} == {
+        names[0]: (1, 2, 3, 1), names[1]: (0, 3, 3, 0)}, (page, err)
+    assert {(r["instance"], r["circuit"], r["rate"]) for r in page["upstreams"]} == {(names[0], "open", 20), (names[1], "closed", 30)}, page["upstreams"]
+    assert {(r["instance"], r["to"]) for r in page["circuits"]} == {(names[0], "quotes-service"), (names[1], "quotes-service urn:Buy")}, page["circuits"]
+    out = once(scripted(t, **{"/ui/state": shop}), "--view=circuits")[1]
+    assert names[0] in out and "quotes-service urn:Buy" in out, out
 
 
 def test_once_of_the_swarm(t):
@@ -183,7 +205,7 @@ def test_screen(t, columns, lines, absent):
     shown = text.splitlines()
     assert len(shown) == lines and shown[0].startswith("outrider top  on n1  scope node  every 0.3s  0.1.0+test") and shown[-1].startswith("q quit"), text
     assert shown[1] == "! trace zipkin:http://zipkin:9411: connect refused" and "P99" in text and "TREND" in text, text
-    assert "10.0.5.7:4143 of quotes-service: 5 failures in a row, and so on"[:columns - 30] in text and "12s ago" in text, text
+    assert ("accountservice -> quotes-service: " + EJECTED)[:columns - 30] in text and "12s ago" in text, text
     assert not [word for word in absent if word in text], text
     row = next(line for line in shown if line.startswith(">accountservice"))
     for value in ("serving", " 40.0", " 2.00", " 1.50", " 300", " 2/6"):
@@ -358,6 +380,31 @@ def test_a_real_agent(t):
     s.keys("s")
     s.shows("no other scope")
     assert all(len(line) <= 80 for line in text.splitlines()), text
+
+
+@limit(60)
+def test_changes_of_a_real_agent(t):
+    """Circuits of two upstreams that open in one moment are two changes, with whose calls to whom: as a page and as JSON."""
+    bad = t.service(503)
+    agent = t.sidecar(endpoints={"quotes": [bad], "images": [bad]}, env={"OUTRIDER_BREAKER_VOLUME": "5", "OUTRIDER_EJECT_CONSECUTIVE": "off",
+                                                                         "OUTRIDER_RETRY_TRIES": "1"})
+    admin = "--admin=%s:%d" % agent.admin
+    opened = lambda: {c["upstream"] for c in agent.get("/circuits")["circuits"] if c["open"]}
+    while opened() != {"quotes", "images"}:
+        call(agent.outbound, "quotes", "/")
+        call(agent.outbound, "images", "/")
+
+    def look():
+        page = json.loads(run(["top", "--once", "--json", admin])[1])
+        found = [c for c in page["changes"] if c["kind"] == "circuit" and c["text"] == OPENED]
+        return {(c["service"], c["upstream"]) for c in found} == {("accountservice", "quotes"), ("accountservice", "images")} and len(found) == 2
+    agent.until("both are told", look)
+    out = run(["top", "--once", admin])[1]
+    for name in ("quotes", "images"):
+        assert "  circuit     accountservice -> %s: %s" % (name, OPENED) in out, out
+    assert "  accountservice: sidecar serves, version " in out, out
+    assert agent.admin_call("PUT", "/circuits/quotes/close", {"X-Outrider": "1"}, b"")[0] == 200
+    assert "accountservice -> quotes: the circuit was set by hand: closed" in run(["top", "--once", admin])[1]
 
 
 def call(address, host, path):

@@ -50,6 +50,21 @@ def test_state_of_an_agent(t):
     assert state["process"]["memory_bytes"] > 1 << 20 and state["process"]["uptime_ms"] > 0 and state["config_age_ms"] > 0, state["process"]
 
 
+@rows({"nothing": (["sidecar"], {}, "not wired: no call seen, no pinned name; "), "pinned": (["sidecar"], {"OUTRIDER_UPSTREAMS": "quotes@127.0.0.1:%d"}, "ready: "),
+       "exec": (["exec", "--", "sleep", "300"], {}, "not wired: no call seen, no proxy variable, no pinned name"),
+       "exec with the variable": (["exec", "--", "sleep", "300"], {"OUTRIDER_EXEC_PROXY_ENV": "on"}, "ready: ")})
+def test_wired_is_who_called(t, command, more, says):
+    """Before the first call it says what is there for it, and only behind a call that a service is wired."""
+    env, ports = t.wiring(t.service(200), endpoints={"quotes": [t.service(200)]}, env={k: v % t.port().port if "%" in v else v for k, v in more.items()})
+    agent = t.agent(command, env, ports, expect_status=143 if command[0] == "exec" else 0)
+    look = lambda: state_of(agent)["sidecars"][0]["wired"]
+    assert str(look()).startswith(says), look()
+    calls(t, agent.inbound, 1)
+    assert str(look()).startswith(says), "a call of another one is none of its own: %s" % look()
+    calls(t, agent.outbound, 1)
+    agent.until("wired", lambda: look() is True)
+
+
 def test_rates_are_of_the_last_interval(t):
     """When nobody calls any more rates fall to zero and percentiles to unknown, of the agent and of the edge."""
     agent = t.sidecar(endpoints={"quotes": [t.service(200)]})
@@ -83,6 +98,7 @@ def test_an_edge_has_callers_and_upstreams(t):
     agent = t.edge({"api": {"prefix": "/", "upstream": "quotes"}}, {"quotes": [t.service(200)]})
     state = busy(t, agent, lambda s: s["in"]["rate"] > 1, address=agent.edge)
     assert state["out"]["rate"] > 1 and state["edges"][0]["from"] == "edge", state
+    assert state["sidecars"][0]["wired"] is None, "there is no service whose calls could pass by"
 
 
 def test_calls_under_way(t):
@@ -345,10 +361,31 @@ def test_state_of_a_node(t):
     assert hello["scope"] == "node" and hello["scopes"] == ["node", "swarm"] and hello["node"] == "node-1" and hello["service"] is None, hello
     page = agent.get("/sidecars/c32/ui/state")
     assert page["hello"]["scopes"] == ["sidecar"] and [s["service"] for s in page["sidecars"]] == ["images"], page
+    assert page["sidecars"][0]["wired"] == "not wired: no call seen, no proxy variable, no pinned name", page["sidecars"]
     inside = one.fetch("http://127.0.0.1:4191/ui/state")
     assert "images" not in inside and "accounts" in inside, inside
     seen = one.fetch("http://127.0.0.1:4191/ui/changes")
     assert "c31" in seen and "c32" not in seen, seen
+
+
+def test_instances_of_one_service_on_a_node(t):
+    """Two containers of one service: edges, circuits and endpoints say whose they are, and an open circuit of the one is not that of the other."""
+    engine, agent = _node(t)
+    env = ["OUTRIDER_PORT=8080", "OUTRIDER_SERVICE=accounts", "OUTRIDER_UPSTREAMS=quotes@127.0.4.1:8081", "OUTRIDER_UPSTREAM_QUOTES_ENDPOINTS=127.0.0.1:8080"]
+    spaces = [engine.container(t, n, env, "x")[1] for n in (36, 37)]
+    _serve(agent, 2)
+    assert [s.fetch("http://127.0.4.1:8081/") for s in spaces] == ["x", "x"]
+    assert agent.admin_call("PUT", "/sidecars/c37/circuits/quotes/open", {"X-Outrider": "1"}, b"")[0] == 200
+    state = agent.until("sampled", lambda: (s := state_of(agent)) and len(s["circuits"]) == 2 and s, 15)
+    assert {c["instance"]: (c["from"], c["state"], c["forced"]) for c in state["circuits"]} == {
+        "c36": ("accounts", "closed", None), "c37": ("accounts", "closed", "open")}, state["circuits"]
+    assert {e["instance"]: (e["from"], e["circuit"]) for e in state["edges"] if e["to"] == "quotes"} == {
+        "c36": ("accounts", "closed"), "c37": ("accounts", "forced-open")}, state["edges"]
+    assert {e["instance"] for e in state["edges"]} <= {s["name"] for s in state["sidecars"]}, state["sidecars"]
+    for path, name in (("/upstreams?service=quotes", "upstreams"), ("/circuits?service=quotes", "circuits")):
+        assert [(u["instance"], u["sidecar"]) for u in agent.get(path)[name]] == [("c36", "accounts"), ("c37", "accounts")], agent.get(path)
+    own = state_of(agent, "/sidecars/c37/ui/state")
+    assert [s["name"] for s in own["sidecars"]] == ["c37"] == [e["instance"] for e in own["edges"] if e["to"] == "quotes"], own
 
 
 def test_a_sidecar_that_leaves_ends_its_readers(t):

@@ -277,6 +277,12 @@ def test_a_container_sees_its_own(t):
     assert json.loads(second.fetch("http://127.0.0.1:4191/why/of-two"))["found"] == 1
     assert "404" in second.fetch("http://127.0.0.1:4191/why/of-one")
     assert page(agent, "/sidecars/c1/why/of-two")[0] == 404 and page(agent, "/sidecars/c1/why/of-one")[0] == 200
+    admin = "--admin=%s:%d" % agent.admin
+    asked = {name: [run(["why", "of-two", "--service=" + name, admin])[0], run(["why", "--service", name, "of-one", admin])[0]] for name in ("c1", "c2")}
+    assert asked == {"c1": [1, 0], "c2": [0, 1]} and run(["why", "of-two", admin])[0] == 0, asked
+    assert "no-such-sidecar" in run(["why", "of-two", "--service=nobody", "--json", admin])[1]
+    status, _, err = run(["why", "of-two", "--service=c1", "--swarm", admin])
+    assert status == 2 and "--swarm" in err and "--service" in err, (status, err)
     engine.gone(one)
     agent.until("it has ended", lambda: serving() == {"c2"})
     _, third = engine.container(t, 3, ["OUTRIDER_PORT=8080"])

@@ -21,7 +21,7 @@ export class Mock {
 	constructor(options = {}) {
 		this.options = { nodes: 1, writes: "loopback", token: null, ...options };
 		this.world = new World(options);
-		this.names = Array.from({ length: this.options.nodes }, (_, i) => "n" + (i + 1));
+		this.names = options.names || Array.from({ length: this.options.nodes }, (_, i) => "n" + (i + 1));
 		this.streams = new Set();
 		this.asked = [];
 		this.began = Date.now();
@@ -52,7 +52,7 @@ export class Mock {
 	agents(scope) {
 		const live = (node, i) => ({ node, address: `10.0.5.${i + 3}:4191`, ok: true, state: { ...this.world.state(node), process: { ...this.world.state(node).process, uptime_ms: Date.now() - this.began } } });
 		if (scope !== "swarm")
-			return [live("n1", 0)];
+			return [{ ...live("n1", 0), address: "" }];
 		return this.names.map((node, i) => i > 1 && i === this.names.length - 1 ? { node, address: `10.0.5.${i + 3}:4191`, ok: false, error: "no answer within 2 s" } : live(node, i));
 	}
 
@@ -72,7 +72,7 @@ export class Mock {
 		r.on("close", () => this.streams.delete(s));
 		this.send(s, "hello", this.hello(scope));
 		const names = scope === "swarm" ? this.names.slice(0, Math.max(1, this.names.length - 1)) : ["n1"];
-		this.send(s, "history", { interval_ms: INTERVAL, until_ms: Date.now(), agents: names.map((n, i) => this.world.history(n, i ? [] : this.world.changes(n))) });
+		this.send(s, "history", { interval_ms: INTERVAL, until_ms: Date.now(), agents: names.map((n, i) => ({ ...this.world.history(n, i ? [] : this.world.changes(n)), ...(scope === "swarm" ? { address: `10.0.5.${i + 3}:4191` } : {}) })) });
 		this.send(s, "tick", { time_ms: Date.now(), agents: this.agents(scope) });
 	}
 

@@ -104,13 +104,85 @@ export async function scope_over_three_agents(browser) {
 	await picture(page, "swarm-light");
 	await axe(page, "swarm");
 	await go(page, "#/upstreams/quotes-service?scope=swarm");
-	await page.waitForFunction(() => document.querySelectorAll("main tbody tr").length === 6);
-	assert(await page.locator("main tbody button:disabled").count() === 6, "nothing is changed by hand in the scope of a swarm");
+	await page.waitForFunction(() => document.querySelectorAll("main tbody tr").length === 12); /* two agents, two callers, three endpoints */
+	assert(await page.locator("main tbody button:disabled").count() === 12, "nothing is changed by hand in the scope of a swarm");
 	await page.getByRole("link", { name: "Sidecar", exact: true }).click();
 	await page.waitForFunction(() => location.hash.includes("scope=sidecar%3A"));
 	await page.getByLabel("Which sidecar").selectOption("payments");
 	await page.waitForFunction(() => location.hash.includes("sidecar%3Apayments"));
 	await page.waitForSelector('[data-connection="live"]');
+	await close(page);
+	await mock.close();
+}
+
+/* Two instances of one service on a node: the open circuit of the one is not hidden by the closed one of the other, nor the endpoint that only one of
+ * them has put aside; circuits of SOAP actions have cards of their own. */
+export async function instances_of_a_service_are_told_apart(browser) {
+	const mock = new Mock({ nodes: 3 }), first = mock.world.nameOf("accountservice", 1);
+	mock.world.opened.add(first + " imageservice");
+	mock.world.actions.set("stock", ["urn:reserve", "urn:release"]);
+	await mock.listen();
+	const page = await open(browser, mock.url + "#/circuits?q=imageservice");
+	const cards = () => page.evaluate(() => Array.from(document.querySelectorAll("[data-circuit]")).map(c => [c.querySelector("h2").textContent, c.querySelector(".note").textContent, c.classList.contains("open"), c.querySelectorAll(".moving rect, .moving i").length]));
+	const seen = await until("a card for each instance", async () => (c => c.filter(([, by]) => by.includes("accountservice")).length === 2 && c)(await cards()));
+	assert(JSON.stringify(seen.filter(([, by]) => by.includes("accountservice")).map(([, by, open]) => [by, open])) === '[["called by accountservice.1",true],["called by accountservice.2",false]]', "the open one first, each by its slot:", seen);
+	const menu = await page.evaluate(() => document.querySelector('nav a[href^="#/circuits"]').textContent), open_ = await page.evaluate(() => document.querySelector(".head p").textContent);
+	const told = await page.evaluate(async () => (await import("/ui/live.js")).states().flatMap(a => a.state.circuits).filter(c => c.state === "open").length);
+	assert(menu.includes(String(told)) && open_.includes(`, ${told} open`), "menu and view count the same:", menu, open_, told);
+	await go(page, "#/circuits?q=stock");
+	await page.waitForFunction(() => document.querySelectorAll('[data-circuit="stock"]').length === 9); /* orders and two of catalog, each with two actions */
+	const actions = (await cards()).filter(([, by]) => by === "called by orders").map(([name, , open]) => name + " " + open).sort();
+	assert(JSON.stringify(actions) === '["stock false","stock urn:release true","stock urn:reserve false"]', "each action has its card:", actions);
+	await page.waitForFunction(() => Array.from(document.querySelectorAll(".moving")).every(m => m.children.length === 2));
+	await picture(page, "instances-circuits");
+	await go(page, "#/upstreams/quotes-service");
+	await page.waitForFunction(() => document.querySelectorAll("main tbody tr").length === 6);
+	const said = await page.evaluate(() => Array.from(document.querySelectorAll("main section.card")).map(c => [c.querySelector("header .soft").textContent, c.querySelector("header .badge, header [class*=badge]")?.textContent]));
+	assert(said.length === 2 && said.some(([by, up]) => by.includes("accountservice.1") && up.includes("2 of 3")) && said.some(([by, up]) => by.includes("accountservice.2") && up.includes("3 of 3")), "only one has put it aside:", said);
+	await picture(page, "instances-upstreams");
+	await go(page, "#/map/accountservice");
+	const rates = await until("the map adds them up", () => page.evaluate(async () => (await import("/ui/live.js")).states().flatMap(a => a.state.edges).filter(e => e.from === "accountservice" && e.to === "imageservice").map(e => e.rate)));
+	assert(rates.length === 2);
+	await page.waitForFunction(async () => {
+		const sum = (await import("/ui/live.js")).states().flatMap(a => a.state.edges).filter(e => e.from === "accountservice" && e.to === "imageservice").reduce((n, e) => n + e.rate, 0);
+		return document.querySelector("main").textContent.includes(Math.round(sum) + "/s") || document.querySelector("main").textContent.includes(sum.toFixed(1) + "/s");
+	});
+	await close(page);
+	await mock.close();
+}
+
+/* What agents say with the same words is one thing only if it is of the same service, or if all callers see it. */
+export async function changes_of_two_nodes(browser) {
+	const mock = await new Mock({ nodes: 2 }).listen(), page = await open(browser, mock.url + "#/overview?scope=swarm");
+	await page.waitForSelector('[data-connection="live"]');
+	const at = Date.now(), text = "the circuit of an upstream opened: its calls fail, and are refused for a while";
+	const changes = [["n1", "circuit", "orders", "payments", text], ["n2", "circuit", "web", "payments", text], ["n2", "circuit", "orders", "payments", text], ["n1", "rollout", "web", "stock", "stock: one more instance"], ["n2", "rollout", "orders", "stock", "stock: one more instance"]];
+	for (const s of mock.streams)
+		changes.forEach(([node, kind, service, upstream, told], i) => mock.send(s, "change", { number: 90 + i, time_ms: at + i, node, kind, service, upstream, subject: null, text: told }));
+	await page.waitForFunction(() => document.querySelector("main").textContent.includes("stock: one more instance"));
+	const lines = await page.evaluate(t => Array.from(document.querySelectorAll(".changes li")).filter(l => l.textContent.includes(t) || l.textContent.includes("stock: one")).map(l => l.querySelector(":scope > .sub").textContent), text);
+	assert(JSON.stringify(lines) === '["web → stock on n1, n2","web → payments on n2","orders → payments on n1, n2"]', lines);
+	await close(page);
+	await mock.close();
+}
+
+/* While an agent takes over from the other a node has two: the figures of both are in the charts, and a row is of one of them. */
+export async function two_agents_of_one_node(browser) {
+	const mock = await new Mock({ nodes: 4, names: ["n1", "n1", "n2", "n3"] }).listen(), page = await open(browser, mock.url + "#/overview?scope=swarm");
+	await page.waitForSelector('[data-dead="1"]');
+	assert(await page.locator("table tbody tr").count() === 4, "one row for each agent");
+	const both = () => page.evaluate(async () => {
+		const { live } = await import("/ui/live.js"), points = live.agents.filter(a => a.ok).map(a => live.series.get(a.address)), last = s => s.t.length;
+		return live.ticks > 2 && [points.length, new Set(points).size, new Set(points.map(last)).size, points[0].in.rate.at(-1) === live.agents[0].state.in.rate, points[1].in.rate.at(-1) === live.agents[1].state.in.rate];
+	});
+	const seen = await until("some ticks", both);
+	assert(JSON.stringify(seen) === "[3,3,1,true,true]", "each agent has its own line, with every point:", seen);
+	const shown = await page.evaluate(() => [document.querySelector(".figures dd").textContent, document.querySelector(".u-wrap, main section.card .key b").closest("section").querySelector(".key b").textContent]);
+	assert(shown[0].replace(/\s/g, "") === shown[1].replace(/\s/g, ""), "the chart's sum is that of the figures:", shown);
+	await go(page, "#/circuits?scope=swarm&q=payments");
+	await page.waitForFunction(() => document.querySelectorAll("[data-circuit]").length === 6);
+	const by = await page.evaluate(() => Array.from(document.querySelectorAll("[data-circuit] .note")).map(n => n.textContent).sort());
+	assert(by.includes("called by orders on n1 (10.0.5.3:4191)") && by.includes("called by orders on n1 (10.0.5.4:4191)") && by.includes("called by orders on n2"), "which of the two stands there:", by);
 	await close(page);
 	await mock.close();
 }

@@ -39,6 +39,8 @@ export class World {
 		this.began = Date.now() - 3600000;
 		this.drained = new Set();
 		this.forced = new Map();
+		this.opened = new Set(); /* "INSTANCE CALLED": circuits of that instance alone that are open */
+		this.actions = new Map(); /* called: SOAP actions with circuits of their own; the last one is open */
 		this.calls = this.options.kind === "shop" ? this.shop() : this.fleet();
 		if (this.options.hostile)
 			this.calls.push({ from: HOSTILE, to: "quotes-service", rate: 3, p50: 4, n: 3 }, { from: "web", to: HOSTILE, rate: 2, p50: 5, n: 1 });
@@ -55,6 +57,19 @@ export class World {
 			for (let k = 1; k <= u; k++)
 				calls.push({ from: name(i), to: name((i + k * (1 + i % 3)) % s), rate: 1 + 40 * dice(name(i), k), p50: 1 + 20 * dice(name(i), k + 100), n: e });
 		return calls;
+	}
+
+	copiesOf(name) {
+		return this.options.kind === "fleet" ? 1 : COPIES[name] || 1;
+	}
+
+	nameOf(service, copy) {
+		return this.copiesOf(service) > 1 ? `shop_${service}.${copy}.x${Math.floor(dice(service, copy) * 1e9).toString(36)}` : service;
+	}
+
+	/* The same calls as each instance of the callers sees them. */
+	seen() {
+		return this.calls.flatMap(c => Array.from({ length: this.copiesOf(c.from) }, (_, i) => ({ ...c, rate: c.rate / this.copiesOf(c.from), copy: i + 1, instance: this.nameOf(c.from, i + 1) })));
 	}
 
 	/* How a call is at a time: payments fails in waves, one of quotes-service is out. */
@@ -99,27 +114,33 @@ export class World {
 	}
 
 	circuitOf(c) {
-		const forced = this.forced.get(c.to) || null, bad = this.failing(c.to, Date.now()) > .1, state = forced ? (forced === "open" ? "open" : "closed") : bad ? "open" : "closed", p = this.point(c, Date.now());
+		const forced = this.forced.get(c.to) || null, bad = this.failing(c.to, Date.now()) > .1 || this.opened.has(c.instance + " " + c.to), state = forced ? (forced === "open" ? "open" : "closed") : bad ? "open" : "closed", p = this.point(c, Date.now());
 		const requests = Math.round(p.rate * 10), errors = Math.round(p.errors * 10);
-		return { from: c.from, to: c.to, route: null, state, since_ms: bad ? 140000 : 0, why: forced ? "set by hand" : bad ? "46% of 118 calls failed, 50% would open it" : `${Math.round(errors / Math.max(1, requests) * 100)}% failed, 50% would open it`,
+		return { from: c.from, instance: c.instance, to: c.to, route: null, key: null, state, since_ms: bad ? 140000 : 0, why: forced ? "set by hand" : bad ? "46% of 118 calls failed, 50% would open it" : `${Math.round(errors / Math.max(1, requests) * 100)}% failed, 50% would open it`,
 			requests, errors, error_percent: Math.round(errors / Math.max(1, requests) * 100), rejected: state === "open" ? Math.round(requests * .7) : 0, forced };
+	}
+
+	/* Of an upstream, and of each of its SOAP actions. */
+	circuitsOf(c) {
+		const one = this.circuitOf(c), actions = this.actions.get(c.to) || [];
+		return [one, ...actions.map((key, i) => ({ ...one, key, requests: 40 + i, errors: 0, error_percent: 0, state: i === actions.length - 1 ? "open" : "closed" }))];
 	}
 
 	state(node) {
 		const now = Date.now(), sidecars = [], fleet = this.options.kind === "fleet";
 		for (const name of this.services) {
-			const into = this.calls.filter(c => c.to === name), out = this.calls.filter(c => c.from === name), copies = fleet ? 1 : COPIES[name] || 1;
+			const into = this.calls.filter(c => c.to === name), out = this.calls.filter(c => c.from === name), copies = this.copiesOf(name);
 			for (let i = 1; i <= copies; i++)
-				sidecars.push({ name: copies > 1 ? `shop_${name}.${i}.x${Math.floor(dice(name, i) * 1e9).toString(36)}` : name, service: name, stack: "shop", slot: copies > 1 ? String(i) : "1", node, version: name === "web" ? "2.4.1" : null, state: "serving",
+				sidecars.push({ name: this.nameOf(name, i), service: name, stack: "shop", slot: copies > 1 ? String(i) : "1", node, version: name === "web" ? "2.4.1" : null, state: "serving",
 					handler: name === "quotes-service" && i === 2 ? "down" : "up", wired: name === "mailer" ? "not wired: no call seen, no proxy variable, no pinned name" : true,
 					in: this.scaled(this.sum(into, now), 1 / copies), out: this.scaled(this.sum(out, now), 1 / copies), cost: { cpu_percent: .2 + dice(name, i), memory_bytes: 131072 + Math.floor(dice(name) * 200000), connections: Math.floor(dice(name, 7) * 40) },
 					config_errors: name === "stock" ? 1 : 0 });
 		}
-		const edges = this.calls.map(c => {
+		const seen = this.seen(), edges = seen.map(c => {
 			const p = this.point(c, now), circuit = this.circuitOf(c);
-			return { from: c.from, from_stack: "shop", to: c.to, rate: p.rate, errors: p.errors, p50_ms: p.p50_ms, p99_ms: p.p99_ms, retries: c.to === "quotes-service" ? .4 : 0, circuit: circuit.state, healthy: this.endpoints(c).filter(e => e.state === "up").length, endpoints: c.n };
+			return { from: c.from, instance: c.instance, from_stack: "shop", to: c.to, rate: p.rate, errors: p.errors, p50_ms: p.p50_ms, p99_ms: p.p99_ms, retries: c.to === "quotes-service" ? .4 : 0, circuit: circuit.state, healthy: this.endpoints(c).filter(e => e.state === "up").length, endpoints: c.n };
 		}).sort((a, b) => b.rate - a.rate);
-		const most = edges.slice(0, 500), circuits = this.calls.map(c => this.circuitOf(c)).sort((a, b) => (b.state === "open") - (a.state === "open") || b.requests - a.requests).slice(0, 200);
+		const most = edges.slice(0, 500), circuits = seen.flatMap(c => this.circuitsOf(c)).sort((a, b) => (b.state === "open") - (a.state === "open") || b.requests - a.requests).slice(0, 200);
 		return { in: this.sum(this.calls.filter(c => c.from === "edge" || fleet), now), out: this.sum(this.calls, now), sidecars: sidecars.slice(0, 300), edges: most, circuits, left_out: { edges: edges.length - most.length, sidecars: 0 },
 			support: [{ kind: "config", name: "spring:http://configserver:8888", state: "ok", why: null, detail: "12 properties, read 4 s ago" }, { kind: "registry", name: "dns:", state: "ok", why: null, detail: "11 services, 17 endpoints" },
 				{ kind: "trace", name: "zipkin:http://zipkin:9411", state: "trouble", why: "connection refused", detail: "sent 1204, dropped 37" }, { kind: "log", name: "json:stdout", state: "ok", why: null, detail: "4210 lines" }, { kind: "bus", name: "amqp://rabbit:5672", state: "ok", why: null, detail: "1 queue" }],
@@ -132,7 +153,7 @@ export class World {
 
 	endpoints(c) {
 		return endpointsOf(c.to, c.n).map((e, i) => {
-			const out = c.to === "quotes-service" && i === 1, by = this.drained.has(e.address), state = by ? "drained" : out ? "ejected" : "up", speed = state === "up" ? c.rate / c.n : 0;
+			const out = c.to === "quotes-service" && i === 1 && c.copy === 1, by = this.drained.has(e.address), state = by ? "drained" : out ? "ejected" : "up", speed = state === "up" ? c.rate / c.n : 0;
 			return { address: e.address, state, why: by ? "by hand" : out ? "outrider.eject.consecutive failures in a row" : null, since: state === "up" ? null : new Date(Date.now() - 96000).toISOString(), until: out ? new Date(Date.now() + 24000).toISOString() : undefined, ejected_times: out ? 2 : 0, check: null,
 				node: e.node, meta: { version: c.to === "catalog" && i ? "1.9.0" : "1.8.2" }, agent: { service: c.to, node: e.node, v: "1" }, latency_ms: c.p50 * (1 + i * .3), active: Math.round(speed / 40), idle: 2, attempts: Math.floor(speed * (Date.now() - this.began) / 1000),
 				failures: out ? 41 : 0, connects: 5, last_error: out ? "connect-refused" : null, last_errno: null, last_error_at: out ? new Date(Date.now() - 96000).toISOString() : null };
@@ -140,14 +161,14 @@ export class World {
 	}
 
 	upstreams(only) {
-		return { version: 4, registries: [], upstreams: this.calls.filter(c => !only || c.to === only).map(c => {
+		return { version: 4, registries: [], upstreams: this.seen().filter(c => !only || c.to === only).map(c => {
 			const ends = this.endpoints(c);
-			return { sidecar: c.from, name: c.to, kind: "service", mode: "on", source: "dns", balance: "peak-ewma", requests: 1000, failures: 0, active: 1, retries: 2, last_error: null, last_errno: null, last_error_at: null, endpoints_total: ends.length, endpoints: ends };
+			return { sidecar: c.from, instance: c.instance, name: c.to, kind: "service", mode: "on", source: "dns", balance: "peak-ewma", requests: 1000, failures: 0, active: 1, retries: 2, last_error: null, last_errno: null, last_error_at: null, endpoints_total: ends.length, endpoints: ends };
 		}) };
 	}
 
 	circuits(only) {
-		return { circuits: this.calls.filter(c => !only || c.to === only).map(c => ({ sidecar: c.from, upstream: c.to, state: this.circuitOf(c).state, forced: this.forced.get(c.to) || "auto", open: false, why: "", since: null, until: new Date(Date.now() + 4000).toISOString(), window: {}, latency_ms: { mean: c.p50, p50: c.p50, p90: c.p50 * 2, p99: c.p50 * 5 }, active: 0, queued: 0, limit: 0 })) };
+		return { circuits: this.seen().filter(c => !only || c.to === only).flatMap(c => this.circuitsOf(c).map(one => [c, one])).map(([c, one]) => ({ sidecar: c.from, instance: c.instance, upstream: c.to, ...(one.key ? { key: one.key } : {}), state: one.state, forced: this.forced.get(c.to) || "auto", open: false, why: "", since: null, until: new Date(Date.now() + 4000).toISOString(), window: {}, latency_ms: { mean: c.p50, p50: c.p50, p90: c.p50 * 2, p99: c.p50 * 5 }, active: 0, queued: 0, limit: 0 })) };
 	}
 
 	changes(node) {

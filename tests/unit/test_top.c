@@ -147,8 +147,8 @@ START_TEST(changes_and_failures)
 				"\"reason\":\"connect-refused\",\"duration_ms\":2.5,\"attempts\":2,\"method\":\"GET\",\"path\":\"/x\",\"request_id\":\"id1\"}]}");
 
 	m->time_ms = 4000;
-	top_read_changes(m, changes);
-	top_read_changes(m, changes); /* another agent saw the same */
+	top_read_changes(m, changes, "n1");
+	top_read_changes(m, changes, "n2"); /* another agent saw the same */
 	ck_assert_uint_eq(m->n_changes, 3);
 	ck_assert_str_eq(m->changes[0].text, "new");
 	ck_assert_str_eq(m->changes[1].text, "between");
@@ -156,7 +156,7 @@ START_TEST(changes_and_failures)
 		char z[100];
 		snprintf(z, sizeof(z), "[{\"time_ms\":%u,\"kind\":\"x\",\"text\":\"number %u\"}]", 10000 + i, i);
 		cJSON *more = parse(z);
-		top_read_changes(m, more);
+		top_read_changes(m, more, "n1");
 		cJSON_Delete(more);
 	}
 	ck_assert_uint_eq(m->n_changes, TOP_CHANGES_MAX);

@@ -19,6 +19,7 @@ struct estate { /* as many sidecars and upstreams as a test wants; none of them 
 	struct balance_cell **cell_lists;
 	struct spec_endpoint *endpoints;
 	char (*names)[32];
+	char (*instances)[24];
 	struct ui_sampler *sampler;
 };
 
@@ -63,6 +64,7 @@ static struct estate *estate_new(uint32_t sidecars, uint32_t upstreams)
 		.cell_lists = mem_zarray(n * ENDPOINTS, sizeof(struct balance_cell *)),
 		.endpoints = mem_zarray(ENDPOINTS, sizeof(*e->endpoints)),
 		.names = mem_zarray(n, 32),
+		.instances = mem_zarray(sidecars, 24),
 		.sampler = mem_zalloc(sizeof(*e->sampler)) };
 	memset(e->circuits, 0, n * sizeof(struct circuit));
 	memset(e->cells, 0, n * ENDPOINTS * sizeof(struct balance_cell));
@@ -81,7 +83,10 @@ static struct estate *estate_new(uint32_t sidecars, uint32_t upstreams)
 			.upstreams = &e->lists[i * upstreams],
 			.local = &e->local,
 			.external = &e->external };
-		e->views[i] = (struct agent_sidecar){ .spec = &e->specs[i], .agent = &e->agent };
+		snprintf(e->instances[i], sizeof(e->instances[i]), "shop_account.%u", i);
+		e->views[i] = (struct agent_sidecar){
+			.spec = &e->specs[i], .agent = &e->agent, .name = e->instances[i]
+		};
 	}
 	e->agent = (struct agent){ .n_sidecars = sidecars,
 		.sidecars = e->views,
@@ -96,7 +101,7 @@ static void estate_free(struct estate *e)
 {
 	ui_sampler_release(e->sampler);
 	void *const parts[] = { e->views, e->specs, e->all, e->lists, e->cell_lists, e->endpoints, e->names,
-		e->sampler };
+		e->instances, e->sampler };
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		mem_free(parts[i]);
 	free(e->circuits);
@@ -185,11 +190,10 @@ START_TEST(the_busiest_first)
 	put(e, &t, UI_STATE_MAX, &s); /* upstream 9 has the highest rate */
 	const char *edges = strstr(text_z(&t), "\"edges\":[");
 	ck_assert_ptr_nonnull(edges);
-	ck_assert_msg(strncmp(edges,
-			      "\"edges\":[{\"from\":\"accountservice\",\"from_stack\":\"\",\"to\":\"upstream-"
-			      "service-4\",\"rate\":9,",
-			      80) == 0,
-		"%.200s", edges);
+	static const char first[] =
+		"\"edges\":[{\"from\":\"accountservice\",\"instance\":\"shop_account.1\",\"from_stack\":\"\","
+		"\"to\":\"upstream-service-4\",\"rate\":9,";
+	ck_assert_msg(strncmp(edges, first, sizeof(first) - 1) == 0, "%.200s", edges);
 	ck_assert_ptr_nonnull(
 		strstr(edges, "\"from\":\"\\u003cscript>\"")); /* a name that is no name stays text */
 	ck_assert_ptr_null(strchr(text_z(&t), '<'));

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define ITEM_MAX 700u /* bytes of an edge or circuit with the longest names */
+#define ITEM_MAX 900u /* bytes of an edge or circuit with the longest names */
 
 static void put_str(struct json *j, const char *key, struct str v)
 {
@@ -88,6 +88,7 @@ static void put_edge(struct json *j, const struct edge *e, usec now)
 
 	json_object(j);
 	put_str(j, "from", e->from->spec->service);
+	put_str(j, "instance", agent_sidecar_name(e->from));
 	json_key(j, "from_stack");
 	json_str(j, e->from->who ? e->from->who->stack : STR(""));
 	put_str(j, "to", e->to->name);
@@ -154,7 +155,7 @@ void ui_state_edges(struct ui_state *s, size_t until)
 /* --- circuits --------------------------------------------------------------------------------------------------------------------- */
 
 struct seen_circuit {
-	const struct spec_sidecar *from;
+	const struct agent_sidecar *from;
 	const struct spec_upstream *to;
 	const struct circuit *c;
 	uint64_t weight;
@@ -173,7 +174,7 @@ static bool was_called(const struct ui_state *s, const struct spec_upstream *u)
 }
 
 /* Open before half open before forced before busy. */
-static void look_at(struct circuits *all, const struct spec_sidecar *from, const struct spec_upstream *u,
+static void look_at(struct circuits *all, const struct agent_sidecar *from, const struct spec_upstream *u,
 	const struct circuit *c, usec now)
 {
 	struct breaker_view v;
@@ -205,8 +206,8 @@ static bool gather_circuits(const struct ui_state *s, struct circuits *all)
 			all->most += circuits_of(u);
 	all->at = mem_zarray(all->most + 1, sizeof(*all->at));
 	for (uint32_t i = 0; all->at && i < a->n_sidecars; i++) {
-		const struct spec_sidecar *from = a->sidecars[i].spec;
-		for (uint32_t k = 0; from && (u = spec_policy_at(from, k)) != NULL; k++) {
+		const struct agent_sidecar *from = &a->sidecars[i];
+		for (uint32_t k = 0; from->spec && (u = spec_policy_at(from->spec, k)) != NULL; k++) {
 			bool forced = u->circuit && (u->policy.breaker.force ||
 							    atomic_load_explicit(&u->circuit->breaker.word,
 								    memory_order_relaxed));
@@ -252,17 +253,16 @@ static void put_circuit(struct json *j, const struct seen_circuit *c)
 	text_init(&why, 1024);
 	admin_circuit_why(&why, &v, p);
 	json_object(j);
-	put_str(j, "from", c->from->service);
+	put_str(j, "from", c->from->spec->service);
+	put_str(j, "instance", agent_sidecar_name(c->from));
 	put_str(j, "to", c->to->name);
 	json_key(j, "route");
 	if (c->to->route.n)
 		json_str(j, c->to->route);
 	else
 		json_null(j);
-	if (circuit_label(c->c)) {
-		json_key(j, "key");
-		json_strz(j, circuit_label(c->c));
-	}
+	json_key(j, "key");
+	json_strz(j, circuit_label(c->c)); /* NULL: that of the upstream itself */
 	json_key(j, "state");
 	json_strz(j, p->on || v.open ? breaker_state_word(v.state) : "off");
 	put_instant(j, "since_ms", force == BREAKER_AUTO && v.opened ? v.opened : v.since);

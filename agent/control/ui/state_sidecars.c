@@ -49,6 +49,8 @@ static void add_own(struct gathering *g, const struct agent *a)
 	if (!a->n_sidecars || !a->sidecars[0].spec)
 		return;
 	const struct agent_fact f = { .view = &a->sidecars[0],
+		.name = a->sidecars[0].name,
+		.wiring = a->sidecars[0].spec->is_edge ? NULL : agent_wiring(a, &a->sidecars[0]),
 		.state = a->phase == AGENT_READY ? "serving" : agent_phase_word(a->phase),
 		.why = a->phase_detail ? a->phase_detail : "" };
 	add(g, &f); /* its names are the view's */
@@ -127,6 +129,8 @@ static void put_state(struct json *j, const struct gathered *one)
 	json_key(j, "wired");
 	if (one->f.wiring)
 		json_strz(j, one->f.wiring);
+	else if (one->f.view && one->f.view->spec && one->f.view->spec->is_edge)
+		json_null(j); /* there is no service whose calls could pass by */
 	else
 		json_bool(j, one->f.view != NULL);
 }

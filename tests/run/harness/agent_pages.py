@@ -19,13 +19,13 @@ def sidecar(service, rate, node="n1", state="serving", handler="up", **more):
     return made
 
 
-def edge(source, target, rate, circuit="closed", healthy=3, endpoints=3, retries=0):
-    return {"from": source, "from_stack": "shop", "to": target, "rate": rate, "errors": 0, "p50_ms": 1, "p99_ms": 9, "retries": retries,
+def edge(source, target, rate, circuit="closed", healthy=3, endpoints=3, retries=0, instance=None):
+    return {"from": source, "instance": instance or "shop_%s.1.x" % source, "from_stack": "shop", "to": target, "rate": rate, "errors": 0, "p50_ms": 1, "p99_ms": 9, "retries": retries,
             "circuit": circuit, "healthy": healthy, "endpoints": endpoints}
 
 
-def circuit(source, target, state, percent=60):
-    return {"from": source, "to": target, "route": None, "state": state, "since_ms": NOW - 65000, "why": "60 of 100 failed", "requests": 100,
+def circuit(source, target, state, percent=60, instance=None, action=None):
+    return {"from": source, "instance": instance or "shop_%s.1.x" % source, "to": target, "route": None, "key": action, "state": state, "since_ms": NOW - 65000, "why": "60 of 100 failed", "requests": 100,
             "errors": 60, "error_percent": percent, "rejected": 12, "forced": None}
 
 
@@ -37,8 +37,8 @@ def state(sidecars=(), edges=(), circuits=(), node="n1", scopes=("node", "swarm"
             "process": {"cpu_percent": 1.5, "memory_bytes": 12582912, "connections": 5, "loop_lag_ms": 0.1, "uptime_ms": 1000}, "config_age_ms": 1}
 
 
-def change(number, kind, text, node="n1", ago_ms=12000):
-    return {"number": number, "time_ms": NOW - ago_ms, "node": node, "kind": kind, "service": "a", "upstream": None, "subject": None, "text": text}
+def change(number, kind, text, node="n1", ago_ms=12000, service="accountservice", upstream=None, subject=None):
+    return {"number": number, "time_ms": NOW - ago_ms, "node": node, "kind": kind, "service": service, "upstream": upstream, "subject": subject, "text": text}
 
 
 def failure(request_id, reason="connect-refused", path="/api"):

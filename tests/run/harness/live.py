@@ -13,12 +13,12 @@ KINDS = ("rollout", "config", "config-refused", "ejected", "readmitted", "circui
 HELLO = {"agent": TEXT, "version": TEXT, "command": TEXT, "node": TEXT, "service": (str, NONE), "scope": TEXT, "scopes": list, "interval_ms": int,
          "writes": TEXT, "time_ms": int}
 SIDECAR = {"name": TEXT, "service": TEXT, "stack": TEXT, "slot": TEXT, "node": TEXT, "version": (str, NONE), "state": TEXT, "why": TEXT, "handler": TEXT,
-           "handler_why": TEXT, "wired": (bool, str), "in": POINT, "out": POINT,
+           "handler_why": TEXT, "wired": (bool, str, NONE), "in": POINT, "out": POINT,
            "cost": {"cpu_percent": NUMBER, "memory_bytes": int, "connections": int}, "config_errors": int}
-EDGE = {"from": TEXT, "from_stack": TEXT, "to": TEXT, "rate": NUMBER, "errors": NUMBER, "p50_ms": NUMBER + (NONE,), "p99_ms": NUMBER + (NONE,),
+EDGE = {"from": TEXT, "instance": TEXT, "from_stack": TEXT, "to": TEXT, "rate": NUMBER, "errors": NUMBER, "p50_ms": NUMBER + (NONE,), "p99_ms": NUMBER + (NONE,),
         "retries": NUMBER, "circuit": TEXT, "healthy": int, "endpoints": int}
-CIRCUIT = {"from": TEXT, "to": TEXT, "route": (str, NONE), "state": TEXT, "since_ms": (int, NONE), "why": TEXT, "requests": int, "errors": int,
-           "error_percent": int, "rejected": int, "forced": (str, NONE), "faults": (str, NONE)}
+CIRCUIT = {"from": TEXT, "instance": TEXT, "to": TEXT, "route": (str, NONE), "key": (str, NONE), "state": TEXT, "since_ms": (int, NONE), "why": TEXT,
+           "requests": int, "errors": int, "error_percent": int, "rejected": int, "forced": (str, NONE), "faults": (str, NONE)}
 STATE = {"in": POINT, "out": POINT, "sidecars": [SIDECAR], "edges": [EDGE], "circuits": [CIRCUIT],
          "support": [{"kind": TEXT, "name": TEXT, "state": TEXT, "why": TEXT, "detail": TEXT}],
          "process": {"cpu_percent": NUMBER, "memory_bytes": int, "connections": int, "loop_lag_ms": NUMBER, "uptime_ms": int},

@@ -5,7 +5,8 @@ import { current } from "./route.js";
 const POINTS = 300, CHANGES = 400, HIDDEN_MS = 30000, RETRY_MS = [500, 1000, 2000, 4000, 8000];
 const NAMES = ["rate", "errors", "p50_ms", "p95_ms", "p99_ms"];
 
-/* own: hello of the agent that served the page, and its sidecars, whatever the scope is. hello, agents, changes: of the scope.
+/* series: by the address of the agent, two of which a node has during an update; circuits: by seenBy().
+ * own: hello of the agent that served the page, and its sidecars, whatever the scope is. hello, agents, changes: of the scope.
  * connection: "wait" (never heard), "live", "lost", "rest" (nobody looks). */
 export const live = {
 	connection: "wait", hello: null, own: null, ownSidecars: [], agents: [], changes: [], series: new Map(), interval: 2000,
@@ -59,6 +60,29 @@ function watchAgents(was, now, at) {
 	}
 }
 
+/* What a sidecar sees of an upstream, or of its circuit, is told apart by all of these: two instances of one service stand on one node, two
+ * agents while the one takes over from the other, and of an upstream a route and a SOAP action have circuits of their own. */
+export function seenBy(address, o) {
+	const from = o.from ?? o.sidecar, to = o.to ?? o.upstream ?? o.name;
+	return [address || "", o.instance || from, from, to, o.route || "", o.key || ""].join("\0");
+}
+
+/* A node; which of its agents, while it has two. */
+export const placeOf = a => live.agents.filter(o => o.node === a.node).length > 1 && a.address ? `${a.node} (${a.address})` : a.node;
+
+/* Gives each row the name of its caller: of the instance where another one of that service has such a row, too. */
+export function nameCallers(rows) {
+	const slots = new Map(states().flatMap(a => (a.state.sidecars || []).map(s => [a.address + "\0" + s.name, s.slot]))), several = new Map();
+	const alike = r => [r.address, r.from, r.to, r.route || "", r.action || ""].join("\0");
+	for (const r of rows)
+		several.set(alike(r), (several.get(alike(r)) || 0) + 1);
+	for (const r of rows) {
+		const slot = slots.get(r.address + "\0" + r.instance);
+		r.caller = several.get(alike(r)) < 2 ? r.from : slot ? r.from + "." + slot : r.instance || r.from;
+	}
+	return rows;
+}
+
 function blank() {
 	return { t: [], in: Object.fromEntries(NAMES.map(n => [n, []])), out: Object.fromEntries(NAMES.map(n => [n, []])) };
 }
@@ -73,7 +97,8 @@ function onHistory(data) {
 		for (const way of ["in", "out"])
 			for (const name of NAMES)
 				s[way][name] = Array.from({ length: n }, (_, i) => agent[way]?.[name]?.[i] ?? null);
-		live.series.set(named(agent), s);
+		named(agent);
+		live.series.set(String(agent.address || ""), s);
 	}
 	live.changes = [];
 	for (const change of [...(data.changes || []), ...(data.agents || []).flatMap(a => a.changes || [])])
@@ -84,7 +109,7 @@ function addChange(told) {
 	const change = told && typeof told === "object" ? clean(told, "state") : {};
 	if (change.time_ms === null || change.time_ms === undefined || typeof change.kind !== "string")
 		return;
-	const same = c => c.number === change.number && c.node === change.node && c.time_ms === change.time_ms;
+	const same = c => c.number === change.number && c.node === change.node && c.time_ms === change.time_ms && c.text === change.text;
 	if (live.changes.some(same))
 		return;
 	let at = live.changes.length;
@@ -94,10 +119,10 @@ function addChange(told) {
 	live.changes.splice(0, live.changes.length - CHANGES);
 }
 
-function addPoint(node, at, state) {
-	let s = live.series.get(node);
+function addPoint(address, at, state) {
+	let s = live.series.get(address);
 	if (!s)
-		live.series.set(node, s = blank());
+		live.series.set(address, s = blank());
 	if (s.t.length && at <= s.t[s.t.length - 1])
 		return;
 	s.t.push(at);
@@ -113,9 +138,9 @@ function addPoint(node, at, state) {
 }
 
 /* The window of each circuit over the last ticks: a picture that moves. */
-function addCircuits(node, circuits) {
+function addCircuits(address, circuits) {
 	for (const c of circuits || []) {
-		const key = [node, c.from, c.to, c.route || "", c.key || ""].join("\0");
+		const key = seenBy(address, c);
 		let row = live.circuits.get(key);
 		if (!row)
 			live.circuits.set(key, row = []);
@@ -133,8 +158,8 @@ function onTick(data) {
 	watchAgents(was, live.agents, data.time_ms);
 	live.ticks++;
 	for (const agent of live.agents) {
-		addPoint(agent.node, data.time_ms, agent.ok ? agent.state : null);
-		addCircuits(agent.node, agent.ok ? agent.state?.circuits : null);
+		addPoint(agent.address, data.time_ms, agent.ok ? agent.state : null);
+		addCircuits(agent.address, agent.ok ? agent.state?.circuits : null);
 		agent.state?.changes?.forEach(addChange);
 	}
 	for (const [key, row] of live.circuits)

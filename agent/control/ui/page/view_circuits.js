@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { href, link } from "./route.js";
-import { live, kind, states } from "./live.js";
+import { live, kind, nameCallers, placeOf, seenBy, states } from "./live.js";
 import { noWrites } from "./api.js";
 import { choice, confirm, empty, fits, search, stateBadge, toneOf } from "./parts.js";
 import { bars } from "./charts.js";
@@ -14,16 +14,16 @@ function merge(ctx) {
 	const all = new Map();
 	for (const a of states())
 		for (const c of a.state.circuits || []) {
-			const key = [a.node, c.from, c.to, c.route || "", c.key || ""].join("\0");
-			all.set(key, { key, node: a.node, ...c });
+			const id = seenBy(a.address, c);
+			all.set(id, { ...c, id, action: c.key, node: placeOf(a), address: a.address });
 		}
 	for (const part of ctx.data || [])
 		for (const c of part.body?.circuits || []) {
-			const key = [part.node, c.sidecar, c.upstream, c.route || "", c.key || ""].join("\0");
-			if (all.has(key))
-				all.get(key).page = c;
+			const found = all.get(seenBy(part.address, c));
+			if (found)
+				found.page = c;
 		}
-	return Array.from(all.values());
+	return nameCallers(Array.from(all.values()));
 }
 
 const isOpen = c => toneOf(c.state) === "bad", forcedOf = c => c.forced && c.forced !== "auto" ? c.forced : null;
@@ -41,7 +41,7 @@ async function force(ctx, c, to) {
 }
 
 function picture(c, most) {
-	const row = live.circuits.get(c.key) || [], tone = isOpen(c) ? "bad" : c.error_percent >= 5 || toneOf(c.state) === "warn" ? "warn" : c.requests ? "ok" : "off", r = c.requests ? 18 + 13 * Math.sqrt(c.requests / most) : 17;
+	const row = live.circuits.get(c.id) || [], tone = isOpen(c) ? "bad" : c.error_percent >= 5 || toneOf(c.state) === "warn" ? "warn" : c.requests ? "ok" : "off", r = c.requests ? 18 + 13 * Math.sqrt(c.requests / most) : 17;
 	return h("div", { class: "moving", role: "img", "aria-label": `Window: ${count(c.requests)} calls, ${percent(c.error_percent)} failed, ${count(c.rejected)} refused` },
 		h("svg", { viewBox: "0 0 66 66", "aria-hidden": "true" }, h("circle", { class: "pulse", cx: 33, cy: 33, r: r.toFixed(1), fill: `var(--${tone}-soft)`, stroke: `var(--${tone})`, "stroke-width": 2, "stroke-dasharray": tone === "bad" ? "5 3" : null }),
 			h("text", { x: 33, y: 37, "text-anchor": "middle", "font-size": 12, "font-weight": 650, fill: `var(--${tone === "off" ? "soft" : tone})` }, c.requests ? percent(c.error_percent) : "–")),
@@ -49,10 +49,10 @@ function picture(c, most) {
 }
 
 function card(ctx, c, most) {
-	const no = noWrites(), page = c.page || {}, latency = page.latency_ms || {}, forced = forcedOf(c), button = (to, text, off) => h("button", { class: "btn small", disabled: no !== null || off, title: no || "", "aria-label": `${text}: ${c.to} called by ${c.from}`, onclick: () => force(ctx, c, to) }, text);
+	const no = noWrites(), page = c.page || {}, latency = page.latency_ms || {}, forced = forcedOf(c), button = (to, text, off) => h("button", { class: "btn small", disabled: no !== null || off, title: no || "", "aria-label": `${text}: ${c.to} called by ${c.caller}`, onclick: () => force(ctx, c, to) }, text);
 	const fact = (name, value) => h("div", null, h("dt", null, name), h("dd", null, value));
-	return h("section", { class: "card circuit" + (isOpen(c) ? " open" : ""), key: c.key, "data-circuit": c.to }, h("header", null, h("div", { style: { "min-width": "0", flex: "1" } }, h("h2", { class: "break" }, h("a", { href: link("upstreams", c.to, {}), "data-row": true }, c.to), c.route ? h("span", { class: "soft" }, " @ " + c.route) : null, c.key ? h("span", { class: "soft" }, " # " + c.key) : null),
-		h("p", { class: "note break" }, "called by " + c.from, live.agents.length > 1 ? " on " + c.node : "")), stateBadge(forced ? "forced-" + forced : c.state)),
+	return h("section", { class: "card circuit" + (isOpen(c) ? " open" : ""), key: c.id, "data-circuit": c.to }, h("header", null, h("div", { style: { "min-width": "0", flex: "1" } }, h("h2", { class: "break" }, h("a", { href: link("upstreams", c.to, {}), "data-row": true }, c.to), c.route ? h("span", { class: "soft" }, " @ " + c.route) : null, c.action ? h("span", { class: "soft", title: "SOAP action" }, " " + c.action) : null),
+		h("p", { class: "note break", title: c.instance }, "called by " + c.caller, live.agents.length > 1 ? " on " + c.node : "")), stateBadge(forced ? "forced-" + forced : c.state)),
 	c.faults && h("p", { class: "why warntext", "data-faults": c.to }, "Faults on purpose: " + c.faults + "."),
 	picture(c, most),
 	h("dl", { class: "facts" }, fact("Calls", count(c.requests)), fact("Failed", h("span", { class: c.errors ? "badtext" : null }, count(c.errors))), fact("Refused", count(c.rejected)), fact("p99", ms(latency.p99))),
@@ -69,12 +69,12 @@ export default {
 	},
 	render(ctx) {
 		const all = merge(ctx), q = ctx.params.q, show = ctx.params.show, most = Number(ctx.params.most) || SHOWN;
-		const asked = [q, show, kind()].join("\0"), opened = all.filter(isOpen).map(c => c.key).sort().join("\n");
+		const asked = [q, show, kind()].join("\0"), opened = all.filter(isOpen).map(c => c.id).sort().join("\n");
 		/* The order stays while the figures move; a circuit that opens goes first. */
 		if (ctx.own.asked !== asked || ctx.own.opened !== opened || !ctx.own.order?.length)
-			Object.assign(ctx.own, { asked, opened, order: all.slice().sort((a, b) => worth(b) - worth(a) || a.key.localeCompare(b.key)).map(c => c.key) });
-		const place = new Map(ctx.own.order.map((key, i) => [key, i]));
-		const list = all.filter(c => fits(q, c.to, c.from, c.node, c.route) && (show !== "open" || c.state !== "closed" || forcedOf(c))).sort((a, b) => (place.get(a.key) ?? 1e9) - (place.get(b.key) ?? 1e9));
+			Object.assign(ctx.own, { asked, opened, order: all.slice().sort((a, b) => worth(b) - worth(a) || a.id.localeCompare(b.id)).map(c => c.id) });
+		const place = new Map(ctx.own.order.map((id, i) => [id, i]));
+		const list = all.filter(c => fits(q, c.to, c.from, c.instance, c.node, c.route, c.action) && (show !== "open" || c.state !== "closed" || forcedOf(c))).sort((a, b) => (place.get(a.id) ?? 1e9) - (place.get(b.id) ?? 1e9));
 		const busiest = Math.max(1, ...all.map(c => c.requests || 0)), open = all.filter(isOpen).length;
 		return [h("div", { class: "head" }, h("h1", null, "Circuits"), h("p", null, plural(all.length, "circuit"), open ? h("span", { class: "badtext" }, `, ${open} open`) : ", none open"),
 			h("div", { class: "right" }, choice("Which", "show", "all", show, [["all", "All"], ["open", "Open or by hand"]], ctx.params, "circuits"), search(ctx.params, "q", "Upstream, caller"))),

@@ -9,7 +9,7 @@ import { count, cut, ms, percent, plural, rate, share, is } from "./fmt.js";
 
 const EDGES = 140, LABELS = 26;
 
-/* Edges of all agents by who calls whom; one service calls from several nodes. */
+/* Edges of all agents by who calls whom, added up; one service calls from several instances, on several nodes. */
 function graph() {
 	const edges = new Map(), nodes = new Map();
 	const node = name => nodes.get(name) || nodes.set(name, { name, in: null, stack: null, count: 0, down: 0, called: 0, errors: 0, p99: null }).get(name);
@@ -33,7 +33,7 @@ function graph() {
 				sum[name] += e[name] || 0;
 			sum.p50 = is(e.p50_ms) ? Math.max(sum.p50 ?? 0, e.p50_ms) : sum.p50;
 			sum.p99 = is(e.p99_ms) ? Math.max(sum.p99 ?? 0, e.p99_ms) : sum.p99;
-			sum.circuit = toneOf(e.circuit) !== "ok" ? e.circuit : sum.circuit;
+			sum.circuit = toneOf(sum.circuit) === "bad" || toneOf(e.circuit) === "ok" ? sum.circuit : e.circuit;
 			if (is(e.endpoints) && (sum.healthy === null || e.healthy < sum.healthy))
 				Object.assign(sum, { healthy: e.healthy, endpoints: e.endpoints });
 			edges.set(key, sum);

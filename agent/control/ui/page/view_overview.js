@@ -71,13 +71,13 @@ function figures() {
 
 /* --- what changed ------------------------------------------------------------------------------------------------------------- */
 
-const keyOf = c => (c.node || "") + "/" + c.number;
+const keyOf = c => (c.node || "") + "/" + c.number + "/" + c.time_ms;
 
 function shown() {
-	/* One thing that several nodes saw is one. */
+	/* One thing that several nodes saw is one; a rollout and a registry are of all callers, all else of one service. */
 	const all = [];
 	for (const c of live.changes) {
-		const twin = all.findLast(o => c.time_ms - o.time_ms < 5000 && o.text === c.text && o.upstream === c.upstream && !o.nodes.includes(c.node));
+		const twin = all.findLast(o => c.time_ms - o.time_ms < 5000 && o.kind === c.kind && o.text === c.text && o.upstream === c.upstream && (o.service === c.service || c.kind === "rollout" || c.kind === "registry") && !o.nodes.includes(c.node));
 		if (twin)
 			twin.nodes.push(c.node);
 		else
@@ -198,7 +198,7 @@ function nodes() {
 	return h("section", { class: "card" }, h("header", null, h("h2", null, "Nodes"), h("span", { class: "right" }, live.agents.length + " agents")), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "cards" },
 		h("thead", null, h("tr", null, ["Node", "State", "In", "Failing", "p99", "Last ten minutes", "CPU", "Memory", "Sidecars"].map((t, i) => h("th", { class: i > 1 && i !== 5 ? "num" : null, scope: "col" }, t)))),
 		h("tbody", null, live.agents.map(a => {
-			const s = a.state || {}, i = s.in || {}, p = s.process || {}, series = live.series.get(a.node);
+			const s = a.state || {}, i = s.in || {}, p = s.process || {}, series = live.series.get(a.address);
 			return h("tr", { key: a.node + a.address }, h("td", { class: "whole" }, h("span", { class: "name" }, a.node || "?"), " ", a.address && h("a", { class: "note mono", href: `http://${a.address}/`, rel: "noreferrer", title: "Its own page, where this browser reaches it" }, a.address)),
 				h("td", { "data-h": "State" }, a.ok ? stateBadge("ok") : h("span", null, stateBadge("down"), " ", h("span", { class: "note" }, a.error))),
 				[["In", rate(i.rate)], ["Failing", percent(share(i.errors, i.rate))], ["p99", ms(i.p99_ms)]].map(([n, v]) => h("td", { class: "num", "data-h": n }, a.ok ? v : "–")),

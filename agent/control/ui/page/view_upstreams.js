@@ -2,31 +2,30 @@
 
 import { h } from "./dom.js";
 import { href, link } from "./route.js";
-import { live, kind, states } from "./live.js";
+import { live, kind, nameCallers, placeOf, seenBy, states } from "./live.js";
 import { noWrites } from "./api.js";
 import { badge, choice, confirm, empty, fits, mark, reason, search, stateBadge, time, toneOf } from "./parts.js";
 import { clock, count, is, ms, percent, plural, rate, share, span } from "./fmt.js";
 
 const ALL_OPEN = 6, ASK_ALL = 40, SHOWN = 60;
 
-/* An upstream as one sidecar sees it, from the page (endpoints) and from the ticks (rates), by node, caller and name. */
+/* An upstream as one sidecar sees it, from the page (endpoints) and from the ticks (rates), by agent, caller and name. */
 function merge(ctx) {
 	const all = new Map();
-	const row = (node, from, to) => {
-		const key = node + "\0" + from + "\0" + to;
-		return all.get(key) || all.set(key, { key, node, from, to, edge: null, page: null }).get(key);
+	const row = (a, o, from, to) => {
+		const key = seenBy(a.address, o);
+		return all.get(key) || all.set(key, { key, node: placeOf(a), address: a.address || "", from, to, instance: o.instance, edge: null, page: null }).get(key);
 	};
 	for (const a of states())
 		for (const e of a.state.edges || [])
-			row(a.node, e.from, e.to).edge = e;
+			row(a, e, e.from, e.to).edge = e;
 	for (const part of ctx.data || [])
 		for (const u of part.body?.upstreams || []) {
 			if (u.kind === "handler" || (u.kind !== "service" && !u.requests))
 				continue;
-			const r = row(part.node, u.sidecar, u.name);
-			r.page = !r.page || u.endpoints.length >= r.page.endpoints.length ? u : r.page;
+			row(part, u, u.sidecar, u.name).page = u;
 		}
-	return Array.from(all.values());
+	return nameCallers(Array.from(all.values()));
 }
 
 function health(r) {
@@ -51,7 +50,7 @@ function remember(ctx, parts) {
 	for (const part of parts)
 		for (const u of part.body?.upstreams || [])
 			for (const e of u.endpoints) {
-				const key = [part.node, u.sidecar, u.name, e.address].join("\0"), before = was.get(key);
+				const key = seenBy(part.address, u) + "\0" + e.address, before = was.get(key);
 				now.set(key, { n: e.attempts, at });
 				if (before && e.attempts >= before.n && at > before.at)
 					ctx.own.rates.set(key, (e.attempts - before.n) / (at - before.at) * 1000);
@@ -87,7 +86,7 @@ function drain(ctx, r, e) {
 }
 
 function endpoint(ctx, r, e, most) {
-	const speed = ctx.own.rates?.get([r.node, r.from, r.to, e.address].join("\0")), node = e.node || e.agent?.node;
+	const speed = ctx.own.rates?.get(r.key + "\0" + e.address), node = e.node || e.agent?.node;
 	const part = most > 0 && is(speed) ? speed / most * 100 : 0;
 	return h("tr", { key: e.address }, h("td", { class: "mono whole", "data-h": "Endpoint" }, e.address), h("td", { "data-h": "Node", class: "at" }, node || "–"), h("td", { "data-h": "State" }, stateBadge(e.state)),
 		h("td", { class: "whole at", "data-h": "Since and why" }, e.since || e.why ? [e.since && h("span", { class: "nowrap", title: e.since }, span(Date.now() - new Date(e.since)) + " "), h("span", { class: "sub" }, e.why || ""),
@@ -106,7 +105,7 @@ function table(ctx, r) {
 	if (!r.page.endpoints.length)
 		return empty(r.page.kind === "service" ? "No endpoint is known" : "Addresses are asked as they come", r.page.kind === "service" ?
 			`Requests wait for endpoint-wait and then fail with no-endpoint. Name a registry (outrider.registry), or the addresses: outrider.upstream.${r.to}.endpoints.` : "Calls to hosts that are no known service.");
-	const most = Math.max(...r.page.endpoints.map(e => ctx.own.rates?.get([r.node, r.from, r.to, e.address].join("\0")) || 0));
+	const most = Math.max(...r.page.endpoints.map(e => ctx.own.rates?.get(r.key + "\0" + e.address) || 0));
 	const shown = r.page.endpoints.slice(0, 200), rest = r.page.endpoints_total - shown.length;
 	return [h("div", { class: "scroll" }, h("table", { class: "cards" }, h("thead", null, h("tr", null, ["Endpoint", "Node", "State", "Since and why", "Load", "Under way", "Latency", "Failed", "Last error", "Version", ""].map((t, i) =>
 		h("th", { scope: "col", class: (i >= 4 && i <= 7) || i === 10 ? "num" : null }, t || h("span", { class: "sr" }, "By hand"))))), h("tbody", null, shown.map(e => endpoint(ctx, r, e, most))))),
@@ -126,7 +125,7 @@ function tableOnce(ctx, r) {
 function card(ctx, r, open) {
 	const { up, of } = health(r), edge = r.edge || {}, page = r.page || {}, to = href("upstreams", open && ctx.arg === r.to ? null : r.to, ctx.params);
 	return h("section", { class: "card", key: r.key }, h("header", null, mark(failing(r) >= 5 || toneOf(edge.circuit || "closed") === "bad" ? "bad" : failing(r) >= 1 && tone(r) === "ok" ? "warn" : tone(r)), h("h2", { class: "break" }, h("a", { href: to, "data-row": true, "aria-expanded": open ? "true" : "false" }, r.to)),
-		h("span", { class: "soft break" }, "called by ", r.from, live.agents.length > 1 ? " on " + r.node : ""),
+		h("span", { class: "soft break", title: r.instance }, "called by ", r.caller, live.agents.length > 1 ? " on " + r.node : ""),
 		of !== null && of > 0 && badge(tone(r), `${count(up)} of ${count(of)} up`), edge.circuit && edge.circuit !== "closed" && badge(toneOf(edge.circuit), "circuit " + edge.circuit),
 		page.mode && page.mode !== "on" && badge("warn", "mode " + page.mode),
 		h("span", { class: "right" }, r.edge && h("span", null, rate(edge.rate)), r.edge && h("span", { class: failing(r) >= .5 ? "badtext" : null }, percent(failing(r)) + " failing"), r.edge && h("span", null, "p99 " + ms(edge.p99_ms)),
@@ -152,7 +151,7 @@ export default {
 			Object.assign(ctx.own, { asked, order: all.map(r => r.key) });
 		const place = new Map(ctx.own.order.map((key, i) => [key, i]));
 		all.sort((a, b) => (place.get(a.key) ?? 1e9) - (place.get(b.key) ?? 1e9));
-		const list = all.filter(r => (!ctx.arg || r.to === ctx.arg) && fits(q, r.to, r.from, r.node, ...(r.page?.endpoints || []).map(e => e.address)) && (show !== "sick" || tone(r) === "bad" || tone(r) === "warn" || failing(r) >= 1));
+		const list = all.filter(r => (!ctx.arg || r.to === ctx.arg) && fits(q, r.to, r.from, r.instance, r.node, ...(r.page?.endpoints || []).map(e => e.address)) && (show !== "sick" || tone(r) === "bad" || tone(r) === "warn" || failing(r) >= 1));
 		const left = ctx.arg ? 0 : states().reduce((n, a) => n + (a.state.left_out?.edges || 0), 0), most = Number(ctx.params.most) || SHOWN, sick = all.filter(r => tone(r) === "bad" || tone(r) === "warn").length;
 		return [h("div", { class: "head" }, h("h1", null, "Upstreams"), h("p", null, plural(all.length, "upstream"), left > 0 ? `, ${count(left)} quiet ones not told` : "", sick > 0 ? h("span", { class: "badtext" }, `, ${sick} with endpoints out`) : ""),
 			ctx.arg && h("a", { class: "btn small", href: href("upstreams", null, ctx.params) }, "← all upstreams"),
