@@ -3,7 +3,7 @@
 import { h, render } from "./dom.js";
 import { current, href, link, setParams } from "./route.js";
 import { begin, live, setScope, kind, states } from "./live.js";
-import { askToken, dialog, icon, mark, toast, trouble } from "./parts.js";
+import { askToken, dialog, icon, isOpen, mark, toast, trouble } from "./parts.js";
 import { clock, span } from "./fmt.js";
 import { repaint } from "./charts.js";
 import { put, each, get } from "./api.js";
@@ -115,7 +115,7 @@ function redraw() {
 
 function badCount(v) {
 	if (v === circuits)
-		return states().flatMap(a => a.state.circuits || []).filter(c => /open/.test(c.state)).length;
+		return states().flatMap(a => a.state.circuits || []).filter(isOpen).length;
 	if (v === sidecars)
 		return states().flatMap(a => a.state.sidecars || []).filter(s => s.handler === "down" || s.config_errors).length;
 	return 0;
@@ -125,7 +125,7 @@ function nav() {
 	return h("nav", { class: "nav", "aria-label": "Views" }, h("ul", null, VIEWS.map((v, i) => {
 		const bad = badCount(v);
 		return h("li", { key: v.name }, h("a", { href: link(v.name, null, {}), "aria-current": v === view ? "page" : null, title: `${v.title} (${i + 1})` }, icon(v.name), v.title,
-			bad > 0 ? h("span", { class: "n", title: bad + " in trouble" }, "▲ " + bad) : h("kbd", { "aria-hidden": "true" }, i + 1)));
+			bad > 0 ? h("span", { class: "n", title: bad + (v === circuits ? " open" : " in trouble") }, "▲ " + bad) : h("kbd", { "aria-hidden": "true" }, i + 1)));
 	})));
 }
 
