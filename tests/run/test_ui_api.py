@@ -103,6 +103,23 @@ def test_a_state_within_bytes(t, query, most):
     assert len(page["edges"]) + page["left_out"]["edges"] == 200 and page["edges"], page["left_out"]
 
 
+def test_a_history_within_bytes(t):
+    """?bytes= bounds what is told of the past as well: as many points as fit, of changes the newest, and how many were left out. A state with its
+    changes keeps to it, too."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(200)]})
+    for n in range(120):
+        assert agent.admin_call("PUT", "/circuits/quotes/" + ("open", "close")[n % 2], {"X-Outrider": "1"}, b"")[0] == 200
+    every = agent.get("/ui/changes")
+    assert len(every["changes"]) > 60 and every["left_out"] == 0, every["left_out"]
+    for path in ("/ui/history?bytes=8192", "/ui/changes?bytes=8192", "/ui/state?bytes=8192&changes_ms=600000"):
+        raw = agent.admin_call("GET", path)[2]
+        page = json.loads(raw)
+        assert len(raw) <= 8192 and 5 < len(page["changes"]) < len(every["changes"]), (path, len(raw), len(page["changes"]))
+        assert page["changes"][-1] == every["changes"][-1], "the newest are told"
+        left = page.get("changes_left_out", page.get("left_out"))
+        assert "state" in path or left == len(every["changes"]) - len(page["changes"]), (path, left)
+
+
 def test_support_is_told(t):
     """Sources, registries, exporters and sinks of log records with their state; one that cannot be reached is in trouble, with the cause."""
     folder = t.tempdir()
@@ -218,9 +235,9 @@ def test_events_of_an_agent(t):
     one, = history["agents"]
     assert name == "history" and history["interval_ms"] == 2000 and {"in", "out"} <= set(one), history
     assert all(set(one[side]) == set(SERIES) and len({len(v) for v in one[side].values()}) == 1 for side in ("in", "out")), one
-    for change in history["changes"]:
+    for change in one["changes"]:
         fits(change, CHANGE)
-    assert "sidecar-up" in [change["kind"] for change in history["changes"]]
+    assert "sidecar-up" in [change["kind"] for change in one["changes"]] and one["changes_left_out"] == 0
     times = [live.until("tick", "ticks")["time_ms"] for _ in range(3)]
     assert 1000 <= times[2] - times[1] <= 8000, times
 

@@ -119,6 +119,20 @@ export async function the_agent_restarts(browser, undo) {
 	await close(page);
 }
 
+/* The stream stands while nothing comes: the page says since when, and is live again with the next tick. */
+export async function an_agent_that_says_nothing(browser, undo) {
+	const agent = await landscape(undo), page = await open(browser, agent.url + "#/overview");
+	await page.waitForSelector('[data-connection="live"]');
+	agent.process.kill("SIGSTOP");
+	await page.waitForSelector('[data-connection="stale"]');
+	assert(/told nothing since \d\d:\d\d:\d\d/.test(await page.textContent('[role="alert"]')), await page.textContent('[role="alert"]'));
+	await picture(page, "stale");
+	agent.process.kill("SIGCONT");
+	await page.waitForSelector('[data-connection="live"]');
+	assert(await page.locator('[role="alert"]').count() === 0, "the banner is gone");
+	await close(page);
+}
+
 /* Three agents of which one is not there, asked by the first. */
 export async function swarm_of_three(browser, undo) {
 	const ports = [await freePort(), await freePort(), await freePort()], agents = [];

@@ -157,8 +157,9 @@ function scopes() {
 }
 
 function connection() {
-	const words = { wait: ["off", "connecting"], live: ["ok", "live"], lost: ["bad", "no contact"], rest: ["off", "paused"] }[live.connection];
-	return h("span", { class: "conn", role: "status", "data-connection": live.connection }, mark(words[0]), words[1], live.connection === "live" && live.time ?
+	const is = live.connection === "live" && live.stale ? "stale" : live.connection;
+	const words = { wait: ["off", "connecting"], live: ["ok", "live"], stale: ["warn", "no news"], lost: ["bad", "no contact"], rest: ["off", "paused"] }[is];
+	return h("span", { class: "conn", role: "status", "data-connection": is }, mark(words[0]), words[1], live.connection === "live" && live.time ?
 		h("span", { class: "sr" }, "") : null);
 }
 
@@ -167,6 +168,8 @@ function banners() {
 	if (live.connection === "lost")
 		list.push(h("div", { class: "banner bad", role: "alert", key: "lost" }, mark("bad"), live.why ? "The agent refuses: " + live.why :
 			`The agent does not answer since ${clock(live.since)}.`, " ", live.time ? `What is shown is from ${clock(live.time)}. ` : "", "The page connects again by itself."));
+	if (live.connection === "live" && live.stale)
+		list.push(h("div", { class: "banner", role: "alert", key: "stale" }, mark("warn"), `The agent is connected, but told nothing since ${clock(live.heard)}: what is shown is of then.`));
 	if (live.restartedAt && Date.now() - live.restartedAt < 120000)
 		list.push(h("div", { class: "banner", role: "status", key: "restart" }, icon("restart"), `The agent was restarted at ${clock(live.restartedAt)}; counters began anew.`));
 	if (live.updated)

@@ -2,14 +2,15 @@
 
 import { current } from "./route.js";
 
-const POINTS = 300, CHANGES = 400, HIDDEN_MS = 30000, RETRY_MS = [500, 1000, 2000, 4000, 8000];
+const POINTS = 300, CHANGES = 400, HIDDEN_MS = 30000, MISSED = 3, SILENT = 15, RETRY_MS = [500, 1000, 2000, 4000, 8000];
 const NAMES = ["rate", "errors", "p50_ms", "p95_ms", "p99_ms"];
 
 /* own: hello of the agent that served the page, and its sidecars, whatever the scope is. hello, agents, changes: of the scope.
- * connection: "wait" (never heard), "live", "lost", "rest" (nobody looks). */
+ * connection: "wait" (never heard), "live", "lost", "rest" (nobody looks). stale: it is live, but MISSED ticks did not come. pastless: who told
+ * nothing of the last ten minutes, and why. */
 export const live = {
 	connection: "wait", hello: null, own: null, ownSidecars: [], agents: [], changes: [], series: new Map(), interval: 2000,
-	since: Date.now(), time: 0, why: "", restarts: 0, restartedAt: 0, retryAt: 0, version: null, ticks: 0, circuits: new Map(),
+	since: Date.now(), time: 0, why: "", restarts: 0, restartedAt: 0, retryAt: 0, version: null, ticks: 0, circuits: new Map(), stale: false, heard: 0, pastless: [],
 };
 
 let source = null, timer = null, tries = 0, tell = () => {}, hiddenTimer = null, again = 0, up = null, startAt = 0;
@@ -64,12 +65,16 @@ function blank() {
 }
 
 function onHistory(data) {
-	live.interval = data.interval_ms || 2000;
+	const steps = (data.agents || []).map(a => typeof a.interval_ms === "number" && a.interval_ms > 0 ? a.interval_ms : data.interval_ms || 2000);
+	live.interval = Math.max(...steps, data.interval_ms || 2000);
 	live.series.clear();
-	for (const agent of data.agents || []) {
+	live.pastless = (data.agents || []).filter(a => a.error).map(a => ({ node: named(a), error: String(a.error) }));
+	for (const [k, agent] of (data.agents || []).entries()) {
+		if (agent.error)
+			continue;
 		const s = blank(), n = Math.max(agent.in?.rate?.length || 0, agent.out?.rate?.length || 0);
 		for (let i = 0; i < n; i++)
-			s.t.push(data.until_ms - (n - 1 - i) * live.interval);
+			s.t.push(data.until_ms - (n - 1 - i) * steps[k]);
 		for (const way of ["in", "out"])
 			for (const name of NAMES)
 				s[way][name] = Array.from({ length: n }, (_, i) => agent[way]?.[name]?.[i] ?? null);
@@ -128,6 +133,8 @@ function addCircuits(node, circuits) {
 
 function onTick(data) {
 	const was = live.agents;
+	live.heard = Date.now();
+	live.stale = false;
 	live.agents = (data.agents || []).map(a => ({ node: named(a), address: String(a.address || ""), ok: a.ok === true, error: a.error ? String(a.error).replace(`${a.address}: `, "") : "", state: a.state ? clean(a.state, "state") : null }));
 	live.time = data.time_ms;
 	watchAgents(was, live.agents, data.time_ms);
@@ -160,6 +167,8 @@ function onTick(data) {
 function onHello(data) {
 	live.hello = data;
 	live.connection = "live";
+	live.heard = Date.now();
+	live.stale = false;
 	live.why = "";
 	tries = 0;
 	if (!prefix(live.scope))
@@ -219,6 +228,20 @@ function open() {
 	source.onerror = lost;
 }
 
+/* The stream stands, but nothing comes: what is shown is old, which the page says; in the end it connects anew. */
+function watchTicks() {
+	if (live.connection !== "live" || document.hidden)
+		return;
+	const missed = Math.floor((Date.now() - live.heard) / (live.hello?.interval_ms || 2000));
+	if (missed > SILENT) {
+		live.stale = false;
+		lost();
+	} else if (missed > MISSED && !live.stale) {
+		live.stale = true;
+		tell("stale");
+	}
+}
+
 /* A page that nobody sees costs the agent nothing; the history fills the gap when it is looked at again. */
 function onVisibility() {
 	clearTimeout(hiddenTimer);
@@ -239,6 +262,7 @@ export function begin(listener) {
 	tell = listener;
 	live.scope = current().params.scope || null;
 	addEventListener("visibilitychange", onVisibility);
+	setInterval(watchTicks, 500);
 	addEventListener("pagehide", () => source?.close());
 	addEventListener("pageshow", event => {
 		if (event.persisted)
@@ -256,7 +280,7 @@ export function begin(listener) {
 export function setScope(scope) {
 	if (scope === live.scope)
 		return;
-	Object.assign(live, { scope, agents: [], changes: [], hello: null, connection: "wait", why: "", since: Date.now(), ticks: 0 });
+	Object.assign(live, { scope, agents: [], changes: [], hello: null, connection: "wait", why: "", since: Date.now(), ticks: 0, stale: false, pastless: [] });
 	live.series.clear();
 	live.circuits.clear();
 	tries = 0;

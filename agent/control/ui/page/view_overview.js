@@ -199,7 +199,9 @@ function charts(ctx, changes, from, to) {
 function nodes() {
 	if (live.agents.length < 2)
 		return null;
-	return h("section", { class: "card" }, h("header", null, h("h2", null, "Nodes"), h("span", { class: "right" }, live.agents.length + " agents")), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "cards" },
+	const pastless = live.pastless.filter(p => live.agents.some(a => a.ok && a.node === p.node));
+	return h("section", { class: "card" }, h("header", null, h("h2", null, "Nodes"), h("span", { class: "right" }, live.agents.length + " agents")),
+		pastless.length > 0 && h("p", { class: "pad note", "data-pastless": pastless.length }, mark("warn"), ` Charts have the last ten minutes without ${pastless.slice(0, 5).map(p => `${p.node} (${p.error})`).join(", ")}${pastless.length > 5 ? ` and ${pastless.length - 5} more` : ""}; what comes now is in them.`), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "cards" },
 		h("thead", null, h("tr", null, ["Node", "State", "In", "Failing", "p99", "Last ten minutes", "CPU", "Memory", "Sidecars"].map((t, i) => h("th", { class: i > 1 && i !== 5 ? "num" : null, scope: "col" }, t)))),
 		h("tbody", null, live.agents.map(a => {
 			const s = a.state || {}, i = s.in || {}, p = s.process || {}, series = live.series.get(a.node);
