@@ -3,6 +3,8 @@ import json
 import time
 from types import SimpleNamespace
 
+from harness import agent_pages as pages
+from harness.agent import run
 from harness.case import rows
 from harness.live import CHANGE, STATE, Live, fits
 from harness.service import Service
@@ -224,6 +226,21 @@ def test_large_states_of_fifty_agents(t):
     assert sorted(one["address"] for one in tick) == sorted(names)
     assert 5 <= len([one for one in tick if one["ok"]]) < 12 and {one["error"] for one in tick if not one["ok"]} == {
         "left out: what all agents say is too long for one event"}, [one.get("error") for one in tick]
+
+
+def test_top_of_fifty_agents(t):
+    """`outrider top` asks each for no more than fits beside the others: all are in its answer."""
+    def answer(asked, _):
+        path, _, query = asked.target.partition("?")
+        wanted = int(query.split("bytes=")[1].split("&")[0]) if "bytes=" in query else 200000
+        page = dict(pages.state() if path == "/ui/state" else {"changes": []}, filler="")
+        page["filler"] = "x" * (wanted - len(json.dumps(page)))
+        return 200, json.dumps(page).encode()
+    peers = [t.service(answer) for _ in range(50)]
+    agent, _ = swarm(t, [p.text for p in peers])
+    status, out, err = run(["top", "--once", "--json", "--scope=swarm", "--admin=%s:%d" % agent.admin])
+    page = json.loads(out)
+    assert status == 0 and (page["agents"], page["agents_silent"]) == (50, 0), (err, page["troubles"][:3])
 
 
 def test_swarm_pages_of_the_page(t):

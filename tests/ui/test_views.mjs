@@ -189,6 +189,24 @@ export async function one_number_of_open_circuits(browser) {
 	await mock.close();
 }
 
+/* In the scope of a swarm each question goes to all agents: they are asked for less, and for what seldom changes less often. */
+export async function a_swarm_is_asked_for_less(browser) {
+	const mock = await new Mock({ nodes: 50 }).listen(), page = await open(browser, mock.url + "#/overview?scope=swarm"), asked = [];
+	page.on("request", q => asked.push([Date.now(), new URL(q.url())]));
+	await page.waitForFunction(() => document.querySelectorAll("main tbody tr").length === 50);
+	await go(page, "#/log?scope=swarm");
+	const limit = () => Number(asked.findLast(([, url]) => url.pathname === "/swarm/log/recent")?.[1].searchParams.get("limit"));
+	await until("the log is asked for", () => limit() > 0);
+	assert(limit() * 50 <= 4000, "records of each:", limit());
+	await go(page, "#/config?scope=swarm");
+	await page.waitForFunction(() => document.querySelector("main").textContent.includes("outrider.upstreams"));
+	const times = () => asked.filter(([, url]) => url.pathname === "/swarm/config").length, was = times();
+	await page.waitForTimeout(3600); /* longer than a node's configuration waits: what is looked for is that nothing comes */
+	assert(was === 1 && times() === 1, "all configurations are fetched again at once:", was, times());
+	await close(page);
+	await mock.close();
+}
+
 /* The saved file shows the same without an agent: no script, no link to anything, charts as pictures. */
 export async function saved_as_one_file(browser) {
 	const mock = await new Mock({ hostile: true }).listen(), page = await open(browser, mock.url + "#/overview");

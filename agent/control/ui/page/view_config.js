@@ -67,7 +67,10 @@ function picks(ctx) {
 }
 
 export default {
-	name: "config", title: "Configuration", params: ["of"], every: 3000,
+	name: "config", title: "Configuration", params: ["of"],
+	get every() {
+		return kind() === "swarm" ? 30000 : 3000; /* there it is that of all agents */
+	},
 	async load(ctx, signal) {
 		const of = ctx.params.of;
 		if (kind() === "swarm") {

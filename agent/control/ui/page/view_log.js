@@ -2,12 +2,12 @@
 
 import { h } from "./dom.js";
 import { link } from "./route.js";
-import { has } from "./api.js";
+import { has, limitOf } from "./api.js";
 import { kind, live, prefix } from "./live.js";
 import { choice, empty, mark, picker, search, time } from "./parts.js";
 import { plural } from "./fmt.js";
 
-const KEPT = 500, SHOWN = 300;
+const KEPT = 500, SHOWN = 300, LAST = 200;
 const SAID = new Set(["time", "level", "kind", "type", "subsystem", "service", "task", "node", "trace_id", "request_id", "message", "stack", "slot"]);
 
 function query(p) {
@@ -15,6 +15,8 @@ function query(p) {
 	return all.length ? "?" + all.map(([k, v]) => k + "=" + encodeURIComponent(v)).join("&") : "";
 }
 
+/* Of many agents fewer each. */
+const lastOf = p => kind() === "swarm" ? (query(p) || "?") + (query(p) ? "&" : "") + "limit=" + limitOf(LAST) : query(p);
 const listOf = body => Array.isArray(body) ? body : body?.records || body?.log || [];
 
 function close(ctx) {
@@ -84,7 +86,7 @@ export default {
 			throw Object.assign(new Error("aborted"), { name: "AbortError" });
 		if (!await has("/log/recent"))
 			throw Object.assign(new Error("none"), { status: 404 });
-		const parts = await ctx.each("log/recent" + query(ctx.params), signal);
+		const parts = await ctx.each("log/recent" + lastOf(ctx.params), signal);
 		ctx.own.lines = parts.flatMap(p => listOf(p.body).map(r => ({ node: p.node, ...r }))).sort((a, b) => String(a.time).localeCompare(String(b.time))).slice(-KEPT).map((r, i) => ({ ...r, n: i }));
 		ctx.own.n = ctx.own.lines.length;
 		ctx.own.waiting = 0;
