@@ -133,6 +133,57 @@ export async function an_agent_that_says_nothing(browser, undo) {
 	await close(page);
 }
 
+const hide = (page, hidden) => page.evaluate(is => {
+	Object.defineProperty(document, "hidden", { configurable: true, get: () => is });
+	document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+}, hidden);
+
+/* The log has each record once: those that come, those of the time when the tab was hidden or the agent was away, and those that come while no further reader is taken. */
+export async function the_log_of_an_agent(browser, undo) {
+	const agent = await landscape(undo, { OUTRIDER_ACCESS_SAMPLE: "100%" }), page = await open(browser, agent.url + "#/log?q=%2Fmark", { allow: ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_NETWORK", "503"] });
+	const tail = word => page.waitForSelector(`[data-tail="${word}"]`), marks = [];
+	const has_each_once = async mark => {
+		marks.push(mark);
+		let lines;
+		await until(`each of ${marks} once`, async () => {
+			lines = (await page.locator(".log .line").allTextContents()).map(line => /\/mark-\w+/.exec(line)?.[0] || line);
+			return JSON.stringify(lines.slice().sort()) === JSON.stringify(marks.map(m => "/mark-" + m).sort());
+		}, 20).catch(error => assert(false, error.message, lines));
+	};
+	await tail("live");
+	await agent.call("quotes", "/mark-live");
+	await has_each_once("live");
+	await hide(page, true);
+	await tail("rest");
+	await agent.call("quotes", "/mark-hidden");
+	await hide(page, false);
+	await has_each_once("hidden");
+	await tail("live");
+	await agent.stop();
+	await tail("lost");
+	await agent.launch();
+	await agent.call("quotes", "/mark-restarted");
+	await has_each_once("restarted");
+	await tail("live");
+	await hide(page, true);
+	await tail("rest");
+	const others = Array.from({ length: 10 }, () => new AbortController());
+	undo.push(() => others.forEach(o => o.abort()));
+	for (const o of others)
+		await until("one more reads", async () => (await fetch(agent.url + "log/tail", { signal: o.signal })).ok, 10);
+	await hide(page, false);
+	await tail("refused");
+	assert((await page.textContent('[data-tail="refused"]')).includes("As many readers as may be are there already"), await page.textContent("main .head"));
+	await agent.call("quotes", "/mark-crowded");
+	await has_each_once("crowded");
+	await picture(page, "log-refused");
+	others[0].abort();
+	await tail("live");
+	await agent.call("quotes", "/mark-again");
+	await has_each_once("again");
+	await close(page);
+}
+
 /* Three agents of which one is not there, asked by the first. */
 export async function swarm_of_three(browser, undo) {
 	const ports = [await freePort(), await freePort(), await freePort()], agents = [];
