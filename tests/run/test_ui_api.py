@@ -296,6 +296,34 @@ def test_readers_are_bounded(t):
         r.until("tick", "others go on")
 
 
+def _share(agent, seconds, wait):
+    """Of a core, in percent, that the agent used while wait(until) went on."""
+    began, used = time.monotonic(), agent.cpu()
+    wait(began + seconds)
+    return (agent.cpu() - used) / (time.monotonic() - began) * 100
+
+
+@slow
+@limit(60)
+def test_what_a_reader_costs(t):
+    """A quiet agent with 50 upstreams: who looks costs at most 1 % of a core, and what nobody looks at next to nothing. CPU time, which hardly
+    depends on what else the machine does."""
+    if sanitized():
+        raise Skip("its figures are of the plain build")
+    agent = t.sidecar(t.service(200), endpoints={"service-%02d" % n: ["127.0.0.1:1", "127.0.0.1:2"] for n in range(50)})
+    live = Live(t, agent)
+
+    def look(until):
+        while time.monotonic() < until:
+            live.tick()
+    look(time.monotonic() + 2)
+    watched = _share(agent, 10, look)
+    live.wire.close()
+    alone = _share(agent, 10, lambda until: time.sleep(until - time.monotonic()))
+    print("one reader: %.2f %% of a core; nobody: %.2f %%" % (watched, alone))
+    assert watched < 1 and alone < 0.5, (watched, alone)
+
+
 @slow
 @limit(90)
 def test_a_reader_that_takes_nothing_is_dropped(t):
