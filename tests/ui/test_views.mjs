@@ -207,6 +207,45 @@ export async function a_swarm_is_asked_for_less(browser) {
 	await mock.close();
 }
 
+/* What agents lean on stands below the services, its state as colour and word; picked, in words. */
+export async function systems_on_the_map(browser) {
+	const mock = await new Mock().listen(), page = await open(browser, mock.url + "#/map");
+	await page.waitForSelector("[data-peer]");
+	const words = await page.locator("[data-peer]").evaluateAll(all => all.map(g => [g.dataset.peer, g.querySelector("text.s").textContent, g.querySelector("rect").classList.contains("bad")]));
+	assert(words.length === 5 && JSON.stringify(words[0]) === '["trace zipkin:http://zipkin:9411","trouble",true]' && words.slice(1).every(([, word, bad]) => word === "well" && !bad), words);
+	assert((await page.textContent("#systems")).includes("connection refused"), "what is in trouble is told without asking");
+	await page.locator('[data-peer^="bus"]').focus();
+	await page.keyboard.press("Enter");
+	await page.waitForFunction(() => document.querySelector("#systems").textContent.includes("amqp://rabbit:5672") && location.hash.includes("system="));
+	assert((await page.textContent("#systems")).includes("1 queue"), await page.textContent("#systems"));
+	await page.keyboard.press("Enter");
+	await page.waitForFunction(() => document.querySelector("#systems").textContent.includes("connection refused"));
+	await close(page);
+	await mock.close();
+}
+
+/* Latency stands on the line of a call; where it is far above what it was, the line says so by its colour, and for how much. */
+export async function a_call_that_becomes_slow(browser) {
+	const mock = await new Mock().listen(), usual = mock.world.point.bind(mock.world), page = await open(browser, mock.url + "#/map");
+	let slow = 1;
+	mock.world.point = (c, at) => {
+		const p = usual(c, at);
+		return c.from === "web" && c.to === "orders" ? { ...p, p50_ms: 12, p95_ms: 20, p99_ms: 40 * slow } : p;
+	};
+	const line = '[data-edge="web orders"]', is = async () => [await page.getAttribute(line, "class"), await page.locator(line).locator("title").textContent()];
+	await page.waitForFunction(() => Array.from(document.querySelectorAll(".label text")).some(t => /\d+\/s · 40 ms/.test(t.textContent)));
+	await until("some ticks", async () => await page.evaluate(async () => (await import("/ui/live.js")).live.ticks) > 3);
+	assert((await is())[0] === "edge", await is());
+	slow = 2.5; /* not far enough */
+	await page.waitForFunction(() => Array.from(document.querySelectorAll(".label text")).some(t => /· 100 ms/.test(t.textContent)));
+	assert((await is())[0] === "edge", await is());
+	slow = 9;
+	await until("the line says so", async () => (await is())[0] === "edge warn");
+	assert(/p99 360 ms, usually \d\d(\.\d)? ms/.test((await is())[1]), await is());
+	await close(page);
+	await mock.close();
+}
+
 /* The saved file shows the same without an agent: no script, no link to anything, charts as pictures. */
 export async function saved_as_one_file(browser) {
 	const mock = await new Mock({ hostile: true }).listen(), page = await open(browser, mock.url + "#/overview");

@@ -2,7 +2,7 @@
 
 import { current } from "./route.js";
 
-const POINTS = 300, CHANGES = 400, HIDDEN_MS = 30000, MISSED = 3, SILENT = 15, RETRY_MS = [500, 1000, 2000, 4000, 8000];
+const POINTS = 300, CHANGES = 400, HIDDEN_MS = 30000, MISSED = 3, SILENT = 15, SLOW_TIMES = 3, SLOW_MS = 20, RETRY_MS = [500, 1000, 2000, 4000, 8000];
 const NAMES = ["rate", "errors", "p50_ms", "p95_ms", "p99_ms"];
 
 /* own: hello of the agent that served the page, and its sidecars, whatever the scope is. hello, agents, changes: of the scope.
@@ -10,7 +10,7 @@ const NAMES = ["rate", "errors", "p50_ms", "p95_ms", "p99_ms"];
  * nothing of the last ten minutes, and why. */
 export const live = {
 	connection: "wait", hello: null, own: null, ownSidecars: [], agents: [], changes: [], series: new Map(), interval: 2000,
-	since: Date.now(), time: 0, why: "", restarts: 0, restartedAt: 0, retryAt: 0, version: null, ticks: 0, circuits: new Map(), stale: false, heard: 0, pastless: [],
+	since: Date.now(), time: 0, why: "", restarts: 0, restartedAt: 0, retryAt: 0, version: null, ticks: 0, circuits: new Map(), edges: new Map(), stale: false, heard: 0, pastless: [],
 };
 
 let source = null, timer = null, tries = 0, tell = () => {}, hiddenTimer = null, again = 0, up = null, startAt = 0;
@@ -131,6 +131,21 @@ function addCircuits(node, circuits) {
 	}
 }
 
+/* What is usual of each call follows its p99 by 1 % a tick, at first faster: minutes count, not moments. It is slow when for two ticks it is
+ * SLOW_TIMES that, and SLOW_MS more. */
+function addEdges(node, edges) {
+	for (const e of edges || []) {
+		const key = [node, e.from, e.to].join("\0"), row = live.edges.get(key) || { usual: e.p99_ms, high: 0, n: 0 }, step = ++row.n < 30 ? 1.1 : 1.01;
+		if (e.p99_ms === null || e.p99_ms === undefined)
+			continue;
+		row.high = e.p99_ms > SLOW_TIMES * row.usual && e.p99_ms > row.usual + SLOW_MS ? row.high + 1 : 0;
+		row.slow = row.high > 1;
+		row.usual *= e.p99_ms > row.usual ? step : 1 / step;
+		row.tick = live.ticks;
+		live.edges.set(key, row);
+	}
+}
+
 function onTick(data) {
 	const was = live.agents;
 	live.heard = Date.now();
@@ -142,11 +157,13 @@ function onTick(data) {
 	for (const agent of live.agents) {
 		addPoint(agent.node, data.time_ms, agent.ok ? agent.state : null);
 		addCircuits(agent.node, agent.ok ? agent.state?.circuits : null);
+		addEdges(agent.node, agent.ok ? agent.state?.edges : null);
 		agent.state?.changes?.forEach(addChange);
 	}
-	for (const [key, row] of live.circuits)
-		if (row.tick < live.ticks - 30)
-			live.circuits.delete(key);
+	for (const [rows, ticks] of [[live.circuits, 30], [live.edges, POINTS]])
+		for (const [key, row] of rows)
+			if (row.tick < live.ticks - ticks)
+				rows.delete(key);
 	if (!prefix(live.scope) && live.hello?.scope !== "swarm" && live.agents[0]?.ok)
 		live.ownSidecars = live.agents[0].state.sidecars || [];
 	const age = live.agents.length === 1 ? live.agents[0].state?.process?.uptime_ms : null;
@@ -283,6 +300,7 @@ export function setScope(scope) {
 	Object.assign(live, { scope, agents: [], changes: [], hello: null, connection: "wait", why: "", since: Date.now(), ticks: 0, stale: false, pastless: [] });
 	live.series.clear();
 	live.circuits.clear();
+	live.edges.clear();
 	tries = 0;
 	open();
 }
