@@ -288,6 +288,7 @@ static void on_histories(void *arg, const struct swarm_counts *c)
 	(void)c;
 	r->ask = NULL;
 	send_all(r, true);
+	ui_swarm_tick(r->of); /* who waited for it sees figures at once, not at the next interval */
 }
 
 /* --- rounds --------------------------------------------------------------------------------------------------------------------------------- */

@@ -183,7 +183,7 @@ function banners() {
 }
 
 function body() {
-	if (!live.hello && !ctx.data && view.live && live.connection === "wait")
+	if (!live.ticks && !ctx.data && view.live && (live.connection === "wait" || live.connection === "live"))
 		return h("div", { class: "card" }, h("div", { class: "empty" }, h("b", null, "Connecting to the agent"), h("p", null, "The first figures come within " + span(live.interval) + ".")));
 	if (ctx.error && !view.takes?.(ctx.error) && (!ctx.data || ctx.error.status))
 		return [view.head?.(ctx), trouble(ctx.error)];

@@ -177,7 +177,7 @@ function peer(ctx, s, at) {
 	const open = () => setParams({ system: on ? null : s.key }, true);
 	return h("g", { key: s.key, class: "node system" + (on ? " on" : ""), transform: `translate(${at.x} ${at.y})`, role: "button", "aria-pressed": on ? "true" : "false", tabindex: "0", "data-row": true, "data-peer": s.key, "aria-label": says, onclick: open, onkeydown: event => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), open()) },
 		h("title", null, says), h("rect", { class: "box " + tone, width: PEER.w, height: PEER.h, rx: 8 }), h("svg", { x: 10, y: 10, width: 11, height: 11, viewBox: "0 0 10 10", class: tone }, mark(tone).kids),
-		h("text", { class: "t", x: 27, y: 19 }, cut(s.kind, 16)), h("text", { class: "s " + tone, x: PEER.w - 10, y: 19, "text-anchor": "end" }, s.bad ? "trouble" : "well"), h("text", { class: "s", x: 11, y: 36 }, cut(s.name, 31)));
+		h("text", { class: "t", x: 27, y: 19 }, cut(s.kind, 16)), h("text", { class: "s " + tone, x: PEER.w - 10, y: 19, "text-anchor": "end" }, s.bad ? "trouble" : "well"), h("text", { class: "s", x: 11, y: 36 }, cut(s.name, 29)));
 }
 
 /* The picked one, and those in trouble, in words. */
