@@ -1,5 +1,5 @@
 /* /swarm/PAGE: the page of every agent of outrider.agents, asked at once (swarm_ask.h), in one reply. Who does not answer is named with
- * the cause. */
+ * the cause, and so is who said more than fits into the reply beside the others. */
 #include "control/admin.h"
 
 #include "base/mem.h"
@@ -8,11 +8,14 @@
 
 #define SWARM_WAIT (3 * USEC_SEC)
 #define SWARM_ASKS_MAX 8u /* such requests at a time */
+#define MEMBERS_MAX (HTTPD_REPLY_MAX - 8192u)
+#define WHY_BYTES 512u /* of an agent that is only named, with the cause */
 
 struct page_ask {
 	struct httpd_request *request;
 	struct swarm_ask *ask;
 	struct text out; /* the array's members */
+	unsigned cut;    /* answers that did not fit */
 	char page[1024]; /* with its query */
 };
 
@@ -37,7 +40,7 @@ static void on_done(void *arg, const struct swarm_counts *c)
 
 	text_init(&t, HTTPD_REPLY_MAX - 4096);
 	text_fmt(&t, "{\"page\":\"/%s\",\"asked\":%u,\"failed\":%u,\"left_out\":%u,\"agents\":[", q->page,
-		c->asked, c->failed, c->left_out);
+		c->asked, c->failed + q->cut, c->left_out);
 	text_add(&t, text_str(&q->out));
 	text_addz(&t, "]}");
 	t.failed = t.failed || q->out.failed;
@@ -49,21 +52,23 @@ static void on_done(void *arg, const struct swarm_counts *c)
 static void on_answer(void *arg, const struct swarm_answer *a)
 {
 	struct page_ask *q = arg;
+	bool fits = q->out.n + a->body.n + (1 + SWARM_AGENTS_MAX) * WHY_BYTES <= MEMBERS_MAX;
 
+	q->cut += !fits;
 	if (q->out.n)
 		text_char(&q->out, ',');
 	struct json j = json_begin(&q->out);
 	json_object(&j);
 	json_key(&j, "agent");
 	json_strz(&j, a->agent);
-	if (a->status) {
+	if (a->status && fits) {
 		json_key(&j, "status");
 		json_u64(&j, (uint64_t)a->status);
 		json_key(&j, "answer");
 		json_raw(&j, a->body);
 	} else {
 		json_key(&j, "why");
-		json_strz(&j, a->why);
+		json_strz(&j, a->status ? "left out: the reply would be too long" : a->why);
 	}
 	json_end(&j);
 }
@@ -121,7 +126,7 @@ static void add_filters(struct text *t, struct httpd_request *r)
 {
 	static const char *const filters[] = { "service", "upstream", "route", "status", "reason", "path",
 		"method", "host", "slow", "failed", "retried", "kind", "level", "subsystem", "q", "from",
-		"limit", "before" };
+		"limit", "before", "bytes" };
 	char mark = '?';
 
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
@@ -160,7 +165,7 @@ static bool begin(struct admin *a, struct page_ask *q, struct httpd_request *r, 
 		.arg = q };
 
 	q->request = r;
-	text_init(&q->out, HTTPD_REPLY_MAX - 8192);
+	text_init(&q->out, MEMBERS_MAX);
 	q->ask = swarm_ask_start(a->swarm, &question, err);
 	if (q->ask)
 		httpd_on_gone(r, ask_gone, q);

@@ -125,7 +125,7 @@ void log_tail_serve(struct log_tail *t, struct httpd_request *r, const struct lo
 		watch_readers(t);
 		return;
 	}
-	admin_refuse(r, 503, "busy", "As many readers as may be are there already.", "End one of them; there may be four.");
+	admin_refuse(r, 503, "busy", "As many readers as may be are there already.", "End one of them; there may be ten.");
 }
 
 struct log_tail *log_tail_new(struct loop *l, struct err *err)

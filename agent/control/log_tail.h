@@ -10,7 +10,7 @@
 
 #include "control/log_filter.h"
 
-#define LOG_TAIL_READERS 4u
+#define LOG_TAIL_READERS 10u /* as many as pages may be open */
 #define LOG_TAIL_RATE 200u
 #define LOG_TAIL_PING (10 * USEC_SEC)
 

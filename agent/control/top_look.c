@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define PATH_BYTES 400u
+#define OF_SWARM(page, bytes) page "?bytes=" bytes /* of each agent, so that those of 50 fit into one reply */
 /* A tree of it may take some 60 MB: a page of 64 agents at their bound. */
 static const struct json_limits page_limits = { .bytes = ASK_BODY_MAX, .nodes = 600000, .depth = 32 };
 
@@ -135,12 +136,14 @@ struct top_model *top_look(const struct options *o, const struct top_wish *w, st
 	}
 	m->scope = w->scope;
 	m->time_ms = (double)clock_wall() / (double)USEC_MS;
-	if (!add_page(m, o, w, "/ui/state", take_state, true, err)) {
+	if (!add_page(m, o, w, w->scope == TOP_SWARM ? OF_SWARM("/ui/state", "80000") : "/ui/state",
+		    take_state, true, err)) {
 		top_model_free(m);
 		return NULL;
 	}
 	/* Without these the figures are still worth showing. */
-	(void)!add_page(m, o, w, "/ui/changes", take_changes, false, &ignored);
+	(void)!add_page(m, o, w, w->scope == TOP_SWARM ? OF_SWARM("/ui/changes", "16000") : "/ui/changes",
+		take_changes, false, &ignored);
 	if (w->past && w->scope != TOP_SWARM)
 		(void)!add_page(m, o, w, "/ui/history?points=40", take_past, false, &ignored);
 	if (w->view == TOP_FAILURES &&

@@ -247,6 +247,16 @@ def test_filters_of_several_agents(t):
     assert agent.admin_call("GET", "/swarm/failures?path=" + "x" * 1100)[0] == 400
 
 
+def test_a_swarm_that_says_too_much(t):
+    """What does not fit into one reply is left out, by name and with the cause; the others are there."""
+    peers = [t.service((200, json.dumps({"filler": "x" * 400000}).encode())) for _ in range(12)]
+    agent = t.sidecar(t.service(200), env={"OUTRIDER_AGENTS": ",".join(p.text for p in peers)})
+    page = agent.get("/swarm/circuits")
+    there, named = [one for one in page["agents"] if "answer" in one], [one for one in page["agents"] if "why" in one]
+    assert sorted(one["agent"] for one in page["agents"]) == sorted(p.text for p in peers)
+    assert len(there) == 10 and page["failed"] == 2 and {one["why"] for one in named} == {"left out: the reply would be too long"}, (len(there), named)
+
+
 @rows({"stream": ("/swarm/hystrix.stream", 404), "itself": ("/swarm/swarm/stats", 404), "secret": ("/swarm/app/config", 404),
        "nothing": ("/swarm/", 404), "odd": ("/swarm/circuits?service=a%20b", 400), "put": ("/swarm/refresh", 404)})
 def test_what_is_not_asked_of_others(t, path, status):

@@ -119,6 +119,23 @@ def test_a_state_within_bytes(t, query, most):
     assert len(page["edges"]) + page["left_out"]["edges"] == 200 and page["edges"], page["left_out"]
 
 
+def test_a_history_within_bytes(t):
+    """?bytes= bounds what is told of the past as well: as many points as fit, of changes the newest, and how many were left out. A state with its
+    changes keeps to it, too."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(200)]})
+    for n in range(120):
+        assert agent.admin_call("PUT", "/circuits/quotes/" + ("open", "close")[n % 2], {"X-Outrider": "1"}, b"")[0] == 200
+    every = agent.get("/ui/changes")
+    assert len(every["changes"]) > 60 and every["left_out"] == 0, every["left_out"]
+    for path in ("/ui/history?bytes=8192", "/ui/changes?bytes=8192", "/ui/state?bytes=8192&changes_ms=600000"):
+        raw = agent.admin_call("GET", path)[2]
+        page = json.loads(raw)
+        assert len(raw) <= 8192 and 5 < len(page["changes"]) < len(every["changes"]), (path, len(raw), len(page["changes"]))
+        assert page["changes"][-1] == every["changes"][-1], "the newest are told"
+        left = page.get("changes_left_out", page.get("left_out"))
+        assert "state" in path or left == len(every["changes"]) - len(page["changes"]), (path, left)
+
+
 def test_support_is_told(t):
     """Sources, registries, exporters and sinks of log records with their state; one that cannot be reached is in trouble, with the cause."""
     folder = t.tempdir()
@@ -234,9 +251,9 @@ def test_events_of_an_agent(t):
     one, = history["agents"]
     assert name == "history" and history["interval_ms"] == 2000 and {"in", "out"} <= set(one), history
     assert all(set(one[side]) == set(SERIES) and len({len(v) for v in one[side].values()}) == 1 for side in ("in", "out")), one
-    for change in history["changes"]:
+    for change in one["changes"]:
         fits(change, CHANGE)
-    assert "sidecar-up" in [change["kind"] for change in history["changes"]]
+    assert "sidecar-up" in [change["kind"] for change in one["changes"]] and one["changes_left_out"] == 0
     times = [live.until("tick", "ticks")["time_ms"] for _ in range(3)]
     assert 1000 <= times[2] - times[1] <= 8000, times
 
@@ -293,6 +310,34 @@ def test_readers_are_bounded(t):
     agent.until("room", lambda: Live(t, agent).head.status == 200)
     for r in readers[4:]:
         r.until("tick", "others go on")
+
+
+def _share(agent, seconds, wait):
+    """Of a core, in percent, that the agent used while wait(until) went on."""
+    began, used = time.monotonic(), agent.cpu()
+    wait(began + seconds)
+    return (agent.cpu() - used) / (time.monotonic() - began) * 100
+
+
+@slow
+@limit(60)
+def test_what_a_reader_costs(t):
+    """A quiet agent with 50 upstreams: who looks costs at most 1 % of a core, and what nobody looks at next to nothing. CPU time, which hardly
+    depends on what else the machine does."""
+    if sanitized():
+        raise Skip("its figures are of the plain build")
+    agent = t.sidecar(t.service(200), endpoints={"service-%02d" % n: ["127.0.0.1:1", "127.0.0.1:2"] for n in range(50)})
+    live = Live(t, agent)
+
+    def look(until):
+        while time.monotonic() < until:
+            live.tick()
+    look(time.monotonic() + 2)
+    watched = _share(agent, 10, look)
+    live.wire.close()
+    alone = _share(agent, 10, lambda until: time.sleep(until - time.monotonic()))
+    print("one reader: %.2f %% of a core; nobody: %.2f %%" % (watched, alone))
+    assert watched < 1 and alone < 0.5, (watched, alone)
 
 
 @slow

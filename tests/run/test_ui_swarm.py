@@ -3,6 +3,8 @@ import json
 import time
 from types import SimpleNamespace
 
+from harness import agent_pages as pages
+from harness.agent import run
 from harness.case import rows
 from harness.live import CHANGE, STATE, Live, fits
 from harness.service import Service
@@ -187,6 +189,58 @@ def test_fifty_agents(t):
     live.tick("again", lambda agents: all(one["ok"] for one in agents), 25)
     asked = peers[0].hits[-1].target
     assert "bytes=" in asked and int(asked.split("bytes=")[1].split("&")[0]) < 20000, asked
+
+
+def _large(size):
+    """Peers that say so much of their history and of their state; size(bytes that they were asked for, page)."""
+    def answer(asked, _):
+        path, _, query = asked.target.partition("?")
+        wanted = int(dict(part.split("=") for part in query.split("&"))["bytes"])
+        page = {"hello": {"node": "n"}, "filler": ""}
+        page["filler"] = "x" * (size(wanted, path) - len(json.dumps(page)))
+        return 200, json.dumps(page).encode()
+    return answer
+
+
+@rows({"as-asked": (lambda wanted, path: wanted, True), "too-much": (lambda wanted, path: 100000 if "history" in path else wanted, False)})
+def test_large_histories_of_fifty_agents(t, size, whole):
+    """Each is asked for its share, and then all are there; of agents that say more those that do not fit are named with the cause, and the reader
+    goes on."""
+    peers = [t.service(_large(size)) for _ in range(50)]
+    agent, names = swarm(t, [p.text for p in peers])
+    live = Live(t, agent, "?scope=swarm")
+    history = live.until("history", "the history", seconds=25)["agents"]
+    assert sorted(one["address"] for one in history) == sorted(names), len(history)
+    there = [one for one in history if "filler" in one]
+    assert len(there) == 50 if whole else 5 <= len(there) < 12, len(there)
+    assert {one["error"] for one in history if one not in there} == (set() if whole else {"left out: what all agents say is too long for one event"})
+    live.tick("all of them", lambda agents: len(agents) == 50 and all(one["ok"] for one in agents), 25)
+    live.tick("again", lambda agents: len(agents) == 50, 25)
+
+
+def test_large_states_of_fifty_agents(t):
+    """A tick comes whatever they say: who does not fit is named in it."""
+    peers = [t.service(_large(lambda wanted, path: 100000)) for _ in range(50)]
+    agent, names = swarm(t, [p.text for p in peers])
+    tick = Live(t, agent, "?scope=swarm").tick("a tick", lambda agents: len(agents) == 50, 25)
+    assert sorted(one["address"] for one in tick) == sorted(names)
+    assert 5 <= len([one for one in tick if one["ok"]]) < 12 and {one["error"] for one in tick if not one["ok"]} == {
+        "left out: what all agents say is too long for one event"}, [one.get("error") for one in tick]
+
+
+def test_top_of_fifty_agents(t):
+    """`outrider top` asks each for no more than fits beside the others: all are in its answer."""
+    def answer(asked, _):
+        path, _, query = asked.target.partition("?")
+        wanted = int(query.split("bytes=")[1].split("&")[0]) if "bytes=" in query else 200000
+        page = dict(pages.state() if path == "/ui/state" else {"changes": []}, filler="")
+        page["filler"] = "x" * (wanted - len(json.dumps(page)))
+        return 200, json.dumps(page).encode()
+    peers = [t.service(answer) for _ in range(50)]
+    agent, _ = swarm(t, [p.text for p in peers])
+    status, out, err = run(["top", "--once", "--json", "--scope=swarm", "--admin=%s:%d" % agent.admin])
+    page = json.loads(out)
+    assert status == 0 and (page["agents"], page["agents_silent"]) == (50, 0), (err, page["troubles"][:3])
 
 
 def test_swarm_pages_of_the_page(t):

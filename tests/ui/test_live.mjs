@@ -119,6 +119,71 @@ export async function the_agent_restarts(browser, undo) {
 	await close(page);
 }
 
+/* The stream stands while nothing comes: the page says since when, and is live again with the next tick. */
+export async function an_agent_that_says_nothing(browser, undo) {
+	const agent = await landscape(undo), page = await open(browser, agent.url + "#/overview");
+	await page.waitForSelector('[data-connection="live"]');
+	agent.process.kill("SIGSTOP");
+	await page.waitForSelector('[data-connection="stale"]');
+	assert(/told nothing since \d\d:\d\d:\d\d/.test(await page.textContent('[role="alert"]')), await page.textContent('[role="alert"]'));
+	await picture(page, "stale");
+	agent.process.kill("SIGCONT");
+	await page.waitForSelector('[data-connection="live"]');
+	assert(await page.locator('[role="alert"]').count() === 0, "the banner is gone");
+	await close(page);
+}
+
+const hide = (page, hidden) => page.evaluate(is => {
+	Object.defineProperty(document, "hidden", { configurable: true, get: () => is });
+	document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+}, hidden);
+
+/* The log has each record once: those that come, those of the time when the tab was hidden or the agent was away, and those that come while no further reader is taken. */
+export async function the_log_of_an_agent(browser, undo) {
+	const agent = await landscape(undo, { OUTRIDER_ACCESS_SAMPLE: "100%" }), page = await open(browser, agent.url + "#/log?q=%2Fmark", { allow: ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_NETWORK", "503"] });
+	const tail = word => page.waitForSelector(`[data-tail="${word}"]`), marks = [];
+	const has_each_once = async mark => {
+		marks.push(mark);
+		let lines;
+		await until(`each of ${marks} once`, async () => {
+			lines = (await page.locator(".log .line").allTextContents()).map(line => /\/mark-\w+/.exec(line)?.[0] || line);
+			return JSON.stringify(lines.slice().sort()) === JSON.stringify(marks.map(m => "/mark-" + m).sort());
+		}, 20).catch(error => assert(false, error.message, lines));
+	};
+	await tail("live");
+	await agent.call("quotes", "/mark-live");
+	await has_each_once("live");
+	await hide(page, true);
+	await tail("rest");
+	await agent.call("quotes", "/mark-hidden");
+	await hide(page, false);
+	await has_each_once("hidden");
+	await tail("live");
+	await agent.stop();
+	await tail("lost");
+	await agent.launch();
+	await agent.call("quotes", "/mark-restarted");
+	await has_each_once("restarted");
+	await tail("live");
+	await hide(page, true);
+	await tail("rest");
+	const others = Array.from({ length: 10 }, () => new AbortController());
+	undo.push(() => others.forEach(o => o.abort()));
+	for (const o of others)
+		await until("one more reads", async () => (await fetch(agent.url + "log/tail", { signal: o.signal })).ok, 10);
+	await hide(page, false);
+	await tail("refused");
+	assert((await page.textContent('[data-tail="refused"]')).includes("As many readers as may be are there already"), await page.textContent("main .head"));
+	await agent.call("quotes", "/mark-crowded");
+	await has_each_once("crowded");
+	await picture(page, "log-refused");
+	others[0].abort();
+	await tail("live");
+	await agent.call("quotes", "/mark-again");
+	await has_each_once("again");
+	await close(page);
+}
+
 /* Three agents of which one is not there, asked by the first. */
 export async function swarm_of_three(browser, undo) {
 	const ports = [await freePort(), await freePort(), await freePort()], agents = [];
@@ -159,17 +224,51 @@ export async function on_the_wire(browser, undo) {
 	await context.close();
 }
 
-/* Each has a profile of its own, and all see the figures. */
+/* Frames of five seconds while the page scrolls, and the longest task in them. */
+const frames = page => page.evaluate(() => new Promise(resolve => {
+	const times = [], began = performance.now(), busy = [];
+	const seen = new PerformanceObserver(list => busy.push(...list.getEntries().map(e => e.duration)));
+	seen.observe({ entryTypes: ["longtask"] });
+	let last = began;
+	const frame = now => {
+		times.push(now - last);
+		last = now;
+		scrollBy(0, 6);
+		if (now - began < 5000)
+			return requestAnimationFrame(frame);
+		seen.disconnect();
+		times.sort((a, b) => a - b);
+		resolve({ n: times.length, p50: times[times.length >> 1], p99: times[Math.floor(times.length * .99)], max: times[times.length - 1], long: Math.max(0, ...busy), nodes: document.querySelectorAll("*").length });
+	};
+	requestAnimationFrame(frame);
+}));
+
+/* Alone on the machine: p50 17 ms, p99 33 ms, no task above 60 ms. It is often shared: the bars are for what would be a stutter all the same. */
+function judge(what, t, p50 = 100) {
+	console.log(`     frames of ${what}: ${t.n} in 5 s, p50 ${t.p50.toFixed(1)} ms, p99 ${t.p99.toFixed(1)} ms, longest ${t.max.toFixed(0)} ms, longest task ${t.long.toFixed(0)} ms, ${t.nodes} elements`);
+	assert(t.nodes < 12000, "the page stays small:", t.nodes);
+	assert(t.p50 <= p50 && t.p99 <= 1000 && t.long <= 1500, what, "stutters:", t);
+}
+
+/* Each has a profile of its own and another view of a large fleet; ticks go on in all of them, and none stutters. */
 export async function five_browsers_at_once(browser, undo) {
-	const agent = await landscape(undo), all = await Promise.all(Array.from({ length: 5 }, async () => {
+	const mock = await new Mock({ kind: "fleet", services: 50, upstreams: 20, endpoints: 10 }).listen();
+	undo.push(() => mock.close());
+	const views = ["overview", "map", "upstreams/service-07", "circuits", "sidecars"], all = await Promise.all(views.map(async view => {
 		const other = await launch();
 		undo.push(() => other.close());
-		return open(other, agent.url + "#/sidecars");
+		return open(other, mock.url + "#/" + view, { motion: "no-preference" });
 	}));
 	for (const page of all)
-		await page.waitForFunction(() => document.querySelector("main").textContent.includes("accountservice"));
-	for (const page of all)
+		await page.waitForFunction(() => document.querySelectorAll("main *").length > 60);
+	const said = await Promise.all(all.map(page => page.textContent("main")));
+	for (const [i, t] of (await Promise.all(all.map(frames))).entries())
+		judge(views[i] + ", one of five", t, 400);
+	for (const [i, page] of all.entries()) {
+		await until(views[i] + " goes on", async () => await page.textContent("main") !== said[i]);
+		assert(await page.getAttribute(".conn", "data-connection") === "live", views[i]);
 		await close(page);
+	}
 }
 
 /* 50 sidecars × 20 upstreams × 10 endpoints: how long frames take while ticks come in and the reader scrolls. */
@@ -181,24 +280,7 @@ export async function a_large_fleet_without_a_stutter(browser, undo) {
 	for (const [view, address] of [["overview", "#/overview"], ["map", "#/map"], ["upstreams", "#/upstreams/service-07"], ["circuits", "#/circuits"], ["sidecars", "#/sidecars"]]) {
 		await go(page, address);
 		await page.waitForFunction(() => document.querySelectorAll("main *").length > 60);
-		const t = await page.evaluate(() => new Promise(resolve => {
-			const times = [], began = performance.now(), busy = [];
-			const seen = new PerformanceObserver(list => busy.push(...list.getEntries().map(e => e.duration)));
-			seen.observe({ entryTypes: ["longtask"] });
-			let last = began;
-			const frame = now => {
-				times.push(now - last);
-				last = now;
-				scrollBy(0, 6);
-				if (now - began < 5000)
-					return requestAnimationFrame(frame);
-				times.sort((a, b) => a - b);
-				resolve({ n: times.length, p50: times[times.length >> 1], p99: times[Math.floor(times.length * .99)], max: times[times.length - 1], long: Math.max(0, ...busy), nodes: document.querySelectorAll("*").length });
-			};
-			requestAnimationFrame(frame);
-		}));
-		console.log(`     frames of ${view}: ${t.n} in 5 s, p50 ${t.p50.toFixed(1)} ms, p99 ${t.p99.toFixed(1)} ms, longest ${t.max.toFixed(0)} ms, longest task ${t.long.toFixed(0)} ms, ${t.nodes} elements`);
-		assert(t.nodes < 12000, "the page stays small:", t.nodes);
+		judge(view, await frames(page));
 		await page.evaluate(() => scrollTo(0, 0));
 		await picture(page, "fleet-" + view);
 	}

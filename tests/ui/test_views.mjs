@@ -187,6 +187,43 @@ export async function two_agents_of_one_node(browser) {
 	await mock.close();
 }
 
+/* Several nodes tell in one moment: what is the same is one line with both nodes, what is of another service or endpoint stays a line of its own. */
+export async function what_several_nodes_saw(browser) {
+	let number = 0;
+	const at = Date.now() - 60000, one = (node, kind, service, upstream, subject, text) => ({ number: ++number, time_ms: at + number, node, kind, service, upstream, subject, text });
+	const told = { n1: [one("n1", "handler", "accounts", null, null, "its handler takes no requests"), one("n1", "ejected", "web", "quotes", "10.0.1.5:4143", "it is put aside"), one("n1", "rollout", "web", "quotes", null, "quotes has one instance more"), one("n1", "circuit", "web", "quotes", null, "the circuit opened")],
+		n2: [one("n2", "handler", "images", null, null, "its handler takes no requests"), one("n2", "ejected", "web", "quotes", "10.0.1.6:4143", "it is put aside"), one("n2", "rollout", "orders", "quotes", null, "quotes has one instance more"), one("n2", "circuit", "web", "quotes", null, "the circuit opened")] };
+	const mock = await new Mock({ nodes: 3, changes: node => told[node] || [] }).listen(), page = await open(browser, mock.url + "#/overview?scope=swarm");
+	await page.waitForFunction(() => document.querySelectorAll(".changes li").length > 0);
+	const lines = await page.locator(".changes li").allTextContents(), with_ = (...words) => lines.filter(l => words.every(w => l.includes(w)));
+	assert(lines.length === 6, "a line for each that differs:", lines);
+	assert(with_("accounts", "on n1").length === 1 && with_("images", "on n2").length === 1, "two services are two lines:", lines);
+	assert(with_("10.0.1.5", "on n1").length === 1 && with_("10.0.1.6", "on n2").length === 1, "two endpoints are two lines:", lines);
+	assert(with_("one instance more", "on n1, n2").length === 1, "one rollout that two saw is one, whoever calls it:", lines);
+	assert(with_("circuit opened", "on n1, n2").length === 1, "one service on two nodes is one:", lines);
+	await close(page);
+	await mock.close();
+}
+
+/* Why a request took so long: each part that the agent measures has its piece and its word. */
+export async function all_phases_are_shown(browser) {
+	const keys = Array.from(fs.readFileSync(new URL("../../agent/control/phases.c", import.meta.url), "utf8").matchAll(/"(\w+_ms)"/g), m => m[1]);
+	const mock = await new Mock().listen(), page = await open(browser, mock.url + "#/failures");
+	await page.route("**/why/*", async route => {
+		const reply = await route.fetch(), body = await reply.json();
+		body.exchanges[0].phases = { ...Object.fromEntries(keys.map((key, i) => [key, i + 2])), all_ms: keys.length * (keys.length + 3) / 2 };
+		await route.fulfill({ response: reply, json: body });
+	});
+	await go(page, "#/failures/" + REQUEST);
+	await page.waitForSelector(".phases i");
+	const said = await page.locator(".phases + .legend span b").allTextContents(), colours = await page.locator(".phases i").evaluateAll(all => all.map(el => getComputedStyle(el).backgroundColor));
+	assert(keys.length >= 7 && said.length === keys.length && keys.every((_key, i) => said.includes(`${i + 2}.00 ms`)), keys, said);
+	assert(new Set(colours).size === keys.length && !colours.includes("rgba(0, 0, 0, 0)"), "each has a colour of its own:", colours);
+	await picture(page, "phases");
+	await close(page);
+	await mock.close();
+}
+
 /* Drained and put back, opened and set to auto: with the mark, and with the token where the agent wants one. */
 export async function changes_by_hand(browser) {
 	const mock = await new Mock({ writes: "token", token: "sesame" }).listen(), page = await open(browser, mock.url + "#/upstreams/catalog", { allow: ["401"] });
@@ -211,6 +248,76 @@ export async function changes_by_hand(browser) {
 	await mock.close();
 }
 
+/* The menu's number, the Overview's and the view's own are one: a half-open circuit lets calls through and is not open. */
+export async function one_number_of_open_circuits(browser) {
+	const mock = await new Mock().listen(), page = await open(browser, mock.url + "#/circuits"), usual = mock.world.circuitOf.bind(mock.world);
+	mock.world.circuitOf = c => ({ ...usual(c), ...(c.to === "stock" ? { state: "half-open" } : {}) });
+	await page.waitForFunction(() => document.querySelector("main").textContent.includes("half-open"));
+	const badge = await page.textContent('.nav a[href*="circuits"] .n'), head = await page.textContent("main .head p");
+	await go(page, "#/overview");
+	const figure = await page.locator(".figure", { hasText: "Open circuits" }).locator("dd").first().textContent();
+	assert(badge.trim() === "▲ " + figure && head.includes(`, ${figure} open`) && Number(figure) > 0, badge, head, figure);
+	await close(page);
+	await mock.close();
+}
+
+/* In the scope of a swarm each question goes to all agents: they are asked for less, and for what seldom changes less often. */
+export async function a_swarm_is_asked_for_less(browser) {
+	const mock = await new Mock({ nodes: 50 }).listen(), page = await open(browser, mock.url + "#/overview?scope=swarm"), asked = [];
+	page.on("request", q => asked.push([Date.now(), new URL(q.url())]));
+	await page.waitForFunction(() => document.querySelectorAll("main tbody tr").length === 50);
+	await go(page, "#/log?scope=swarm");
+	const limit = () => Number(asked.findLast(([, url]) => url.pathname === "/swarm/log/recent")?.[1].searchParams.get("limit"));
+	await until("the log is asked for", () => limit() > 0);
+	assert(limit() * 50 <= 4000, "records of each:", limit());
+	await go(page, "#/config?scope=swarm");
+	await page.waitForFunction(() => document.querySelector("main").textContent.includes("outrider.upstreams"));
+	const times = () => asked.filter(([, url]) => url.pathname === "/swarm/config").length, was = times();
+	await page.waitForTimeout(3600); /* longer than a node's configuration waits: what is looked for is that nothing comes */
+	assert(was === 1 && times() === 1, "all configurations are fetched again at once:", was, times());
+	await close(page);
+	await mock.close();
+}
+
+/* What agents lean on stands below the services, its state as colour and word; picked, in words. */
+export async function systems_on_the_map(browser) {
+	const mock = await new Mock().listen(), page = await open(browser, mock.url + "#/map");
+	await page.waitForSelector("[data-peer]");
+	const words = await page.locator("[data-peer]").evaluateAll(all => all.map(g => [g.dataset.peer, g.querySelector("text.s").textContent, g.querySelector("rect").classList.contains("bad")]));
+	assert(words.length === 5 && JSON.stringify(words[0]) === '["trace zipkin:http://zipkin:9411","trouble",true]' && words.slice(1).every(([, word, bad]) => word === "well" && !bad), words);
+	assert((await page.textContent("#systems")).includes("connection refused"), "what is in trouble is told without asking");
+	await page.locator('[data-peer^="bus"]').focus();
+	await page.keyboard.press("Enter");
+	await page.waitForFunction(() => document.querySelector("#systems").textContent.includes("amqp://rabbit:5672") && location.hash.includes("system="));
+	assert((await page.textContent("#systems")).includes("1 queue"), await page.textContent("#systems"));
+	await page.keyboard.press("Enter");
+	await page.waitForFunction(() => document.querySelector("#systems").textContent.includes("connection refused"));
+	await close(page);
+	await mock.close();
+}
+
+/* Latency stands on the line of a call; where it is far above what it was, the line says so by its colour, and for how much. */
+export async function a_call_that_becomes_slow(browser) {
+	const mock = await new Mock().listen(), usual = mock.world.point.bind(mock.world), page = await open(browser, mock.url + "#/map");
+	let slow = 1;
+	mock.world.point = (c, at) => {
+		const p = usual(c, at);
+		return c.from === "web" && c.to === "orders" ? { ...p, p50_ms: 12, p95_ms: 20, p99_ms: 40 * slow } : p;
+	};
+	const line = '[data-edge="web orders"]', is = async () => [await page.getAttribute(line, "class"), await page.locator(line).locator("title").textContent()];
+	await page.waitForFunction(() => Array.from(document.querySelectorAll(".label text")).some(t => /\d+\/s · 40 ms/.test(t.textContent)));
+	await until("some ticks", async () => await page.evaluate(async () => (await import("/ui/live.js")).live.ticks) > 3);
+	assert((await is())[0] === "edge", await is());
+	slow = 2.5; /* not far enough */
+	await page.waitForFunction(() => Array.from(document.querySelectorAll(".label text")).some(t => /· 100 ms/.test(t.textContent)));
+	assert((await is())[0] === "edge", await is());
+	slow = 9;
+	await until("the line says so", async () => (await is())[0] === "edge warn");
+	assert(/p99 360 ms, usually \d\d(\.\d)? ms/.test((await is())[1]), await is());
+	await close(page);
+	await mock.close();
+}
+
 /* The saved file shows the same without an agent: no script, no link to anything, charts as pictures. */
 export async function saved_as_one_file(browser) {
 	const mock = await new Mock({ hostile: true }).listen(), page = await open(browser, mock.url + "#/overview");
@@ -220,12 +327,15 @@ export async function saved_as_one_file(browser) {
 	assert(/^outrider-overview-.*\.html$/.test(name), name);
 	assert(!/<script|<link |javascript:|src="(?!data:)/i.test(text), "it asks for nothing");
 	assert(text.includes("data:image/png") && text.includes("circuit of payments opened") && text.includes("&lt;script&gt;alert(1)"), "what was seen is in it");
+	assert(/<img[^>]* style="[^"]*width: \d+px/.test(text), "charts have their size");
+	await close(page);
 	await mock.close();
-	const file = await browser.newContext({ viewport: { width: 1280, height: 900 } }), saved = await file.newPage();
+	const file = await browser.newContext({ viewport: { width: 1280, height: 900 } }), saved = await file.newPage(), errors = [];
+	saved.on("console", m => m.type() === "error" && errors.push(m.text()));
 	await saved.setContent(text);
 	await saved.screenshot({ path: new URL("../../build/ui/saved.png", import.meta.url).pathname });
+	assert(errors.length === 0, "errors on the console of the file:", errors);
 	await file.close();
-	await page.context().close();
 }
 
 export async function a_changed_option_as_yaml(browser) {
@@ -233,6 +343,10 @@ export async function a_changed_option_as_yaml(browser) {
 	await page.getByRole("button", { name: "As stack YAML: outrider.upstream.quotes-service.timeout.try" }).click();
 	await page.getByRole("textbox", { name: "Value" }).fill("off");
 	assert((await page.textContent("#yaml")) === '    environment:\n      OUTRIDER_UPSTREAM_QUOTES_SERVICE_TIMEOUT_TRY: "off"\n', "YAML would read off as false:", await page.textContent("#yaml"));
+	for (const [typed, written] of [["$HOME/a", '"$$HOME/a"'], ["1e3", '"1e3"'], ["1.5E-3", '"1.5E-3"'], [".inf", '".inf"'], [".NaN", '".NaN"'], ["0x1f", '"0x1f"'], ["250ms", "250ms"], ["127.0.0.1:8080", '"127.0.0.1:8080"'], ["quotes-service", "quotes-service"]]) {
+		await page.getByRole("textbox", { name: "Value" }).fill(typed);
+		assert((await page.textContent("#yaml")).endsWith(`TRY: ${written}\n`), typed, "is written as", await page.textContent("#yaml"));
+	}
 	await page.keyboard.press("Escape");
 	assert(await page.getByRole("button", { name: "As stack YAML: outrider.admin.token" }).isDisabled(), "a secret is not copied");
 	await close(page);

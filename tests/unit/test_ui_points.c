@@ -170,7 +170,7 @@ static unsigned count(const struct changes *c, uint64_t seat, uint64_t since, us
 	text_init(t, 1 << 20);
 	struct json j = json_begin(t);
 	json_array(&j);
-	changes_print(c, &j, seat, since, oldest);
+	changes_print(c, &j, seat, since, oldest, SIZE_MAX);
 	json_end(&j);
 	for (const char *z = text_z(t); (z = strstr(z, "\"number\":")) != NULL; z++)
 		n++;

@@ -191,16 +191,35 @@ bool changes_is_of(const struct changes *c, uint64_t number, uint64_t seat)
 	return k && (!seat || has_seat(k, seat));
 }
 
-void changes_print(const struct changes *c, struct json *j, uint64_t seat, uint64_t since, usec oldest)
+static const struct kept *wanted(const struct changes *c, uint64_t number, uint64_t seat, usec oldest)
 {
-	uint64_t first = c->last >= CHANGES_KEPT ? c->last - CHANGES_KEPT + 1 : 1;
+	const struct kept *k = find(c, number);
 
-	for (uint64_t number = since + 1 > first ? since + 1 : first; number <= c->last && since < UINT64_MAX;
-		number++) {
-		const struct kept *k = find(c, number);
-		if (k && k->wall >= oldest && (!seat || has_seat(k, seat)))
+	return k && k->wall >= oldest && (!seat || has_seat(k, seat)) ? k : NULL;
+}
+
+uint32_t changes_print(
+	const struct changes *c, struct json *j, uint64_t seat, uint64_t since, usec oldest, size_t max)
+{
+	uint64_t kept = c->last >= CHANGES_KEPT ? c->last - CHANGES_KEPT : 0,
+		 from = since > kept ? since : kept, first = c->last + 1;
+	uint32_t left_out = 0;
+	size_t n = 0;
+
+	for (uint64_t number = c->last; number > from; number--) {
+		const struct kept *k = wanted(c, number, seat, oldest);
+		n += k ? k->json_n + 1 : 0;
+		if (n <= max)
+			first = number;
+		else
+			left_out += k != NULL;
+	}
+	for (uint64_t number = first; number <= c->last; number++) {
+		const struct kept *k = wanted(c, number, seat, oldest);
+		if (k)
 			json_raw(j, str_make(k->json, k->json_n));
 	}
+	return left_out;
 }
 
 uint64_t changes_last(const struct changes *c)

@@ -12,6 +12,7 @@
 
 #define CHANGES_KEPT 256u
 #define CHANGES_SAME (5 * USEC_SEC)
+#define CHANGES_WINDOW (600 * USEC_SEC) /* what charts show: of older ones only /ui/changes tells */
 #define CHANGE_TEXT_MAX 400u
 
 enum change_kind {
@@ -46,8 +47,10 @@ void change_note(struct changes *c, const struct change *what, const char *fmt, 
 void change_vnote(struct changes *c, const struct change *what, const char *fmt, va_list ap);
 /* Told of each that is kept: its JSON, and whose it is (changes_is_of() with `number`). Not from within change_note(). */
 void changes_listen(struct changes *c, void (*fn)(void *arg, uint64_t number, struct str json), void *arg);
-/* Those after `since` that are of that sidecar (0: all) and not older than `oldest` (wall), as JSON into an open array. */
-void changes_print(const struct changes *c, struct json *j, uint64_t seat, uint64_t since, usec oldest);
+/* Those after `since` that are of that sidecar (0: all) and not older than `oldest` (wall), as JSON into an open array, oldest first. What would
+ * take more than `max` bytes is cut at its old end. How many were left out for that. */
+uint32_t changes_print(
+	const struct changes *c, struct json *j, uint64_t seat, uint64_t since, usec oldest, size_t max);
 bool changes_is_of(const struct changes *c, uint64_t number, uint64_t seat);
 uint64_t changes_last(const struct changes *c); /* number of the newest; 0: there was none */
 

@@ -97,12 +97,8 @@ static void send_history(struct ui_reader *q, const struct agent *a)
 	json_key(&j, "agents");
 	json_array(&j);
 	json_object(&j);
-	ui_put_history(u, a, &j, 0);
+	ui_put_history(u, a, &j, 0, UI_EVENT_MAX - 1024);
 	json_end(&j);
-	json_end(&j);
-	json_key(&j, "changes");
-	json_array(&j);
-	changes_print(u->changes, &j, ui_seat(u, a), 0, 0);
 	json_end(&j);
 	json_end(&j);
 	event_end(&t);

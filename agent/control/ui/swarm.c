@@ -3,6 +3,8 @@
  *     every UI_INTERVAL: /ui/state of each, in parallel ──> one tick, and a change for each that was not told before
  *     a reader comes:    /ui/history of each            ──> its history
  *
+ * Each agent is asked for its share of what one event may have. Whose answer does not fit all the same is named in place of it.
+ *
  * One round of each kind at a time; a round ends before the next is due. What agents say is that of peers: bounded, parsed, on one line, and
  * of their changes only the known fields are passed on. The page takes all of it for text. */
 #include "control/ui/ui_int.h"
@@ -14,9 +16,12 @@
 
 #define ROUND (UI_INTERVAL - 300 * USEC_MS)
 #define CHANGES_MS 15000u /* asked of each: more than a round or two that failed */
-#define TICK_BYTES (768u * 1024u)
+#define ALL_BYTES                                                                                            \
+	(768u * 1024u) /* what all agents together are asked for; who says more than its share takes it from what is spare of an event */
 #define HISTORY_POINTS 150u
 #define HISTORY_BYTES (160u * 1024u) /* of one agent */
+#define WHY_BYTES 640u               /* of an agent that is only named, with the cause */
+#define TOO_LONG "left out: what all agents say is too long for one event"
 #define TEXT_MAX 512u
 
 struct told { /* the newest change of an agent that readers know */
@@ -34,6 +39,7 @@ struct round {
 struct ui_swarm {
 	struct round state, history;
 	unsigned agents; /* of the last round: what each may say */
+	bool counted;    /* there was one */
 	struct told told[SWARM_AGENTS_MAX];
 	unsigned n_told;
 };
@@ -133,7 +139,7 @@ static void pass_on(struct ui *u, const cJSON *change)
 	static const char *const texts[] = { "node", "kind", "service", "upstream", "subject", "text" };
 	struct text t;
 
-	text_init(&t, 16 * 1024);
+	text_init(&t, 32 * 1024); /* six texts of TEXT_MAX bytes that may each need six */
 	text_addz(&t, "event: change\ndata: ");
 	struct json j = json_begin(&t);
 	json_object(&j);
@@ -202,10 +208,21 @@ static const char *what_is_wrong(const struct swarm_answer *a)
 	return cJSON_IsObject(a->tree) && a->tree->child ? NULL : "its answer is no state of an agent";
 }
 
+/* Room stays for the names of those that did not answer yet. */
+static bool fits(const struct round *r, const struct swarm_answer *a)
+{
+	return r->event.n + a->body.n + (1 + SWARM_AGENTS_MAX) * WHY_BYTES <= UI_EVENT_MAX;
+}
+
 static void on_state(void *arg, const struct swarm_answer *a)
 {
 	struct round *r = arg;
 	const char *wrong = what_is_wrong(a);
+
+	if (!wrong)
+		pass_changes(r->of, a);
+	if (!wrong && !fits(r, a))
+		wrong = TOO_LONG;
 	struct json j = begin_member(&r->event);
 
 	if (wrong) {
@@ -219,7 +236,14 @@ static void on_state(void *arg, const struct swarm_answer *a)
 	json_key(&j, "state");
 	add_on_one_line(&r->event, a->body);
 	text_char(&r->event, '}');
-	pass_changes(r->of, a);
+}
+
+static bool somebody_waits(const struct ui *u)
+{
+	for (unsigned i = 0; i < UI_READERS; i++)
+		if (u->readers[i].r && u->readers[i].waits)
+			return true;
+	return false;
 }
 
 static void on_states(void *arg, const struct swarm_counts *c)
@@ -228,7 +252,10 @@ static void on_states(void *arg, const struct swarm_counts *c)
 
 	r->ask = NULL;
 	r->of->swarm->agents = c->asked;
+	r->of->swarm->counted = true;
 	send_all(r, false);
+	if (somebody_waits(r->of))
+		ui_swarm_history(r->of);
 }
 
 /* --- history ------------------------------------------------------------------------------------------------------------------------------ */
@@ -237,9 +264,15 @@ static void on_history(void *arg, const struct swarm_answer *a)
 {
 	struct round *r = arg;
 	struct str body = a->body;
+	const char *wrong = what_is_wrong(a);
 
-	if (what_is_wrong(a) || body.n < 2 || body.p[body.n - 1] != '}')
-		return; /* the tick says why */
+	if (!wrong && !fits(r, a))
+		wrong = TOO_LONG;
+	if (wrong || body.n < 2 || body.p[body.n - 1] != '}') {
+		struct json j = begin_member(&r->event);
+		put_failure(&j, a, wrong ? wrong : "its answer is no history of an agent");
+		return;
+	}
 	if (r->event.p[r->event.n - 1] != '[')
 		text_char(&r->event, ',');
 	add_on_one_line(&r->event, str_make(body.p, body.n - 1));
@@ -255,6 +288,7 @@ static void on_histories(void *arg, const struct swarm_counts *c)
 	(void)c;
 	r->ask = NULL;
 	send_all(r, true);
+	ui_swarm_tick(r->of); /* who waited for it sees figures at once, not at the next interval */
 }
 
 /* --- rounds --------------------------------------------------------------------------------------------------------------------------------- */
@@ -287,6 +321,13 @@ static void begin_round(struct round *r, struct swarm_question *q)
 		text_release(&r->event);
 }
 
+static size_t share_of(const struct ui_swarm *s, size_t most)
+{
+	size_t bytes = ALL_BYTES / (s->agents ? s->agents : SWARM_AGENTS_MAX);
+
+	return bytes < most ? bytes : most;
+}
+
 void ui_swarm_tick(struct ui *u)
 {
 	struct ui_swarm *s = swarm_of(u);
@@ -294,8 +335,7 @@ void ui_swarm_tick(struct ui *u)
 
 	if (!s || s->state.ask)
 		return;
-	size_t bytes = TICK_BYTES / (s->agents ? s->agents : SWARM_AGENTS_MAX);
-	bytes = bytes > UI_STATE_MAX / 2 ? UI_STATE_MAX / 2 : bytes;
+	size_t bytes = share_of(s, UI_STATE_MAX / 2);
 	snprintf(page, sizeof(page), "ui/state?bytes=%zu&changes_ms=%u", bytes, CHANGES_MS);
 	begin_event(&s->state.event, "tick", 0);
 	begin_round(&s->state,
@@ -306,11 +346,12 @@ void ui_swarm_tick(struct ui *u)
 void ui_swarm_history(struct ui *u)
 {
 	struct ui_swarm *s = swarm_of(u);
-	char page[64];
+	char page[96];
 
-	if (!s || s->history.ask)
-		return;
-	snprintf(page, sizeof(page), "ui/history?points=%u", HISTORY_POINTS);
+	if (!s || s->history.ask || !s->counted)
+		return; /* how much each may say is known when a round of states is over, which asks again */
+	snprintf(page, sizeof(page), "ui/history?points=%u&bytes=%zu", HISTORY_POINTS,
+		share_of(s, HISTORY_BYTES - 1024));
 	begin_event(&s->history.event, "history", ui_history_step(HISTORY_POINTS) * UI_INTERVAL);
 	begin_round(&s->history, &(struct swarm_question){ .page = page,
 					 .page_max = HISTORY_BYTES,

@@ -5,7 +5,9 @@
 
 #include <time.h>
 
-#define CHANGES_AGO_MAX (600 * USEC_SEC)
+#define POINT_BYTES 10u /* of one figure in a history, about */
+#define UI_POINTS_MIN 10u
+#define PAGE_END 64u /* bytes behind the last list */
 
 /* --- whose page it is ------------------------------------------------------------------------------------------------------------ */
 
@@ -105,7 +107,27 @@ void ui_put_state(const struct ui *u, const struct agent *a, struct json *j, siz
 	ui_state_put(&s);
 }
 
-void ui_put_history(const struct ui *u, const struct agent *a, struct json *j, unsigned points)
+static size_t left_of(const struct json *j, size_t max)
+{
+	return max > j->t->n ? max - j->t->n : 0;
+}
+
+static usec begin_of_window(usec window)
+{
+	usec now = clock_wall();
+
+	return now > window ? now - window : 0;
+}
+
+unsigned ui_history_points(unsigned wanted, size_t max)
+{
+	size_t fit = max / 4 * 3 / (UI_SIDES * 5 * POINT_BYTES), least = UI_POINTS_MIN;
+
+	fit = fit < least ? least : fit;
+	return wanted && wanted < fit ? wanted : fit < UI_POINTS ? (unsigned)fit : UI_POINTS;
+}
+
+void ui_put_history(const struct ui *u, const struct agent *a, struct json *j, unsigned points, size_t max)
 {
 	static const struct ui_history none = { NULL, 0, 0 };
 	const struct ui_served *own = a->n_sidecars && a->sidecars[0].spec
@@ -119,8 +141,10 @@ void ui_put_history(const struct ui *u, const struct agent *a, struct json *j, u
 		j, points ? points : UI_POINTS);
 	json_key(j, "changes");
 	json_array(j);
-	changes_print(u->changes, j, ui_seat(u, a), 0, 0);
+	uint32_t left_out = changes_print(
+		u->changes, j, ui_seat(u, a), 0, begin_of_window(CHANGES_WINDOW), left_of(j, max));
 	json_end(j);
+	put_u64(j, "changes_left_out", left_out);
 }
 
 /* --- pages --------------------------------------------------------------------------------------------------------------------------- */
@@ -158,13 +182,11 @@ static struct json page_begin(struct text *t, size_t max)
 	return j;
 }
 
-static void put_recent(const struct ui *u, const struct agent *a, struct json *j, uint64_t ms)
+static void put_recent(const struct ui *u, const struct agent *a, struct json *j, uint64_t ms, size_t max)
 {
-	usec now = clock_wall(), ago = ms * USEC_MS;
-
 	json_key(j, "changes");
 	json_array(j);
-	changes_print(u->changes, j, ui_seat(u, a), 0, now > ago ? now - ago : 0);
+	(void)changes_print(u->changes, j, ui_seat(u, a), 0, begin_of_window(ms * USEC_MS), max);
 	json_end(j);
 }
 
@@ -172,7 +194,7 @@ void ui_page_state(struct admin *a, struct httpd_request *r)
 {
 	const struct ui *u = find(a, r);
 	uint64_t max = number(r, "bytes", UI_STATE_MAX, UI_STATE_MIN, UI_STATE_MAX),
-		 ago = number(r, "changes_ms", 0, 0, CHANGES_AGO_MAX / USEC_MS);
+		 ago = number(r, "changes_ms", 0, 0, CHANGES_WINDOW / USEC_MS);
 	struct text t;
 
 	if (!u)
@@ -181,8 +203,8 @@ void ui_page_state(struct admin *a, struct httpd_request *r)
 	json_key(&j, "hello");
 	ui_put_hello(u, a->agent, &j, own_scope(a->agent), ui_writes(a, r));
 	if (ago)
-		put_recent(u, a->agent, &j, ago);
-	ui_put_state(u, a->agent, &j, t.n + max);
+		put_recent(u, a->agent, &j, ago, max / 4);
+	ui_put_state(u, a->agent, &j, max);
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }
@@ -190,15 +212,17 @@ void ui_page_state(struct admin *a, struct httpd_request *r)
 void ui_page_history(struct admin *a, struct httpd_request *r)
 {
 	const struct ui *u = find(a, r);
-	unsigned points = (unsigned)number(r, "points", UI_POINTS, 10, UI_POINTS);
+	size_t max = number(r, "bytes", UI_STATE_MAX, UI_STATE_MIN, UI_STATE_MAX);
+	unsigned points = ui_history_points(
+		(unsigned)number(r, "points", UI_POINTS, UI_POINTS_MIN, UI_POINTS), max);
 	struct text t;
 
 	if (!u)
 		return;
-	struct json j = page_begin(&t, UI_STATE_MAX);
+	struct json j = page_begin(&t, 2 * UI_STATE_MAX);
 	put_u64(&j, "interval_ms", ui_history_step(points) * UI_INTERVAL / USEC_MS);
 	put_u64(&j, "until_ms", u->sampler.wall / USEC_MS);
-	ui_put_history(u, a->agent, &j, points);
+	ui_put_history(u, a->agent, &j, points, max - PAGE_END);
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }
@@ -206,16 +230,19 @@ void ui_page_history(struct admin *a, struct httpd_request *r)
 void ui_page_changes(struct admin *a, struct httpd_request *r)
 {
 	const struct ui *u = find(a, r);
+	size_t max = number(r, "bytes", UI_STATE_MAX, UI_STATE_MIN, UI_STATE_MAX);
 	struct text t;
 
 	if (!u)
 		return;
-	struct json j = page_begin(&t, UI_STATE_MAX);
+	struct json j = page_begin(&t, 2 * UI_STATE_MAX);
 	put_u64(&j, "last", changes_last(u->changes));
 	json_key(&j, "changes");
 	json_array(&j);
-	changes_print(u->changes, &j, ui_seat(u, a->agent), number(r, "since", 0, 0, UINT64_MAX), 0);
+	uint32_t left_out = changes_print(u->changes, &j, ui_seat(u, a->agent),
+		number(r, "since", 0, 0, UINT64_MAX), 0, max - PAGE_END - t.n);
 	json_end(&j);
+	put_u64(&j, "left_out", left_out);
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }

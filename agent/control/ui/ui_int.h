@@ -41,8 +41,11 @@ unsigned ui_scopes(const struct ui *u, const struct agent *a);
 void ui_put_hello(
 	const struct ui *u, const struct agent *a, struct json *j, enum ui_scope scope, const char *writes);
 void ui_put_state(const struct ui *u, const struct agent *a, struct json *j, size_t max); /* members */
-/* node, in, out, changes: members. points: 0 is all. */
-void ui_put_history(const struct ui *u, const struct agent *a, struct json *j, unsigned points);
+/* node, in, out, changes, changes_left_out: members. points: 0 is all. Of the changes of the last ten minutes the newest, as far as j's text has not
+ * more than `max` bytes then. */
+void ui_put_history(const struct ui *u, const struct agent *a, struct json *j, unsigned points, size_t max);
+/* As many as are wanted (0: all), or as fit into a history of so many bytes. */
+unsigned ui_history_points(unsigned wanted, size_t max);
 /* Whose changes it sees: 0 is all of them. */
 uint64_t ui_seat(const struct ui *u, const struct agent *a);
 const char *ui_writes(const struct admin *a, struct httpd_request *r); /* "loopback", "token", "none" */

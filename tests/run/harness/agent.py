@@ -158,6 +158,14 @@ class Agent:
         with open("/proc/%d/status" % self.pid) as text:
             return int(re.search(r"VmRSS:\s+(\d+)", text.read()).group(1))
 
+    def cpu(self):
+        """Seconds that all of its threads ran on a core so far, as the scheduler counts them."""
+        folder, sum_ns = "/proc/%d/task" % self.pid, 0
+        for thread in os.listdir(folder):
+            with open("%s/%s/schedstat" % (folder, thread), encoding="ascii") as text:
+                sum_ns += int(text.read().split()[0])
+        return sum_ns / 1e9
+
     # --- the end -------------------------------------------------------------------------------
 
     def signal(self, number):

@@ -3,7 +3,7 @@
 import { h, render } from "./dom.js";
 import { current, href, link, setParams } from "./route.js";
 import { begin, live, setScope, kind, states } from "./live.js";
-import { askToken, dialog, icon, mark, toast, trouble } from "./parts.js";
+import { askToken, dialog, icon, isOpen, mark, toast, trouble } from "./parts.js";
 import { clock, span } from "./fmt.js";
 import { repaint } from "./charts.js";
 import { put, each, get } from "./api.js";
@@ -115,7 +115,7 @@ function redraw() {
 
 function badCount(v) {
 	if (v === circuits)
-		return states().flatMap(a => a.state.circuits || []).filter(c => /open/.test(c.state)).length;
+		return states().flatMap(a => a.state.circuits || []).filter(isOpen).length;
 	if (v === sidecars)
 		return states().flatMap(a => a.state.sidecars || []).filter(s => s.handler === "down" || s.config_errors).length;
 	return 0;
@@ -125,7 +125,7 @@ function nav() {
 	return h("nav", { class: "nav", "aria-label": "Views" }, h("ul", null, VIEWS.map((v, i) => {
 		const bad = badCount(v);
 		return h("li", { key: v.name }, h("a", { href: link(v.name, null, {}), "aria-current": v === view ? "page" : null, title: `${v.title} (${i + 1})` }, icon(v.name), v.title,
-			bad > 0 ? h("span", { class: "n", title: bad + " in trouble" }, "▲ " + bad) : h("kbd", { "aria-hidden": "true" }, i + 1)));
+			bad > 0 ? h("span", { class: "n", title: bad + (v === circuits ? " open" : " in trouble") }, "▲ " + bad) : h("kbd", { "aria-hidden": "true" }, i + 1)));
 	})));
 }
 
@@ -157,8 +157,9 @@ function scopes() {
 }
 
 function connection() {
-	const words = { wait: ["off", "connecting"], live: ["ok", "live"], lost: ["bad", "no contact"], rest: ["off", "paused"] }[live.connection];
-	return h("span", { class: "conn", role: "status", "data-connection": live.connection }, mark(words[0]), words[1], live.connection === "live" && live.time ?
+	const is = live.connection === "live" && live.stale ? "stale" : live.connection;
+	const words = { wait: ["off", "connecting"], live: ["ok", "live"], stale: ["warn", "no news"], lost: ["bad", "no contact"], rest: ["off", "paused"] }[is];
+	return h("span", { class: "conn", role: "status", "data-connection": is }, mark(words[0]), words[1], live.connection === "live" && live.time ?
 		h("span", { class: "sr" }, "") : null);
 }
 
@@ -167,6 +168,8 @@ function banners() {
 	if (live.connection === "lost")
 		list.push(h("div", { class: "banner bad", role: "alert", key: "lost" }, mark("bad"), live.why ? "The agent refuses: " + live.why :
 			`The agent does not answer since ${clock(live.since)}.`, " ", live.time ? `What is shown is from ${clock(live.time)}. ` : "", "The page connects again by itself."));
+	if (live.connection === "live" && live.stale)
+		list.push(h("div", { class: "banner", role: "alert", key: "stale" }, mark("warn"), `The agent is connected, but told nothing since ${clock(live.heard)}: what is shown is of then.`));
 	if (live.restartedAt && Date.now() - live.restartedAt < 120000)
 		list.push(h("div", { class: "banner", role: "status", key: "restart" }, icon("restart"), `The agent was restarted at ${clock(live.restartedAt)}; counters began anew.`));
 	if (live.updated)
@@ -184,7 +187,7 @@ function banners() {
 }
 
 function body() {
-	if (!live.hello && !ctx.data && view.live && live.connection === "wait")
+	if (!live.ticks && !ctx.data && view.live && (live.connection === "wait" || live.connection === "live"))
 		return h("div", { class: "card" }, h("div", { class: "empty" }, h("b", null, "Connecting to the agent"), h("p", null, "The first figures come within " + span(live.interval) + ".")));
 	if (ctx.error && !view.takes?.(ctx.error) && (!ctx.data || ctx.error.status))
 		return [view.head?.(ctx), trouble(ctx.error)];

@@ -2,15 +2,16 @@
 
 import { current } from "./route.js";
 
-const POINTS = 300, CHANGES = 400, HIDDEN_MS = 30000, RETRY_MS = [500, 1000, 2000, 4000, 8000];
+const POINTS = 300, CHANGES = 400, HIDDEN_MS = 30000, MISSED = 3, SILENT = 15, SLOW_TIMES = 3, SLOW_MS = 20, RETRY_MS = [500, 1000, 2000, 4000, 8000];
 const NAMES = ["rate", "errors", "p50_ms", "p95_ms", "p99_ms"];
 
-/* series: by the address of the agent, two of which a node has during an update; circuits: by seenBy().
+/* series: by the address of the agent, two of which a node has during an update; circuits, edges: by seenBy().
  * own: hello of the agent that served the page, and its sidecars, whatever the scope is. hello, agents, changes: of the scope.
- * connection: "wait" (never heard), "live", "lost", "rest" (nobody looks). */
+ * connection: "wait" (never heard), "live", "lost", "rest" (nobody looks). stale: it is live, but MISSED ticks did not come. pastless: who told
+ * nothing of the last ten minutes, and why. */
 export const live = {
 	connection: "wait", hello: null, own: null, ownSidecars: [], agents: [], changes: [], series: new Map(), interval: 2000,
-	since: Date.now(), time: 0, why: "", restarts: 0, restartedAt: 0, retryAt: 0, version: null, ticks: 0, circuits: new Map(),
+	since: Date.now(), time: 0, why: "", restarts: 0, restartedAt: 0, retryAt: 0, version: null, ticks: 0, circuits: new Map(), edges: new Map(), stale: false, heard: 0, pastless: [],
 };
 
 let source = null, timer = null, tries = 0, tell = () => {}, hiddenTimer = null, again = 0, up = null, startAt = 0;
@@ -88,12 +89,16 @@ function blank() {
 }
 
 function onHistory(data) {
-	live.interval = data.interval_ms || 2000;
+	const steps = (data.agents || []).map(a => typeof a.interval_ms === "number" && a.interval_ms > 0 ? a.interval_ms : data.interval_ms || 2000);
+	live.interval = Math.max(...steps, data.interval_ms || 2000);
 	live.series.clear();
-	for (const agent of data.agents || []) {
+	live.pastless = (data.agents || []).filter(a => a.error).map(a => ({ node: named(a), error: String(a.error) }));
+	for (const [k, agent] of (data.agents || []).entries()) {
+		if (agent.error)
+			continue;
 		const s = blank(), n = Math.max(agent.in?.rate?.length || 0, agent.out?.rate?.length || 0);
 		for (let i = 0; i < n; i++)
-			s.t.push(data.until_ms - (n - 1 - i) * live.interval);
+			s.t.push(data.until_ms - (n - 1 - i) * steps[k]);
 		for (const way of ["in", "out"])
 			for (const name of NAMES)
 				s[way][name] = Array.from({ length: n }, (_, i) => agent[way]?.[name]?.[i] ?? null);
@@ -151,8 +156,25 @@ function addCircuits(address, circuits) {
 	}
 }
 
+/* What is usual of each call follows its p99 by 1 % a tick, at first faster: minutes count, not moments. It is slow when for two ticks it is
+ * SLOW_TIMES that, and SLOW_MS more. */
+function addEdges(address, edges) {
+	for (const e of edges || []) {
+		const key = seenBy(address, e), row = live.edges.get(key) || { usual: e.p99_ms, high: 0, n: 0 }, step = ++row.n < 30 ? 1.1 : 1.01;
+		if (e.p99_ms === null || e.p99_ms === undefined)
+			continue;
+		row.high = e.p99_ms > SLOW_TIMES * row.usual && e.p99_ms > row.usual + SLOW_MS ? row.high + 1 : 0;
+		row.slow = row.high > 1;
+		row.usual *= e.p99_ms > row.usual ? step : 1 / step;
+		row.tick = live.ticks;
+		live.edges.set(key, row);
+	}
+}
+
 function onTick(data) {
 	const was = live.agents;
+	live.heard = Date.now();
+	live.stale = false;
 	live.agents = (data.agents || []).map(a => ({ node: named(a), address: String(a.address || ""), ok: a.ok === true, error: a.error ? String(a.error).replace(`${a.address}: `, "") : "", state: a.state ? clean(a.state, "state") : null }));
 	live.time = data.time_ms;
 	watchAgents(was, live.agents, data.time_ms);
@@ -160,11 +182,13 @@ function onTick(data) {
 	for (const agent of live.agents) {
 		addPoint(agent.address, data.time_ms, agent.ok ? agent.state : null);
 		addCircuits(agent.address, agent.ok ? agent.state?.circuits : null);
+		addEdges(agent.address, agent.ok ? agent.state?.edges : null);
 		agent.state?.changes?.forEach(addChange);
 	}
-	for (const [key, row] of live.circuits)
-		if (row.tick < live.ticks - 30)
-			live.circuits.delete(key);
+	for (const [rows, ticks] of [[live.circuits, 30], [live.edges, POINTS]])
+		for (const [key, row] of rows)
+			if (row.tick < live.ticks - ticks)
+				rows.delete(key);
 	if (!prefix(live.scope) && live.hello?.scope !== "swarm" && live.agents[0]?.ok)
 		live.ownSidecars = live.agents[0].state.sidecars || [];
 	const age = live.agents.length === 1 ? live.agents[0].state?.process?.uptime_ms : null;
@@ -185,6 +209,8 @@ function onTick(data) {
 function onHello(data) {
 	live.hello = data;
 	live.connection = "live";
+	live.heard = Date.now();
+	live.stale = false;
 	live.why = "";
 	tries = 0;
 	if (!prefix(live.scope))
@@ -244,6 +270,20 @@ function open() {
 	source.onerror = lost;
 }
 
+/* The stream stands, but nothing comes: what is shown is old, which the page says; in the end it connects anew. */
+function watchTicks() {
+	if (live.connection !== "live" || document.hidden)
+		return;
+	const missed = Math.floor((Date.now() - live.heard) / (live.hello?.interval_ms || 2000));
+	if (missed > SILENT) {
+		live.stale = false;
+		lost();
+	} else if (missed > MISSED && !live.stale) {
+		live.stale = true;
+		tell("stale");
+	}
+}
+
 /* A page that nobody sees costs the agent nothing; the history fills the gap when it is looked at again. */
 function onVisibility() {
 	clearTimeout(hiddenTimer);
@@ -264,6 +304,7 @@ export function begin(listener) {
 	tell = listener;
 	live.scope = current().params.scope || null;
 	addEventListener("visibilitychange", onVisibility);
+	setInterval(watchTicks, 500);
 	addEventListener("pagehide", () => source?.close());
 	addEventListener("pageshow", event => {
 		if (event.persisted)
@@ -281,9 +322,10 @@ export function begin(listener) {
 export function setScope(scope) {
 	if (scope === live.scope)
 		return;
-	Object.assign(live, { scope, agents: [], changes: [], hello: null, connection: "wait", why: "", since: Date.now(), ticks: 0 });
+	Object.assign(live, { scope, agents: [], changes: [], hello: null, connection: "wait", why: "", since: Date.now(), ticks: 0, stale: false, pastless: [] });
 	live.series.clear();
 	live.circuits.clear();
+	live.edges.clear();
 	tries = 0;
 	open();
 }

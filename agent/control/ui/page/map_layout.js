@@ -1,6 +1,6 @@
 /* Where the nodes of a graph of calls stand: callers left of those they call, in columns of bounded height, few crossings. Pure. */
 
-export const NODE = { w: 168, h: 46 }, GAP = { x: 76, y: 16 };
+export const NODE = { w: 168, h: 46 }, PEER = { w: 196, h: 46 }, GAP = { x: 76, labels: 108, y: 16 };
 const WIDE = 6; /* columns of a large landscape */
 
 /* Longest way from a root; an edge that closes a ring counts for nothing. */
@@ -87,21 +87,21 @@ function withBends(names, edges, rank) {
 
 const isBend = name => name.startsWith("\0");
 
-function place(columns) {
+function place(columns, gap) {
 	const tall = name => isBend(name) ? 12 : NODE.h, at = new Map(), heights = columns.map(c => c.reduce((n, name) => n + tall(name) + GAP.y, -GAP.y)), most = Math.max(NODE.h, ...heights);
 	columns.forEach((column, c) => {
 		const spare = column.length > 1 ? Math.min((most - heights[c]) / (column.length - 1), NODE.h) : 0;
 		let y = 16 + (most - heights[c] - spare * (column.length - 1)) / 2;
 		for (const name of column) {
-			at.set(name, { x: 16 + c * (NODE.w + GAP.x), y });
+			at.set(name, { x: 16 + c * (NODE.w + gap), y });
 			y += tall(name) + GAP.y + spare;
 		}
 	});
-	return { at, width: columns.length * (NODE.w + GAP.x) - GAP.x + 32, height: most + 60 };
+	return { at, width: columns.length * (NODE.w + gap) - gap + 32, height: most + 60 };
 }
 
-/* names: of nodes; edges: [{from, to}]; fixed: {name: column} or null. Gives {at: Map(name: {x, y}), bends, width, height}. */
-export function layout(names, edges, fixed) {
+/* names: of nodes; edges: [{from, to}]; fixed: {name: column} or null; gap: between columns. Gives {at: Map(name: {x, y}), bends, width, height}. */
+export function layout(names, edges, fixed, gap = GAP.x) {
 	const out = new Map(), near = new Map(), sorted = names.slice().sort();
 	for (const e of edges)
 		if (e.from !== e.to)
@@ -117,13 +117,20 @@ export function layout(names, edges, fixed) {
 	const full = layers.filter(Boolean);
 	sortByNeighbours(full, near);
 	if (few)
-		return { ...place(full), bends };
+		return { ...place(full, gap), bends };
 	/* Many in few columns of equal height, callers still left of those they call as far as it goes. */
 	const row = full.flat(), size = Math.ceil(row.length / Math.min(WIDE, Math.ceil(row.length / 8))), columns = [];
 	for (let i = 0; i < row.length; i += size)
 		columns.push(row.slice(i, i + size));
 	sortByNeighbours(columns, near);
-	return { ...place(columns), bends };
+	return { ...place(columns, gap), bends };
+}
+
+/* Systems that services lean on, in rows below the graph: {at: [{x, y}], width, height}. */
+export function below(plan, n) {
+	const step = PEER.w + GAP.y, wide = Math.max(plan.width, Math.min(n, 3) * step - GAP.y + 32), across = Math.max(1, Math.floor((wide - 32 + GAP.y) / step)), top = plan.height + 6;
+	const at = Array.from({ length: n }, (_, i) => ({ x: 16 + (i % across) * step, y: top + Math.floor(i / across) * (PEER.h + 12) }));
+	return { at, width: wide, height: n ? top + Math.ceil(n / across) * (PEER.h + 12) + 4 : plan.height, line: top - 26 };
 }
 
 /* A line from a to b: to the right through its bends, back in an arc below both. {path, x, y}: with the place of its label. */

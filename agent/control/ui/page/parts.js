@@ -39,6 +39,7 @@ const TONES = {
 };
 
 export const toneOf = state => TONES[String(state)] || (/down|eject|fail|refus|unhealthy/.test(state) ? "bad" : /drain|warm|prob|wait|half|start/.test(state) ? "warn" : "off");
+export const isOpen = circuit => toneOf(circuit.state) === "bad"; /* half-open is none: calls go through */
 export const stateBadge = (state, title) => badge(toneOf(state), state ?? "unknown", title);
 
 export function changeTone(kind, text) {

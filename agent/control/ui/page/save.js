@@ -15,7 +15,8 @@ function clone() {
 		const picture = document.createElement("img");
 		picture.alt = "";
 		picture.src = was[i].toDataURL("image/png");
-		picture.setAttribute("style", `width:${was[i].clientWidth}px;height:${was[i].clientHeight}px;display:block`);
+		for (const [key, to] of [["width", was[i].clientWidth + "px"], ["height", was[i].clientHeight + "px"], ["display", "block"]])
+			picture.style.setProperty(key, to); /* as an attribute the page's policy refuses it */
 		canvas.replaceWith(picture);
 	});
 	for (const gone of root.querySelectorAll("script, link, noscript, .toasts, dialog, .nav, .top .right, .scope, .skip, button, input, select, .conn"))

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { href, link } from "./route.js";
 import { live, kind, nameCallers, placeOf, seenBy, states } from "./live.js";
 import { noWrites } from "./api.js";
-import { choice, confirm, empty, fits, search, stateBadge, toneOf } from "./parts.js";
+import { choice, confirm, empty, fits, isOpen, search, stateBadge, toneOf } from "./parts.js";
 import { bars } from "./charts.js";
 import { clock, count, is, ms, percent, plural, span } from "./fmt.js";
 
@@ -26,7 +26,7 @@ function merge(ctx) {
 	return nameCallers(Array.from(all.values()));
 }
 
-const isOpen = c => toneOf(c.state) === "bad", forcedOf = c => c.forced && c.forced !== "auto" ? c.forced : null;
+const forcedOf = c => c.forced && c.forced !== "auto" ? c.forced : null;
 const worth = c => (isOpen(c) ? 2e9 : toneOf(c.state) === "warn" || forcedOf(c) ? 1e9 : 0) + c.requests;
 
 async function force(ctx, c, to) {

@@ -9,9 +9,12 @@ import { clock, plural, span } from "./fmt.js";
 
 export const variable = key => key.toUpperCase().replace(/[.-]/g, "_");
 
-/* As YAML reads it back as the same text. */
+/* What YAML 1.1 or 1.2 takes for something else than text: numbers (1e3, 0x1f, .inf), truth values, nothing. */
+const NO_TEXT = /^(?:[\d._-]+|[\d._]+e[\d+-]*|0[box][\da-f_]+|\.inf|\.nan|true|false|yes|no|on|off|null|y|n)$/i;
+
+/* As a stack file reads it back as the same text; there a single $ would begin a variable. */
 export function yaml(value) {
-	return /^[A-Za-z0-9./][\w./@-]*$/.test(value) && !/^(?:[\d._-]+|true|false|yes|no|on|off|null|y|n)$/i.test(value) ? value : JSON.stringify(value);
+	return /^[A-Za-z0-9./][\w./@-]*$/.test(value) && !NO_TEXT.test(value) ? value : JSON.stringify(value).replaceAll("$", "$$$$");
 }
 
 export function stackLines(options) {
@@ -64,7 +67,10 @@ function picks(ctx) {
 }
 
 export default {
-	name: "config", title: "Configuration", params: ["of"], every: 3000,
+	name: "config", title: "Configuration", params: ["of"],
+	get every() {
+		return kind() === "swarm" ? 30000 : 3000; /* there it is that of all agents */
+	},
 	async load(ctx, signal) {
 		const of = ctx.params.of;
 		if (kind() === "swarm") {

@@ -8,7 +8,8 @@ import { badge, choice, empty, fits, mark, picker, reason, reasonTable, search, 
 import { bytes, clock, count, ms, plural } from "./fmt.js";
 
 const LIMIT = 200;
-const PHASES = [["route_ms", "routing"], ["queue_ms", "waiting for a place"], ["retry_ms", "earlier attempts"], ["connect_ms", "connecting"], ["first_byte_ms", "waiting for the first byte"], ["transfer_ms", "transfer"]];
+/* As control/phases.c has them. */
+const PHASES = [["head_ms", "waiting for the rest of the head"], ["route_ms", "routing"], ["queue_ms", "waiting for a place"], ["retry_ms", "earlier attempts"], ["connect_ms", "connecting"], ["first_byte_ms", "waiting for the first byte"], ["transfer_ms", "transfer"]];
 
 function query(p) {
 	const all = [["limit", limitOf(LIMIT)], ["reason", p.reason], ["service", p.service], ["retried", p.show === "retried" ? "true" : null], ["slow", p.show === "slow" ? p.slow || "250ms" : null]];

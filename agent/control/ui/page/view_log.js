@@ -2,12 +2,12 @@
 
 import { h } from "./dom.js";
 import { link } from "./route.js";
-import { has } from "./api.js";
+import { has, limitOf } from "./api.js";
 import { kind, live, prefix } from "./live.js";
 import { choice, empty, mark, picker, search, time } from "./parts.js";
 import { plural } from "./fmt.js";
 
-const KEPT = 500, SHOWN = 300;
+const KEPT = 500, SHOWN = 300, LAST = 200, AGAIN_MS = 5000;
 const SAID = new Set(["time", "level", "kind", "type", "subsystem", "service", "task", "node", "trace_id", "request_id", "message", "stack", "slot"]);
 
 function query(p) {
@@ -15,6 +15,8 @@ function query(p) {
 	return all.length ? "?" + all.map(([k, v]) => k + "=" + encodeURIComponent(v)).join("&") : "";
 }
 
+/* Of many agents fewer each. */
+const lastOf = p => kind() === "swarm" ? (query(p) || "?") + (query(p) ? "&" : "") + "limit=" + limitOf(LAST) : query(p);
 const listOf = body => Array.isArray(body) ? body : body?.records || body?.log || [];
 
 function close(ctx) {
@@ -35,27 +37,97 @@ function add(ctx, record) {
 		ctx.own.waiting++;
 }
 
+const keyOf = r => [r.time, r.kind, r.level, r.service, r.subsystem, r.request_id, String(r.message ?? r.path ?? "").slice(0, 2000)].join("\0");
+
+/* Of what was kept that which is not there yet; two records that are alike to the letter are two. */
+function merge(ctx, parts) {
+	const o = ctx.own, had = new Map(), news = [];
+	for (const r of o.lines)
+		had.set(keyOf(r), (had.get(keyOf(r)) || 0) + 1);
+	for (const p of parts)
+		for (const r of listOf(p.body)) {
+			const key = keyOf(r), n = had.get(key) || 0;
+			if (n > 0)
+				had.set(key, n - 1);
+			else
+				news.push({ node: p.node, ...r, n: ++o.n });
+		}
+	o.lines = o.lines.concat(news).sort((a, b) => String(a.time).localeCompare(String(b.time))).slice(-KEPT);
+	o.waiting += o.held ? news.length : 0;
+}
+
+/* What came while nobody followed: before the stream stood, while the tab was hidden, while the agent was away. */
+function catchUp(ctx) {
+	const asked = ctx.own.asked;
+	return ctx.each("log/recent" + lastOf(ctx.params)).then(parts => {
+		if (ctx.own.asked === asked && !ctx.own.left)
+			merge(ctx, parts);
+		ctx.redraw();
+	}, () => {});
+}
+
+/* An event stream does not say why it was refused: ask as a page, and let go at once. */
+async function whyRefused(url) {
+	const stop = new AbortController(), reply = await fetch(url, { headers: { Accept: "application/json" }, signal: stop.signal }), body = reply.ok ? null : await reply.json().catch(() => null);
+	stop.abort();
+	return reply.ok ? "" : (body?.cause || body?.error || "status " + reply.status) + (body?.remedy ? " " + body.remedy : "");
+}
+
+/* It was refused: what is kept is asked for meanwhile, so that the log goes on all the same, later. */
+async function refused(ctx, source, url) {
+	const why = await whyRefused(url).catch(() => "");
+	if (ctx.own.source !== source)
+		return;
+	Object.assign(ctx.own, { tail: why ? "refused" : "lost", why, timer: setTimeout(() => {
+		catchUp(ctx);
+		follow(ctx);
+	}, AGAIN_MS) });
+	ctx.redraw();
+}
+
+/* Done when it stands or is refused. EventSource itself connects again when the agent was away. */
 function follow(ctx) {
 	close(ctx);
-	if (kind() === "swarm" || ctx.own.gone)
-		return;
-	const source = ctx.own.source = new EventSource(prefix(live.scope) + "log/tail" + query(ctx.params));
-	ctx.own.tail = "wait";
-	source.onopen = () => {
-		ctx.own.tail = "live";
-		ctx.redraw();
-	};
-	source.onmessage = event => {
-		try {
-			add(ctx, JSON.parse(event.data));
-		} catch { /* not a record */ }
-	};
-	source.onerror = () => {
-		ctx.own.tail = "lost";
-		if (source.readyState === EventSource.CLOSED && ctx.own.source === source)
-			ctx.own.timer = setTimeout(() => ctx.reload(), 3000);
-		ctx.redraw();
-	};
+	const url = prefix(live.scope) + "log/tail" + query(ctx.params), source = ctx.own.source = new EventSource(url);
+	let stood = false;
+	ctx.own.tail = ctx.own.tail === "refused" ? "refused" : "wait";
+	return new Promise(done => {
+		source.onopen = () => {
+			if (stood || ctx.own.tail === "refused")
+				catchUp(ctx);
+			stood = true;
+			ctx.own.tail = "live";
+			ctx.redraw();
+			done();
+		};
+		source.onmessage = event => {
+			try {
+				add(ctx, JSON.parse(event.data));
+			} catch { /* not a record */ }
+		};
+		source.onerror = () => {
+			if (source.readyState === EventSource.CLOSED && ctx.own.source === source)
+				refused(ctx, source, url);
+			else
+				ctx.own.tail = "lost";
+			ctx.redraw();
+			done();
+		};
+	});
+}
+
+/* A tab that nobody sees takes no place. */
+function onVisibility(ctx) {
+	if (!document.hidden || !ctx.own.source)
+		return; /* seen again: the frame loads the view, which follows */
+	close(ctx);
+	ctx.own.tail = "rest";
+}
+
+function said(ctx) {
+	const o = ctx.own, words = { live: ["ok", "following"], lost: ["bad", "no contact, connecting again"], rest: ["off", "paused"], refused: ["warn", `every ${AGAIN_MS / 1000} s: ${o.why}`] };
+	const [tone, text] = o.held ? ["warn", "held"] : kind() === "swarm" ? ["off", "every 3 s"] : words[o.tail] || ["off", "connecting"];
+	return h("span", { class: "field", role: "status", "data-tail": o.tail }, mark(tone), text);
 }
 
 function line(r) {
@@ -74,9 +146,16 @@ export default {
 	},
 	takes: error => error.status === 404,
 	enter(ctx) {
-		Object.assign(ctx.own, { lines: [], n: 0, held: false, waiting: 0, tail: "wait" });
+		Object.assign(ctx.own, { lines: [], was: null, asked: null, n: 0, held: false, waiting: 0, tail: "wait", hide: () => onVisibility(ctx) });
+		document.addEventListener("visibilitychange", ctx.own.hide);
 	},
-	leave: close,
+	leave(ctx) {
+		if (!ctx)
+			return;
+		close(ctx);
+		ctx.own.left = true;
+		document.removeEventListener("visibilitychange", ctx.own.hide);
+	},
 	async load(ctx, signal) {
 		/* A filter is typed letter by letter: ask when the typing rests. */
 		await new Promise(resolve => setTimeout(resolve, ctx.data ? 250 : 0));
@@ -84,15 +163,22 @@ export default {
 			throw Object.assign(new Error("aborted"), { name: "AbortError" });
 		if (!await has("/log/recent"))
 			throw Object.assign(new Error("none"), { status: 404 });
-		const parts = await ctx.each("log/recent" + query(ctx.params), signal);
-		ctx.own.lines = parts.flatMap(p => listOf(p.body).map(r => ({ node: p.node, ...r }))).sort((a, b) => String(a.time).localeCompare(String(b.time))).slice(-KEPT).map((r, i) => ({ ...r, n: i }));
-		ctx.own.n = ctx.own.lines.length;
-		ctx.own.waiting = 0;
-		follow(ctx);
+		const o = ctx.own, asked = query(ctx.params);
+		if (o.asked !== asked) {
+			close(ctx);
+			Object.assign(o, { asked, was: o.was || o.lines, lines: [], waiting: 0 });
+		}
+		if (kind() !== "swarm" && !o.source && !o.left) /* first the stream, so that nothing falls between */
+			await Promise.race([follow(ctx), new Promise(resolve => setTimeout(resolve, 1500))]);
+		const parts = await ctx.each("log/recent" + lastOf(ctx.params), signal);
+		if (o.asked === asked) {
+			merge(ctx, parts);
+			o.was = null;
+		}
 		return parts;
 	},
 	head: ctx => h("div", { class: "head" }, h("h1", null, "Log"), h("p", null, ctx.own.lines?.length ? plural(ctx.own.lines.length, "record") + " kept here" : "", ctx.own.held && ctx.own.waiting ? `, ${ctx.own.waiting} new` : ""),
-		h("span", { class: "field" }, mark(ctx.own.held ? "warn" : ctx.own.tail === "live" ? "ok" : "off"), ctx.own.held ? "held" : kind() === "swarm" ? "every 3 s" : ctx.own.tail === "live" ? "following" : "connecting"),
+		said(ctx),
 		h("div", { class: "right" }, h("button", { class: "btn", "aria-pressed": ctx.own.held ? "true" : "false", onclick: () => {
 			Object.assign(ctx.own, { held: !ctx.own.held, waiting: 0, view: ctx.own.lines.slice() });
 			ctx.redraw();
@@ -101,7 +187,7 @@ export default {
 	render(ctx) {
 		if (ctx.error?.status === 404)
 			return [h("div", { class: "head" }, h("h1", null, "Log")), h("section", { class: "card" }, empty("This agent keeps no log to look at", "Its records go where outrider.log says; it has no page /log/recent.", "docker service logs outrider_agent"))];
-		const lines = (ctx.own.held ? ctx.own.view : ctx.own.lines).slice(-SHOWN).reverse();
+		const lines = (ctx.own.held ? ctx.own.view : ctx.own.was || ctx.own.lines).slice(-SHOWN).reverse();
 		return [this.head(ctx), (ctx.data || []).filter(p => p.error).map(p => h("p", { class: "note", key: p.node }, mark("warn"), ` ${p.node}: ${p.error}`)), h("section", { class: "card log", "aria-label": "Records, newest first" }, lines.length ? lines.map(line) :
 			h("div", { style: { "font-family": "system-ui, sans-serif" } }, Object.keys(ctx.params).some(k => ["q", "level", "show", "service"].includes(k)) ? empty("No record fits", "New ones that fit appear here as they come.") : empty("Nothing was logged lately", "Records appear here as they come.")))];
 	},

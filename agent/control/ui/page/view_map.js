@@ -1,13 +1,13 @@
 /* Who calls whom. With a service picked: it, its callers and whom it calls. */
 
 import { h } from "./dom.js";
-import { link, href } from "./route.js";
-import { live, states } from "./live.js";
+import { link, href, setParams } from "./route.js";
+import { live, seenBy, states } from "./live.js";
 import { empty, fits, mark, search, stateBadge, toneOf } from "./parts.js";
-import { NODE, layout, route } from "./map_layout.js";
+import { GAP, NODE, PEER, below, layout, route } from "./map_layout.js";
 import { count, cut, ms, percent, plural, rate, share, is } from "./fmt.js";
 
-const EDGES = 140, LABELS = 26;
+const EDGES = 140, LABELS = 26, PEERS = 24;
 
 /* Edges of all agents by who calls whom, added up; one service calls from several instances, on several nodes. */
 function graph() {
@@ -28,11 +28,14 @@ function graph() {
 			node(e.from);
 			node(e.to);
 			const key = e.from + "\0" + e.to, was = edges.get(key);
-			const sum = was || { from: e.from, to: e.to, key, rate: 0, errors: 0, retries: 0, p50: null, p99: null, circuit: "closed", healthy: null, endpoints: null };
+			const sum = was || { from: e.from, to: e.to, key, rate: 0, errors: 0, retries: 0, p50: null, p99: null, circuit: "closed", healthy: null, endpoints: null, slow: false, usual: null };
 			for (const name of ["rate", "errors", "retries"])
 				sum[name] += e[name] || 0;
 			sum.p50 = is(e.p50_ms) ? Math.max(sum.p50 ?? 0, e.p50_ms) : sum.p50;
 			sum.p99 = is(e.p99_ms) ? Math.max(sum.p99 ?? 0, e.p99_ms) : sum.p99;
+			const row = live.edges.get(seenBy(a.address, e));
+			sum.slow = sum.slow || row?.slow === true;
+			sum.usual = row?.slow && is(row.usual) ? Math.max(sum.usual ?? 0, row.usual) : sum.usual;
 			sum.circuit = toneOf(sum.circuit) === "bad" || toneOf(e.circuit) === "ok" ? sum.circuit : e.circuit;
 			if (is(e.endpoints) && (sum.healthy === null || e.healthy < sum.healthy))
 				Object.assign(sum, { healthy: e.healthy, endpoints: e.endpoints });
@@ -53,7 +56,7 @@ function edgeTone(e) {
 	const failing = share(e.errors, e.rate);
 	if (failing >= 5 || toneOf(e.circuit) === "bad" || (e.endpoints > 0 && e.healthy === 0))
 		return "bad";
-	return failing >= .5 || toneOf(e.circuit) === "warn" || (is(e.healthy) && e.healthy < e.endpoints) || e.retries > 0.05 * Math.max(e.rate, 1) ? "warn" : "ok";
+	return failing >= .5 || toneOf(e.circuit) === "warn" || (is(e.healthy) && e.healthy < e.endpoints) || e.slow || e.retries > 0.05 * Math.max(e.rate, 1) ? "warn" : "ok";
 }
 
 function nodeTone(n) {
@@ -79,9 +82,9 @@ function choose(g, focus) {
 /* The same nodes and edges keep their places while only figures change. */
 function placed(ctx, chosen) {
 	const names = chosen.names.slice().sort();
-	const key = JSON.stringify(names);
+	const key = JSON.stringify([chosen.edges.length <= LABELS, ...names]);
 	if (ctx.own.key !== key || !ctx.own.plan)
-		Object.assign(ctx.own, { key, plan: layout(names, chosen.edges, chosen.fixed) });
+		Object.assign(ctx.own, { key, plan: layout(names, chosen.edges, chosen.fixed, chosen.edges.length <= LABELS ? GAP.labels : GAP.x) });
 	return ctx.own.plan;
 }
 
@@ -113,16 +116,25 @@ function box(ctx, n, at, near, picked, q) {
 	n.count > 1 && h("text", { class: "s", x: NODE.w - 9, y: 19, "text-anchor": "end" }, "×" + n.count), h("text", { class: "s", x: 11, y: 36 }, cut(line, 27)));
 }
 
+/* As short as on a label: 2.1 ms, 24 ms, 1.3 s. */
+const brief = n => n >= 1000 ? (n / 1000).toFixed(1) + " s" : (n >= 10 ? Math.round(n) : n.toFixed(1)) + " ms";
+
+/* [calls and latency, share that failed or nothing]: one line or two. */
+function labelOf(e) {
+	const failing = share(e.errors, e.rate);
+	return [[e.rate >= 10 && e.rate < 1000 ? Math.round(e.rate) + "/s" : rate(e.rate), is(e.p99) && brief(e.p99)].filter(Boolean).join(" · "), failing >= .05 && percent(failing) + " fail"].filter(Boolean);
+}
+
 /* Labels that would lie on each other stand below each other. */
 function apart(edges) {
 	const placed = [];
 	for (const e of edges.slice().sort((a, b) => a.y - b.y)) {
-		const failing = share(e.errors, e.rate), text = (e.rate >= 10 && e.rate < 1000 ? Math.round(e.rate) + "/s" : rate(e.rate)) + (failing >= .05 ? " " + percent(failing) : ""), label = { ...e, text, width: text.length * 6.3 + 12 };
+		const text = labelOf(e), label = { ...e, text, width: Math.max(...text.map(t => t.length)) * 6.1 + 12, height: 4 + 14 * text.length };
 		for (let turn = 0; turn < 12; turn++) {
-			const hit = placed.find(p => Math.abs(p.x - label.x) < (p.width + label.width) / 2 + 2 && Math.abs(p.y - label.y) < 19);
+			const hit = placed.find(p => Math.abs(p.x - label.x) < (p.width + label.width) / 2 + 2 && Math.abs(p.y - label.y) < (p.height + label.height) / 2 + 1);
 			if (!hit)
 				break;
-			label.y = hit.y + 19;
+			label.y = hit.y + (hit.height + label.height) / 2 + 1;
 		}
 		placed.push(label);
 	}
@@ -132,33 +144,50 @@ function apart(edges) {
 function lines(chosen, plan, near) {
 	const most = Math.max(...chosen.edges.map(e => e.rate), 1), labels = chosen.edges.length <= LABELS;
 	const edges = chosen.edges.filter(e => plan.at.has(e.from) && plan.at.has(e.to) && e.from !== e.to).map(e => ({ ...e, ...route(plan.at.get(e.from), plan.at.get(e.to), (plan.bends.get(e.key) || []).map(b => plan.at.get(b))) }));
-	return [h("g", { key: "edges" }, edges.map(e => h("path", { key: e.key, class: "edge" + (e.tone === "ok" ? "" : " " + e.tone) + (near && e.from !== near.of && e.to !== near.of ? " dim" : ""), d: e.path, "marker-end": `url(#tip-${e.tone})`,
+	return [h("g", { key: "edges" }, edges.map(e => h("path", { key: e.key, "data-edge": e.from + " " + e.to, class: "edge" + (e.tone === "ok" ? "" : " " + e.tone) + (near && e.from !== near.of && e.to !== near.of ? " dim" : ""), d: e.path, "marker-end": `url(#tip-${e.tone})`,
 		"stroke-width": (1.2 + 3 * Math.sqrt(e.rate / most)).toFixed(2), "stroke-opacity": near || chosen.edges.length <= 60 ? 1 : e.tone === "ok" ? .45 : .8 },
-	h("title", null, `${e.from} → ${e.to}: ${rate(e.rate)}, ${percent(share(e.errors, e.rate))} failing, p99 ${ms(e.p99)}, retries ${rate(e.retries)}, circuit ${e.circuit}${is(e.healthy) ? `, ${e.healthy} of ${e.endpoints} endpoints` : ""}`)))),
+	h("title", null, `${e.from} → ${e.to}: ${rate(e.rate)}, ${percent(share(e.errors, e.rate))} failing, p99 ${ms(e.p99)}${e.slow ? `, usually ${ms(e.usual)}` : ""}, retries ${rate(e.retries)}, circuit ${e.circuit}${is(e.healthy) ? `, ${e.healthy} of ${e.endpoints} endpoints` : ""}`)))),
 	labels && h("g", { key: "labels" }, apart(edges).map(e => {
-		const { text, width } = e;
-		return h("g", { key: e.key, class: "label " + e.tone + (near && e.from !== near.of && e.to !== near.of ? " dim" : ""), transform: `translate(${e.x.toFixed(1)} ${e.y.toFixed(1)})`, "aria-hidden": "true" }, h("rect", { x: -width / 2, y: -9, width, height: 18, rx: 5 }), h("text", { "text-anchor": "middle", y: 4 }, text));
+		const { text, width, height } = e;
+		return h("g", { key: e.key, class: "label " + e.tone + (near && e.from !== near.of && e.to !== near.of ? " dim" : ""), transform: `translate(${e.x.toFixed(1)} ${e.y.toFixed(1)})`, "aria-hidden": "true" }, h("rect", { x: -width / 2, y: -height / 2, width, height, rx: 5 }), text.map((t, i) => h("text", { "text-anchor": "middle", y: 4 + (i - (text.length - 1) / 2) * 14 }, t)));
 	}))];
 }
 
 const tips = () => h("defs", null, [["ok", "line-strong"], ["warn", "warn"], ["bad", "bad"]].map(([tone, colour]) => h("marker", { key: tone, id: "tip-" + tone, viewBox: "0 0 8 8", refX: 7.5, refY: 4, markerWidth: 9, markerHeight: 9,
 	markerUnits: "userSpaceOnUse", orient: "auto" }, h("path", { d: "M0 .5L8 4 0 7.500z", fill: `var(--${colour})` }))));
 
-function support() {
+/* Sources of configuration, registries, exporters, sinks, the engine: of all agents, one that is in trouble for any of them first. */
+function systems() {
 	const seen = new Map();
 	for (const a of states())
 		for (const s of a.state.support || []) {
-			const key = s.kind + "\0" + s.name, was = seen.get(key);
-			if (!was || (was.state === "ok" && s.state !== "ok"))
-				seen.set(key, { ...s, nodes: (was?.nodes || 0) + 1, node: a.node });
+			const key = s.kind + " " + s.name, was = seen.get(key), bad = s.state !== "ok";
+			if (!was)
+				seen.set(key, { ...s, key, bad, nodes: 1, node: a.node });
 			else
-				was.nodes++;
+				Object.assign(was, bad && !was.bad ? { ...s, bad, node: a.node } : {}, { nodes: was.nodes + 1 });
 		}
-	const all = Array.from(seen.values());
-	return h("section", { class: "card" }, h("header", null, h("h2", null, "Support systems"), h("span", { class: "right note" }, all.some(s => s.state !== "ok") ? "traffic goes on with the last good state" : "")),
-		all.length ? h("div", { class: "pad" }, h("ul", { class: "lane" }, all.map(s => h("li", { class: "peer", key: s.kind + s.name }, mark(s.state === "ok" ? "ok" : "bad"), h("span", { class: "break" }, h("b", null, s.kind), " ", h("span", { class: "mono" }, s.name)),
-			h("span", { class: "sub" }, s.state === "ok" ? "" : (s.why || "in trouble") + (live.agents.length > 1 ? `, says ${s.node}` : "") + ". ", s.detail || (s.state === "ok" ? "answers" : "")))))) :
-			empty("None is used", "Options outrider.config, outrider.registry, outrider.trace and outrider.log name them."));
+	return Array.from(seen.values()).sort((a, b) => b.bad - a.bad || a.key.localeCompare(b.key));
+}
+
+const saysOf = s => (s.bad ? (s.why || "in trouble") + (live.agents.length > 1 ? `, says ${s.node}` : "") + ". " : "") + (s.detail || (s.bad ? "" : "answers"));
+
+function peer(ctx, s, at) {
+	const on = ctx.params.system === s.key, tone = s.bad ? "bad" : "ok", says = `${s.kind} ${s.name}, ${s.bad ? "in trouble" : "well"}: ${saysOf(s)}`;
+	const open = () => setParams({ system: on ? null : s.key }, true);
+	return h("g", { key: s.key, class: "node system" + (on ? " on" : ""), transform: `translate(${at.x} ${at.y})`, role: "button", "aria-pressed": on ? "true" : "false", tabindex: "0", "data-row": true, "data-peer": s.key, "aria-label": says, onclick: open, onkeydown: event => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), open()) },
+		h("title", null, says), h("rect", { class: "box " + tone, width: PEER.w, height: PEER.h, rx: 8 }), h("svg", { x: 10, y: 10, width: 11, height: 11, viewBox: "0 0 10 10", class: tone }, mark(tone).kids),
+		h("text", { class: "t", x: 27, y: 19 }, cut(s.kind, 16)), h("text", { class: "s " + tone, x: PEER.w - 10, y: 19, "text-anchor": "end" }, s.bad ? "trouble" : "well"), h("text", { class: "s", x: 11, y: 36 }, cut(s.name, 29)));
+}
+
+/* The picked one, and those in trouble, in words. */
+function support(ctx, all) {
+	const picked = all.filter(s => s.key === ctx.params.system), shown = picked.length ? picked : all.filter(s => s.bad);
+	if (!all.length)
+		return h("p", { class: "note" }, "No support system is used: options outrider.config, outrider.registry, outrider.trace and outrider.log name them.");
+	return shown.length > 0 && h("section", { class: "card", id: "systems" }, h("header", null, h("h2", null, picked.length ? "Support system" : "Support systems in trouble"), h("span", { class: "right note" }, shown.some(s => s.bad) ? "traffic goes on with the last good state" : "")),
+		h("div", { class: "pad" }, h("ul", { class: "lane" }, shown.map(s => h("li", { class: "peer", key: s.key }, mark(s.bad ? "bad" : "ok"), h("span", { class: "break" }, h("b", null, s.kind), " ", h("span", { class: "mono" }, s.name)),
+			h("span", { class: "sub" }, saysOf(s), live.agents.length > 1 ? ` Used by ${plural(s.nodes, "agent")}.` : ""))))));
 }
 
 function detail(g, focus) {
@@ -175,19 +204,22 @@ export default {
 	render(ctx) {
 		const g = graph(), focus = ctx.arg && g.nodes.has(ctx.arg) ? ctx.arg : null, chosen = choose(g, focus), q = focus ? null : ctx.params.q;
 		const left = states().reduce((n, a) => n + (a.state.left_out?.edges || 0), 0) + chosen.hidden;
+		const all = systems();
 		let graphic = empty("No call was seen yet", "Services and their calls appear here with the first request through the agent.");
 		if (g.nodes.size) {
 			const plan = placed(ctx, chosen), near = neighbours(g, focus ? null : ctx.own.hover || only(g, q));
-			graphic = h("div", { class: "map", role: "group", "aria-label": "Map of services", tabindex: 0 }, h("svg", { viewBox: `0 0 ${plan.width} ${plan.height}`, style: { width: "100%", "max-width": plan.width + "px", "min-width": Math.round(plan.width * .68) + "px" } }, tips(), lines(chosen, plan, near),
-				h("g", null, chosen.names.filter(n => plan.at.has(n)).map(n => box(ctx, g.nodes.get(n), plan.at.get(n), near, focus, q)))));
+			const lean = below(plan, Math.min(all.length, PEERS));
+			graphic = h("div", { class: "map", role: "group", "aria-label": "Map of services", tabindex: 0 }, h("svg", { viewBox: `0 0 ${lean.width} ${lean.height}`, style: { width: "100%", "max-width": lean.width + "px", "min-width": Math.round(lean.width * .68) + "px" } }, tips(), lines(chosen, plan, near),
+				h("g", { key: "nodes" }, chosen.names.filter(n => plan.at.has(n)).map(n => box(ctx, g.nodes.get(n), plan.at.get(n), near, focus, q))),
+				all.length > 0 && h("g", { key: "systems" }, h("path", { class: "rule", d: `M16 ${lean.line}H${lean.width - 16}` }), h("text", { class: "s", x: 16, y: lean.line + 17 }, "what agents lean on" + (all.length > PEERS ? `; ${all.length - PEERS} more that are well` : "")), lean.at.map((at, i) => peer(ctx, all[i], at)))));
 		}
 		const sick = g.edges.filter(e => e.tone === "bad").length;
 		return [h("div", { class: "head" }, h("h1", null, "Map"), h("p", null, plural(g.nodes.size, "service"), ", ", plural(g.edges.length, "call"), sick > 0 ? h("span", { class: "badtext" }, `, ${sick} in trouble`) : ""),
 			focus && h("a", { class: "btn small", href: link("map", null, {}) }, "← all services"), h("div", { class: "right" }, search(ctx.params, "q", "Find a service"),
 				ctx.params.q && g.nodes.size > 0 && h("a", { class: "btn", href: href("map", Array.from(g.nodes.keys()).find(n => fits(ctx.params.q, n)), { scope: ctx.params.scope }) }, "Focus"))),
 		ctx.arg && !focus && h("p", { class: "note" }, `“${ctx.arg}” is not among the services that are known now.`),
-		h("section", { class: "card" }, graphic, h("div", { class: "pad legend" }, h("span", null, mark("ok"), " well"), h("span", null, mark("warn"), " some fail, or an endpoint is out"), h("span", null, mark("bad"), " 5% or more fail, or the circuit is open"),
-			h("span", null, "thicker: more calls"), left > 0 && h("span", null, `${count(left)} quiet calls are not drawn: pick a service to see its own`))),
-		focus && detail(g, focus), support()];
+		h("section", { class: "card" }, graphic, h("div", { class: "pad legend" }, h("span", null, mark("ok"), " well"), h("span", null, mark("warn"), " some fail, an endpoint is out, or far slower than usual"), h("span", null, mark("bad"), " 5% or more fail, or the circuit is open"),
+			h("span", null, "thicker: more calls"), chosen.edges.length <= LABELS && h("span", null, "on a line: calls a second · p99"), left > 0 && h("span", null, `${count(left)} quiet calls are not drawn: pick a service to see its own`))),
+		focus && detail(g, focus), support(ctx, all)];
 	},
 };

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { link, setParams } from "./route.js";
 import { live, states } from "./live.js";
-import { changeTone, choice, empty, icon, mark, time, stateBadge } from "./parts.js";
+import { changeTone, choice, empty, icon, isOpen, mark, time, stateBadge } from "./parts.js";
 import { lineChart, spark } from "./charts.js";
 import { bytes, clock, count, ms, percent, rate, share, is } from "./fmt.js";
 
@@ -56,7 +56,7 @@ function figure(title, value, note, tone) {
 
 function figures() {
 	const i = sum("in"), o = sum("out"), up = states(), process = up.map(a => a.state.process || {});
-	const open = up.flatMap(a => a.state.circuits || []).filter(c => /open/.test(c.state) && c.state !== "half-open").length;
+	const open = up.flatMap(a => a.state.circuits || []).filter(isOpen).length;
 	const edges = up.flatMap(a => a.state.edges || []), sick = edges.filter(e => is(e.healthy) && e.healthy < e.endpoints).length;
 	const cpu = process.reduce((n, p) => n + (p.cpu_percent || 0), 0), memory = process.reduce((n, p) => n + (p.memory_bytes || 0), 0);
 	const failing = share(i.errors, i.rate), calls = share(o.errors, o.rate);
@@ -73,11 +73,15 @@ function figures() {
 
 const keyOf = c => (c.node || "") + "/" + c.number + "/" + c.time_ms;
 
+/* What several nodes tell alike; what is of one service alone is told apart by its name: the rule of ui/changes.c. */
+const SHARED = new Set(["rollout", "registry"]), SAME_MS = 5000;
+const alike = (a, b) => a.kind === b.kind && a.text === b.text && a.upstream === b.upstream && a.subject === b.subject && (SHARED.has(a.kind) || a.service === b.service);
+
 function shown() {
 	/* One thing that several nodes saw is one; a rollout and a registry are of all callers, all else of one service. */
 	const all = [];
 	for (const c of live.changes) {
-		const twin = all.findLast(o => c.time_ms - o.time_ms < 5000 && o.kind === c.kind && o.text === c.text && o.upstream === c.upstream && (o.service === c.service || c.kind === "rollout" || c.kind === "registry") && !o.nodes.includes(c.node));
+		const twin = all.findLast(o => c.time_ms - o.time_ms < SAME_MS && alike(o, c) && !o.nodes.includes(c.node));
 		if (twin)
 			twin.nodes.push(c.node);
 		else
@@ -195,7 +199,9 @@ function charts(ctx, changes, from, to) {
 function nodes() {
 	if (live.agents.length < 2)
 		return null;
-	return h("section", { class: "card" }, h("header", null, h("h2", null, "Nodes"), h("span", { class: "right" }, live.agents.length + " agents")), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "cards" },
+	const pastless = live.pastless.filter(p => live.agents.some(a => a.ok && a.node === p.node));
+	return h("section", { class: "card" }, h("header", null, h("h2", null, "Nodes"), h("span", { class: "right" }, live.agents.length + " agents")),
+		pastless.length > 0 && h("p", { class: "pad note", "data-pastless": pastless.length }, mark("warn"), ` Charts have the last ten minutes without ${pastless.slice(0, 5).map(p => `${p.node} (${p.error})`).join(", ")}${pastless.length > 5 ? ` and ${pastless.length - 5} more` : ""}; what comes now is in them.`), h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table" }, h("table", { class: "cards" },
 		h("thead", null, h("tr", null, ["Node", "State", "In", "Failing", "p99", "Last ten minutes", "CPU", "Memory", "Sidecars"].map((t, i) => h("th", { class: i > 1 && i !== 5 ? "num" : null, scope: "col" }, t)))),
 		h("tbody", null, live.agents.map(a => {
 			const s = a.state || {}, i = s.in || {}, p = s.process || {}, series = live.series.get(a.address);

@@ -8,7 +8,7 @@ import { bytes, count, ms, percent, plural, rate, share } from "./fmt.js";
 
 const SHOWN = 150;
 const COLUMNS = [["service", "Service"], ["node", "Node"], ["state", "State"], ["handler", "Handler"], ["wired", "Wiring"], ["rate", "In", true], ["failing", "Failing", true], ["p99", "p99", true],
-	["out", "Calls out", true], ["cpu", "CPU", true], ["memory", "Memory", true], ["connections", "Conns", true]];
+	["out", "Calls out", true], ["cpu", "CPU", true], ["memory", "Memory, about", true], ["connections", "Conns", true]];
 
 function rows(q) {
 	const all = [];
@@ -38,7 +38,7 @@ function row(s) {
 	h("td", { "data-h": "Wiring", class: s.wired === true ? null : "whole" }, s.wired === true ? badge("ok", "wired") : s.wired ? [badge("warn", "not yet"), h("div", { class: "sub" }, s.wired)] : "–"),
 	h("td", { class: "num", "data-h": "In" }, rate(i.rate)), h("td", { class: "num" + (i.errors ? " badtext" : ""), "data-h": "Failing" }, percent(share(i.errors, i.rate))),
 	h("td", { class: "num", "data-h": "p99" }, ms(i.p99_ms)), h("td", { class: "num", "data-h": "Calls out" }, rate(o.rate)), h("td", { class: "num", "data-h": "CPU" }, percent(cost.cpu_percent)),
-	h("td", { class: "num", "data-h": "Memory" }, bytes(cost.memory_bytes)), h("td", { class: "num", "data-h": "Connections" }, count(cost.connections)));
+	h("td", { class: "num", "data-h": "Memory, about" }, bytes(cost.memory_bytes)), h("td", { class: "num", "data-h": "Connections" }, count(cost.connections)));
 }
 
 export default {
