@@ -169,7 +169,8 @@ static uint8_t flags_of(const struct exchange *x)
 static void find_texts(struct exchange *x, struct str at[RECORD_TEXTS])
 {
 	const struct field *agent = x->req.first[FIELD_USER_AGENT] ? head_get(&x->req, FIELD_USER_AGENT) : NULL;
-	struct str path = x->req.path.n ? x->req.path : x->req.target;
+	/* A target that was refused may hold a password: none of it is kept. */
+	struct str path = x->req.path.n ? x->req.path : x->req.form == TARGET_AUTHORITY ? x->req.target : STR("");
 	size_t query = str_find(path, '?');
 
 	at[RECORD_METHOD] = x->req.method_text;

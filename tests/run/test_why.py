@@ -204,6 +204,31 @@ def test_tap(t):
     others.close()
 
 
+@rows({"absolute": ("GET http://user:geheim@quotes/x HTTP/1.1|Host: quotes", "bad-target"), "scheme": ("GET ftp://user:geheim@quotes/x HTTP/1.1|Host: quotes", "bad-target"),
+       "connect": ("CONNECT user:geheim@quotes:443 HTTP/1.1|Host: quotes:443", "bad-target"), "host": ("GET /x HTTP/1.1|Host: user:geheim@quotes", "bad-host"),
+       "both": ("GET http://user:geheim@quotes/x HTTP/1.1|Host: user:geheim@quotes", "bad-target"), "slashes": ("GET http:user:geheim@quotes HTTP/1.1|Host: quotes", "bad-target")})
+def test_no_password_of_a_url(t, head, reason):
+    """A user and a password in what a request asks for are refused, and stand in no log, on no page, in no span."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(200)]}, env=dict(PLAIN, OUTRIDER_TRACE="log:", OUTRIDER_TRACE_SAMPLE="always", OUTRIDER_ACCESS_LOG="on",
+                                                                      OUTRIDER_LOG_LEVEL="debug"))
+    tap = Tap(agent)
+    c = t.client(agent.outbound)
+    c.send(("\r\n".join(head.split("|") + ["X-Request-Id: r", "", ""])).encode())
+    reply = c.read_response()
+    assert (reply.status, reply.get("x-outrider-reason")) == (400, reason), reply.fields
+    shown = [json.dumps(tap.record()), str(reply.fields) + str(reply.body)]
+    assert reason in shown[0], shown
+    agent.until("it is in the access log", lambda: [line for line in agent.lines() if reason in line])
+    (row,) = agent.until("it is kept", lambda: page(agent, "/failures")[1]["failures"])
+    assert row["reason"] == reason, row
+    for path in ("/failures", "/traces", "/connections", "/log/recent", "/why/" + (row["request_id"] or "none")):
+        shown.append(json.dumps(page(agent, path)[1]))
+    agent.leave()
+    shown.append(agent.stderr())
+    for what in shown:
+        assert "geheim" not in what and "user:" not in what, what
+
+
 def test_tap_is_limited(t):
     """At most a hundred a second go to a reader; how many were left out is said."""
     agent = t.sidecar(endpoints={"quotes": [t.service(200)]}, env=PLAIN)
