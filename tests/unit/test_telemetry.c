@@ -2,8 +2,10 @@
 #include "base/ring.h"
 #include "base/rng.h"
 #include "control/option_trace.h"
+#include "control/options.h"
 #include "control/spans.h"
 #include "http/trace.h"
+#include "proxy/exchange.h"
 #include "proxy/live.h"
 #include "proxy/spec.h"
 
@@ -249,7 +251,7 @@ END_TEST
 
 static struct {
 	struct record r;
-	struct record_try tries[3];
+	struct record_try tries[RECORD_TRIES_MAX];
 	char texts[64];
 } made;
 static struct span_set set;
@@ -313,6 +315,46 @@ START_TEST(spans_of_a_retried_call)
 }
 END_TEST
 
+/* The first attempts failed in turn with 501, 502 …, the last one was good: every number stands in its own span. */
+START_TEST(spans_of_as_many_attempts_as_may_be)
+{
+	static const enum listener_kind kinds[] = { LISTEN_OUTBOUND, LISTEN_EDGE };
+	char want[8];
+
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		struct record *r = (struct record *)(uintptr_t)record_of(kinds[k], RECORD_TRIES_MAX);
+		unsigned first = kinds[k] == LISTEN_EDGE ? 2 : 1; /* before them: SERVER, `retry` */
+		r->retry = 50;
+		for (unsigned i = 0; i + 1 < RECORD_TRIES_MAX; i++)
+			made.tries[i].status = (uint16_t)(501 + i);
+		spans_of(&who, r, &set);
+		ck_assert_uint_eq(set.n, RECORD_TRIES_MAX + first);
+		ck_assert_uint_le(set.n, SPANS_MAX);
+		for (unsigned i = 0; i < RECORD_TRIES_MAX; i++) {
+			const struct span *s = &set.at[first + i];
+			snprintf(want, sizeof(want), "%u", i + 1 < RECORD_TRIES_MAX ? 501 + i : 200);
+			ck_assert_str_eq(tag_of(s, "http.status_code"), want);
+			snprintf(want, sizeof(want), "%u", i);
+			ck_assert_str_eq(tag_of(s, "retry.attempt"), i ? want : "");
+		}
+	}
+}
+END_TEST
+
+/* What an option allows, a request may do, and its record holds. */
+START_TEST(as_many_attempts_as_options_allow)
+{
+	static const uint64_t most[] = {
+#define OPTION(id, name, type, min, max, ...) [OPT_##id] = (uint64_t)(max),
+#include "options.def"
+#undef OPTION
+	};
+	ck_assert_uint_eq(most[OPT_CONNECT_TRIES], TRIED_MAX);
+	ck_assert_uint_eq(most[OPT_RETRY_TRIES], TRIED_MAX);
+	ck_assert_uint_eq(RECORD_TRIES_MAX, TRIED_MAX);
+}
+END_TEST
+
 START_TEST(spans_of_an_edge_and_of_a_refusal)
 {
 	struct record *r = (struct record *)(uintptr_t)record_of(LISTEN_EDGE, 1);
@@ -349,6 +391,8 @@ Suite *suite_telemetry(void)
 	tcase_add_test(t, no_reader_sees_half_a_slot);
 	tcase_add_test(t, spans_of_an_inbound_request);
 	tcase_add_test(t, spans_of_a_retried_call);
+	tcase_add_test(t, spans_of_as_many_attempts_as_may_be);
+	tcase_add_test(t, as_many_attempts_as_options_allow);
 	tcase_add_test(t, spans_of_an_edge_and_of_a_refusal);
 	suite_add_tcase(s, t);
 	return s;
