@@ -176,7 +176,7 @@ END_TEST
 START_TEST(a_call_is_linked_to_its_cause)
 {
 	static struct live l;
-	const struct live_trace one = { 1, 2, 3, false }, two = { 4, 5, 6, true };
+	const struct live_trace one = { 1, 2, 3, TRACE_ACCEPT }, two = { 4, 5, 6, TRACE_DEBUG };
 	struct live_trace got;
 
 	memset(&l, 0, sizeof(l));
@@ -187,7 +187,7 @@ START_TEST(a_call_is_linked_to_its_cause)
 	live_enter(&l, 1);
 	struct live_slot *b = live_put(&l, live_key(STR("second")), &two);
 	ck_assert(!live_find(&l, 0, &got)); /* which of them? */
-	ck_assert(live_find(&l, live_key(STR("second")), &got) && got.span == 6 && got.debug);
+	ck_assert(live_find(&l, live_key(STR("second")), &got) && got.span == 6 && got.decision == TRACE_DEBUG);
 	ck_assert(!live_find(&l, live_key(STR("third")), &got));
 	live_remove(&l, a);
 	live_leave(&l, 0);
@@ -202,10 +202,16 @@ END_TEST
 START_TEST(a_full_table_links_no_more)
 {
 	static struct live l;
-	const struct live_trace t = { 1, 2, 3, false };
+	const struct live_trace t = { 1, 2, 3, TRACE_ACCEPT }, denied = { 0, 0, 0, TRACE_DENY };
 	struct live_slot *slots[LIVE_SLOTS];
 
 	memset(&l, 0, sizeof(l));
+	for (unsigned i = 0; i < LIVE_SLOTS / 2; i++)
+		ck_assert_ptr_nonnull(slots[i] = live_put(&l, 1000 + i, &denied));
+	ck_assert_ptr_null(live_put(&l, 5, &denied)); /* the other half is for those that are traced */
+	ck_assert_ptr_nonnull(slots[LIVE_SLOTS / 2] = live_put(&l, 5, &t));
+	for (unsigned i = 0; i <= LIVE_SLOTS / 2; i++)
+		live_remove(&l, slots[i]);
 	for (unsigned i = 0; i < LIVE_SLOTS; i++)
 		ck_assert_ptr_nonnull(slots[i] = live_put(&l, 1000 + i * 7, &t));
 	ck_assert_ptr_null(live_put(&l, 5, &t));
@@ -222,7 +228,7 @@ static void *churn(void *arg)
 	rng_seed(&rng, (uint64_t)(uintptr_t)&rng);
 	for (int k = 0; k < 100000; k++) {
 		uint64_t key = 2 + rng_below(&rng, 100);
-		const struct live_trace t = { key, key, key, false };
+		const struct live_trace t = { key, key, key, TRACE_ACCEPT };
 		struct live_trace got;
 		struct live_slot *s = live_put(l, key, &t);
 		if (live_find(l, key, &got))
