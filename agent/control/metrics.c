@@ -176,6 +176,16 @@ static void put_process(struct metrics *m)
 	put_alone(m, FAMILY_PROCESS_THREADS, s.threads);
 }
 
+/* What becomes of the spans and log records of all, and what all look up, is no business of one container of a node. */
+static void put_of_all(struct metrics *m)
+{
+	if (m->a->process && m->a->process->telemetry)
+		put_telemetry(m, m->a->process->telemetry);
+	put_network(m);
+	if (m->a->logs)
+		put_logs(m, m->a->logs);
+}
+
 static void put_own(struct metrics *m)
 {
 	struct agent_process *p = m->a->process;
@@ -184,13 +194,10 @@ static void put_own(struct metrics *m)
 	m->e.always = true;
 	put_build(m);
 	put_threads(m);
-	if (p && p->telemetry)
-		put_telemetry(m, p->telemetry);
-	put_network(m);
-	if (m->a->logs && m->a->sees_swarm)
-		put_logs(m, m->a->logs);
+	if (m->a->sees_swarm)
+		put_of_all(m);
 	put_alone(m, FAMILY_SERIES, series);
-	if (p) {
+	if (p && m->a->sees_swarm) {
 		p->series_dropped += m->e.dropped;
 		put_alone(m, FAMILY_SERIES_DROPPED, p->series_dropped);
 		put_alone_micro(m, FAMILY_SCRAPE, p->scrape);
@@ -221,7 +228,7 @@ bool metrics_page(const struct agent *a, struct text *t, bool openmetrics)
 	mem_free(m.upstreams);
 	text_release(&m.names);
 	text_release(&m.labels);
-	if (a->process)
+	if (a->process && a->sees_swarm)
 		a->process->scrape = clock_now() - began;
 	return gathered;
 }

@@ -276,13 +276,14 @@ except urllib.error.HTTPError as why:
 
 
 def test_a_container_sees_its_own(t):
-    """In a container's namespace the admin port shows that sidecar's exchanges alone; the node's shows all, also of one that has ended, whose place another has."""
+    """In a container's namespace the admin port shows that sidecar's exchanges alone, and nothing of where the node's spans go; the node's shows all, also of one
+    that has ended, whose place another has."""
     if sanitized():
         raise Skip("sanitizers need system calls that the agent's own filter refuses")
     engine = Engine(t)
-    port = t.port()
+    port, collector = t.port(), t.port()
     agent = t.agent(["node"], {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": engine.run, "OUTRIDER_ADMIN": port.text,
-                               "OUTRIDER_STOP_TIMEOUT": "2s"}, {"admin": port})
+                               "OUTRIDER_STOP_TIMEOUT": "2s", "OUTRIDER_TRACE": "zipkin:http://" + collector.text}, {"admin": port})
 
     def serving():
         return {s["container"] for s in agent.get("/sidecars")["sidecars"] if s["state"] == "serving"}
@@ -301,6 +302,11 @@ def test_a_container_sees_its_own(t):
     assert seen(first) == ["of-one"] and seen(second) == ["of-two"]
     assert json.loads(second.fetch("http://127.0.0.1:4191/why/of-two"))["found"] == 1
     assert "404" in second.fetch("http://127.0.0.1:4191/why/of-one")
+    of_all = (collector.text, "exporter:zipkin", "outrider_exporter", "outrider_records", "outrider_dns", "outrider_log_records", "outrider_log_sink", "series_dropped")
+    for path in ("/metrics", "/stats", "/doctor", "/ui/state"):
+        told = first.fetch("http://127.0.0.1:4191" + path)
+        assert len(told) > 200 and not [word for word in of_all if word in told], told
+        assert collector.text in agent.admin_call("GET", path)[2].decode(), path
     assert page(agent, "/sidecars/c1/why/of-two")[0] == 404 and page(agent, "/sidecars/c1/why/of-one")[0] == 200
     engine.gone(one)
     agent.until("it has ended", lambda: serving() == {"c2"})
