@@ -358,8 +358,10 @@ void admin_page_trace(struct admin *a, struct httpd_request *r)
 
 void admin_page_tap(struct admin *a, struct httpd_request *r)
 {
-	if (a->agent->tap)
-		tap_serve(a->agent->tap, r, a->agent->seat);
+	const struct agent *g = a->agent;
+
+	if (g->tap && (g->sees_swarm || g->seat))
+		tap_serve(g->tap, r, g->sees_swarm ? 0 : g->seat);
 	else
 		admin_refuse(r, 503, "starting", "The agent is starting.", "Ask again in a moment.");
 }

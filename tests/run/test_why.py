@@ -1,6 +1,7 @@
 """The flight recorder: /why, /failures, /traces, /tap and the command `outrider why`."""
 import json
 import socket
+import subprocess
 import time
 
 from harness.agent import run, sanitized
@@ -266,6 +267,29 @@ def test_the_command(t):
     assert run(["why", "x:1+2", last])[0] == 1 and run(["why", "nobody", last, "--swarm"])[0] == 1
 
 
+READ = """
+import socket, sys
+kept = []
+for _ in range(4):
+    one = socket.create_connection(("127.0.0.1", 4191), 20)
+    one.sendall(("GET %s HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n" % sys.argv[1]).encode())
+    kept.append(one)
+print([one.recv(12)[-3:].decode() for one in kept].count("200"), flush=True)
+sys.stdin.read()
+"""
+
+
+class Readers:
+    """Four readers of a page in a container's namespace, as many as may be; they stay until close()."""
+
+    def __init__(self, space, path):
+        self.proc = subprocess.Popen(["nsenter", "--net=" + space.path, "python3", "-c", READ, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.n = int(self.proc.stdout.readline())
+
+    def close(self):
+        self.proc.communicate()
+
+
 CALL = """
 import sys, urllib.error, urllib.request
 try:
@@ -307,6 +331,12 @@ def test_a_container_sees_its_own(t):
         told = first.fetch("http://127.0.0.1:4191" + path)
         assert len(told) > 200 and not [word for word in of_all if word in told], told
         assert collector.text in agent.admin_call("GET", path)[2].decode(), path
+    for path, most, others in (("/tap", 1, 1), ("/log/tail", 3, 0)):
+        readers = [t._keep(Readers(space, path)) for space in (first, second)]
+        assert (readers[0].n, min(readers[1].n, others)) == (most, others), (path, [r.n for r in readers])
+        c = t.client(agent.admin)
+        c.ask("GET", path, "localhost")
+        assert c.sock.recv(12) == b"HTTP/1.1 200", path
     assert page(agent, "/sidecars/c1/why/of-two")[0] == 404 and page(agent, "/sidecars/c1/why/of-one")[0] == 200
     engine.gone(one)
     agent.until("it has ended", lambda: serving() == {"c2"})
