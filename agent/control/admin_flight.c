@@ -87,6 +87,8 @@ void admin_put_reach(struct json *j, const struct agent *g)
 		put_u64(j, since, v.entries);
 		snprintf(since, sizeof(since), "%s_pushed_out", rows[i].key);
 		put_u64(j, since, v.pushed_out);
+		snprintf(since, sizeof(since), "%s_left_out", rows[i].key); /* of a sidecar that had more than half of it */
+		put_u64(j, since, v.left_out);
 	}
 	put_u64(j, "bytes", flight_bytes(g->flight));
 	json_end(j);
