@@ -20,9 +20,9 @@ def seen(hit):
     return trace, span, state, parent
 
 
-def call(t, address, fields=(), host="quotes"):
+def call(t, address, fields=(), host="quotes", path="/"):
     c = t.client(address)
-    c.ask("GET", "/", host, fields)
+    c.ask("GET", path, host, fields)
     return c.read_response()
 
 
@@ -242,7 +242,7 @@ def test_which_fields_go_out(t):
 
 def test_which_agent(t):
     """x-outrider-agent of a reply names the agent beside the service that answered; an edge removes it, and the reason of inner agents, from what
-    it relays."""
+    it relays, and leaves the request's id; the edge's own answers keep the reason."""
     s = t.service((503, b"", "X-Outrider-Agent: forged/handler"))
     inner = t.sidecar(handler=s, env={"OUTRIDER_FORWARD_AGENT": "auto", "OUTRIDER_NODE": "node one"})
     assert call(t, inner.inbound, host="accountservice").get("x-outrider-agent") == "node_one/accountservice"
@@ -250,8 +250,10 @@ def test_which_agent(t):
     idle = t.sidecar(handler=gone, env={"OUTRIDER_FORWARD_AGENT": "auto", "OUTRIDER_NODE": "n"})
     own = call(t, idle.inbound, host="accountservice")
     assert own.get("x-outrider-agent") == "n/accountservice" and own.get("x-outrider-reason") == "handler-down", own
-    for mode, there in (("auto", False), ("on", True)):
-        edge = t.edge({"all": {"prefix": "/", "upstream": "quotes"}}, endpoints={"quotes": ["%s:%d" % idle.inbound]},
+    for mode, kept in (("auto", (None, None)), ("on", ("n/accountservice", "handler-down"))):
+        edge = t.edge({"all": {"prefix": "/in", "upstream": "quotes"}}, endpoints={"quotes": ["%s:%d" % idle.inbound]},
                       env={"OUTRIDER_FORWARD_AGENT": mode, "OUTRIDER_RETRY_TRIES": "1", "OUTRIDER_NODE": "e"})
-        reply = call(t, edge.edge)
-        assert bool(reply.get("x-outrider-agent")) == there and bool(reply.get("x-request-id")) == (reply.get("x-request-id") is not None), reply
+        relayed, answered = call(t, edge.edge, ["X-Request-Id: r-1"], path="/in"), call(t, edge.edge, path="/out")
+        assert (relayed.get("x-outrider-agent"), relayed.get("x-outrider-reason")) == kept, relayed.fields
+        assert relayed.status == 503 and relayed.get("x-request-id"), relayed.fields
+        assert answered.status == 404 and answered.get("x-outrider-reason") == "no-route" and answered.get("x-request-id"), answered.fields
