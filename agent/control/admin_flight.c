@@ -347,6 +347,7 @@ void admin_page_trace(struct admin *a, struct httpd_request *r)
 	struct json j = json_begin(&t);
 	json_array(&j);
 	for (size_t i = 0; i < n && t.n < FULL_BYTES; i++) {
+		l->of[i].who.node = g->node; /* all that is kept here was of it */
 		spans_of(&l->of[i].who, l->of[i].record, &l->set);
 		for (size_t k = 0; k < l->set.n; k++)
 			span_json(&j, &l->set.at[k]);

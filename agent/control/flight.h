@@ -23,7 +23,7 @@ enum flight_class { FLIGHT_KEPT, FLIGHT_OTHER, FLIGHT_CLASSES };
 
 struct flight_entry { /* texts and record point into the recorder: valid until the next put */
 	const struct record *record;
-	struct telemetry_who who; /* service, stack, slot and seat; no node, no spec */
+	struct telemetry_who who; /* service, stack, slot and seat; no node (it is the agent's), no spec */
 	uint64_t number;          /* of all that were put, from 1 */
 	usec at;                  /* when it was put */
 	uint8_t class;            /* enum flight_class */

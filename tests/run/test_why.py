@@ -74,11 +74,12 @@ def test_in_and_out_share_an_id(t):
 
     def handler(message, _n):
         return ask(t, agent.outbound, message.get("x-request-id"), fields=["b3: " + message.get("b3")]).status
-    agent = t.sidecar(handler=t.service(handler), endpoints={"quotes": [quotes]}, env=dict(TRACED, OUTRIDER_RETRY_METHODS="none"))
+    agent = t.sidecar(handler=t.service(handler), endpoints={"quotes": [quotes]}, env=dict(TRACED, OUTRIDER_RETRY_METHODS="none", OUTRIDER_NODE="n9"))
     assert ask(t, agent.inbound, "both", host="accountservice").status == 503
     agent.until("both are there", lambda: len(why(agent, "both")) == 2)
     inward, outward = why(agent, "both")
     assert (inward["listener"], inward["blame"], outward["listener"], outward["blame"]) == ("inbound", "service", "outbound", "upstream"), (inward, outward)
+    assert inward["node"] == outward["node"] == "n9", inward
     trace = inward["trace_id"]
     assert trace == outward["trace_id"] and len(page(agent, "/why/" + trace)[1]["exchanges"]) == 2
     (row,) = page(agent, "/traces?failed=true&service=accountservice")[1]["traces"]
@@ -86,6 +87,7 @@ def test_in_and_out_share_an_id(t):
     spans = page(agent, "/traces/" + trace)[1]
     assert [s["kind"] for s in spans] == ["SERVER", "CLIENT"] and spans[1]["parentId"] == spans[0]["id"], spans
     assert spans[1]["remoteEndpoint"]["serviceName"] == "quotes" and spans[0]["tags"]["http.status_code"] == "503", spans
+    assert [s["tags"].get("outrider.node") for s in spans] == ["n9", "n9"], spans
     assert page(agent, "/traces?slow=1h")[1]["traces"] == [] and page(agent, "/traces/" + "0" * 31 + "1")[0] == 404
 
 
