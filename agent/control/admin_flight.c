@@ -300,7 +300,7 @@ static void list_traces(struct trace_list *l, struct httpd_request *r)
 	json_array(&j);
 	flight_walk(g->flight, false, g->seat, 0, clock_now(), &w);
 	while (l->n < l->limit && t.n < FULL_BYTES && flight_next(&w, &e))
-		if ((e.record->trace_hi | e.record->trace_lo) && is_new(l, e.record->trace_hi, e.record->trace_lo))
+		if (e.record->why & RECORD_TRACED && is_new(l, e.record->trace_hi, e.record->trace_lo))
 			put_trace(&j, l, e.record);
 	json_end(&j);
 	admin_put_reach(&j, g);
@@ -323,6 +323,15 @@ void admin_page_traces(struct admin *a, struct httpd_request *r)
 	mem_free(l);
 }
 
+/* What was not sampled has an id that came, and no spans. */
+static bool has_spans(const struct trace_list *l, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (l->of[i].record->why & RECORD_TRACED)
+			return true;
+	return false;
+}
+
 void admin_page_trace(struct admin *a, struct httpd_request *r)
 {
 	static const struct str prefix = { "/traces/", 8 };
@@ -337,7 +346,7 @@ void admin_page_trace(struct admin *a, struct httpd_request *r)
 	size_t n = l && span_trace_id_read(str_make(path.p + prefix.n, path.n - prefix.n), &hi, &lo)
 			   ? flight_find_trace(g->flight, hi, lo, g->seat, clock_now(), l->of, OF_TRACE_MAX)
 			   : 0;
-	if (!n) {
+	if (!n || !has_spans(l, n)) {
 		mem_free(l);
 		admin_refuse(r, 404, "no-such-trace", "No exchange of that trace is kept here.", "GET /traces lists those that are; /swarm/traces/ID asks all agents.");
 		return;

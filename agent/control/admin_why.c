@@ -244,7 +244,7 @@ static void put_hint(struct json *j, const struct flight_entry *found, size_t n)
 
 	text_init(&t, 256);
 	for (size_t i = 0; i < n && !t.n; i++) {
-		if (!(found[i].record->trace_hi | found[i].record->trace_lo))
+		if (!(found[i].record->why & RECORD_TRACED))
 			continue;
 		span_trace_id(found[i].record->trace_hi, found[i].record->trace_lo, id);
 		text_fmt(&t, "outrider get /traces/%s, of all agents: outrider get /swarm/traces/%s", id, id);

@@ -147,6 +147,7 @@ static void put_logs(struct metrics *m, const struct logs *h)
 	for (unsigned i = 0; i < LOG_KINDS; i++)
 		exposition_u64(&m->e, label(m, "kind", log_kind_word(i)), c.records[i]);
 	put_alone(m, FAMILY_LOG_REPEATED, c.repeated);
+	put_alone(m, FAMILY_LOG_DROPPED, c.dropped_memory);
 	exposition_family(&m->e, FAMILY_SINK_UP);
 	for (unsigned i = 0; logs_sink(h, i, &s); i++)
 		exposition_u64(&m->e, label(m, "sink", s.name), s.trouble[0] == '\0');

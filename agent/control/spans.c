@@ -91,12 +91,10 @@ static void tag_outcome(struct span_set *set, struct span *s, unsigned status, u
 
 static void note_waits(struct span *s, const struct record *r)
 {
-	uint64_t first = r->n_tries ? record_tries(r)[0].started : r->duration;
-
 	if (r->flags & RECORD_PARKED)
 		note(s, r->started, "endpoint-wait");
-	if (r->routed && first > r->routed + 1000)
-		note(s, r->started + r->routed, "queue");
+	if (r->flags & RECORD_QUEUED)
+		note(s, r->started + r->queued, "queue");
 	if (r->reason == REASON_CIRCUIT_OPEN)
 		note(s, r->started + r->routed, "circuit.open");
 	for (unsigned i = 1; i < r->n_tries; i++)
@@ -139,8 +137,7 @@ static void add_try(struct span_set *set, const struct telemetry_who *who, const
 	tag_outcome(set, s, t->status ? t->status : last ? r->status : 0, t->reason ? t->reason : last ? r->reason : 0);
 	if (i)
 		tag(s, "retry.attempt", number(set->attempts[s - set->at], i));
-	if (!is_server(r))
-		tag_who(s, who, r);
+	tag_who(s, who, r);
 	if (i == 0 && !is_server(r))
 		note_waits(s, r);
 }
@@ -185,7 +182,7 @@ static void add_refused(struct span_set *set, const struct telemetry_who *who, c
 void spans_of(const struct telemetry_who *who, const struct record *r, struct span_set *set)
 {
 	set->n = 0;
-	if (!(r->trace_hi | r->trace_lo))
+	if (!(r->why & RECORD_TRACED))
 		return;
 	struct str name = name_of(r, set);
 	if (is_server(r))

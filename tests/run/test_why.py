@@ -91,6 +91,18 @@ def test_in_and_out_share_an_id(t):
     assert page(agent, "/traces?slow=1h")[1]["traces"] == [] and page(agent, "/traces/" + "0" * 31 + "1")[0] == 404
 
 
+def test_denied_and_failed(t):
+    """A request that was denied with ids and failed is found by its trace's id, on /why and in the access log; there are no spans of it."""
+    agent = t.sidecar(endpoints={"quotes": [t.port()]}, env=dict(TRACED, OUTRIDER_ACCESS_LOG="on"))
+    trace = "463ac35c9f6413ad48485a3953bb6124"
+    assert ask(t, agent.outbound, "r", fields=["b3: %s-a2fb4a1d1a96d312-0" % trace]).status == 502
+    (x,) = why(agent, trace)
+    assert (x["request_id"], x["trace_id"], x["reason"]) == ("r", trace, "connect-refused"), x
+    agent.until("its line", lambda: [line for line in agent.lines() if '"type":"access"' in line and trace in line])
+    assert page(agent, "/traces")[1]["traces"] == [] and page(agent, "/traces/" + trace)[0] == 404
+    assert not page(agent, "/why/" + trace)[1].get("trace"), "there is nothing to look at"
+
+
 def test_slow_ones(t):
     """A good request that was slow is kept, with what its time went on."""
     def slow(_m, _n):

@@ -361,6 +361,24 @@ START_TEST(as_many_attempts_as_options_allow)
 }
 END_TEST
 
+/* A slow connection is no queue; a place that was waited for is, and since when is said. */
+START_TEST(a_queue_is_noted)
+{
+	struct record *r = (struct record *)(uintptr_t)record_of(LISTEN_OUTBOUND, 1);
+
+	r->routed = 5;
+	made.tries[0].started = 50000;
+	spans_of(&who, r, &set);
+	ck_assert_uint_eq(set.at[0].n_notes, 0);
+	r->flags = RECORD_QUEUED;
+	r->queued = 7;
+	spans_of(&who, r, &set);
+	ck_assert_uint_eq(set.at[0].n_notes, 1);
+	ck_assert_str_eq(set.at[0].notes[0].what, "queue");
+	ck_assert_uint_eq(set.at[0].notes[0].at, r->started + 7);
+}
+END_TEST
+
 START_TEST(spans_of_an_edge_and_of_a_refusal)
 {
 	struct record *r = (struct record *)(uintptr_t)record_of(LISTEN_EDGE, 1);
@@ -368,6 +386,8 @@ START_TEST(spans_of_an_edge_and_of_a_refusal)
 	r->span = 2;
 	spans_of(&who, r, &set);
 	ck_assert(set.n == 2 && set.at[0].kind == SPAN_SERVER && set.at[0].parent == 0 && set.at[1].kind == SPAN_CLIENT && set.at[1].parent == 2);
+	ck_assert_str_eq(tag_of(&set.at[1], "outrider.node"), "node1");
+	ck_assert_str_eq(tag_of(&set.at[1], "outrider.stack"), "shop");
 	r = (struct record *)(uintptr_t)record_of(LISTEN_OUTBOUND, 0);
 	r->reason = REASON_CIRCUIT_OPEN;
 	r->status = 503;
@@ -375,7 +395,7 @@ START_TEST(spans_of_an_edge_and_of_a_refusal)
 	ck_assert(set.n == 1 && set.at[0].id == 2 && set.at[0].parent == 0 && set.at[0].failed && set.at[0].remote.family == 0);
 	ck_assert_str_eq(tag_of(&set.at[0], "error"), "circuit-open");
 	ck_assert(set.at[0].n_notes == 1);
-	r->trace_hi = r->trace_lo = 0;
+	r->why = RECORD_FAILED; /* with ids that came: it was not sampled */
 	spans_of(&who, r, &set);
 	ck_assert_uint_eq(set.n, 0);
 }
@@ -399,6 +419,7 @@ Suite *suite_telemetry(void)
 	tcase_add_test(t, spans_of_a_retried_call);
 	tcase_add_test(t, spans_of_as_many_attempts_as_may_be);
 	tcase_add_test(t, as_many_attempts_as_options_allow);
+	tcase_add_test(t, a_queue_is_noted);
 	tcase_add_test(t, spans_of_an_edge_and_of_a_refusal);
 	suite_add_tcase(s, t);
 	return s;
