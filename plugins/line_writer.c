@@ -1,6 +1,7 @@
 #include "line_writer.h"
 
 #include "base/mem.h"
+#include "log_queue.h"
 #include "net/task.h"
 #include "net/timer.h"
 
@@ -267,7 +268,7 @@ void line_writer_on_trouble(struct line_writer *w, void (*fn)(void *arg, const c
 }
 
 /* false: it is counted. */
-static bool take(struct line_writer *w, struct str line)
+static bool take(struct line_writer *w, struct str line, bool own)
 {
 	size_t before = w->waiting.n;
 
@@ -275,7 +276,7 @@ static bool take(struct line_writer *w, struct str line)
 		w->counts.dropped_long++;
 		return false;
 	}
-	if (w->stopped || line.n + 1 > w->max - w->waiting.n) {
+	if (w->stopped || line.n + 1 > log_queue_room(w->max, w->waiting.n, own)) {
 		w->counts.dropped_full++;
 		return false;
 	}
@@ -289,15 +290,15 @@ static bool take(struct line_writer *w, struct str line)
 	return false;
 }
 
-void line_writer_put(struct line_writer *w, struct str line, bool soon)
+void line_writer_put(struct line_writer *w, struct str line, bool own)
 {
 	w->counts.produced++;
-	if (!take(w, line))
+	if (!take(w, line, own))
 		return;
 	w->waiting_lines++;
 	if (w->writing)
 		return;
-	usec when = loop_now(w->loop) + (soon ? 0 : GATHER);
+	usec when = loop_now(w->loop) + (own ? 0 : GATHER);
 	if (!timer_armed(&w->timer) || when < w->timer.deadline)
 		timer_set(w->loop, &w->timer, when);
 }

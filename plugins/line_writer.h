@@ -18,8 +18,8 @@ struct line_writer *line_writer_new(struct loop *l, int fd, size_t max) MUST_CHE
 /* The file is made (0640) when the first line is written. */
 struct line_writer *line_writer_file(struct loop *l, struct str path, size_t max) MUST_CHECK;
 void line_writer_on_trouble(struct line_writer *w, void (*fn)(void *arg, const char *why), void *arg); /* "" = written again */
-/* Its end is added. soon: not gathered with others for a moment. */
-void line_writer_put(struct line_writer *w, struct str line, bool soon);
+/* Its end is added. own: of the agent's own log; not gathered with others for a moment, and the last eighth of max is for such (log_queue.h). */
+void line_writer_put(struct line_writer *w, struct str line, bool own);
 void line_writer_reopen(struct line_writer *w); /* a file: before the next line */
 /* Calls done when all is written, or `patience` is over. */
 void line_writer_flush(struct line_writer *w, usec patience, void (*done)(void *arg), void *arg);

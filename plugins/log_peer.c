@@ -109,7 +109,7 @@ void log_peer_drop_memory(struct log_peer *p)
 	p->queue.counts.dropped_full++;
 }
 
-void log_peer_put(struct log_peer *p, struct str bytes)
+void log_peer_put(struct log_peer *p, struct str bytes, bool own)
 {
 	bool was_empty = !has_some(p);
 
@@ -117,7 +117,7 @@ void log_peer_put(struct log_peer *p, struct str bytes)
 		log_peer_drop_long(p);
 		return;
 	}
-	if (!log_queue_put(&p->queue, bytes) || !was_empty)
+	if (!log_queue_put(&p->queue, bytes, own) || !was_empty)
 		return;
 	p->took = loop_now(p->loop);
 	if (p->state == STATE_IDLE || p->state == STATE_OPEN)

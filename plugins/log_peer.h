@@ -40,8 +40,8 @@ struct log_peer;
 struct log_peer *log_peer_new(const struct log_peer_config *config, struct err *err) MUST_CHECK;
 enum log_peer_way log_peer_way(const struct log_peer *p);
 size_t log_peer_longest(const struct log_peer *p); /* bytes that a message of datagrams may have; SIZE_MAX on tcp */
-/* bytes: a whole message, copied. */
-void log_peer_put(struct log_peer *p, struct str bytes);
+/* bytes: a whole message, copied. own: of the agent's own log (log_queue.h). */
+void log_peer_put(struct log_peer *p, struct str bytes, bool own);
 void log_peer_drop_long(struct log_peer *p); /* a message that could not be made */
 void log_peer_drop_memory(struct log_peer *p);
 struct sink_counts log_peer_counts(const struct log_peer *p);

@@ -24,9 +24,9 @@ void log_queue_release(struct log_queue *q)
 		pop(q);
 }
 
-bool log_queue_put(struct log_queue *q, struct str bytes)
+bool log_queue_put(struct log_queue *q, struct str bytes, bool own)
 {
-	size_t cost = bytes.n + sizeof(struct log_message);
+	size_t cost = bytes.n + sizeof(struct log_message), room = log_queue_room(q->max, q->bytes, own);
 	struct log_message *m = NULL;
 
 	q->counts.produced++;
@@ -34,7 +34,7 @@ bool log_queue_put(struct log_queue *q, struct str bytes)
 		q->counts.dropped_long++;
 		return false;
 	}
-	if (cost <= q->max - q->bytes)
+	if (cost <= room)
 		m = mem_alloc(cost);
 	if (!m) {
 		q->counts.dropped_full++;

@@ -86,7 +86,7 @@ static void gelf_put(struct sink *s, const struct log_record *r)
 	text_clear(&s->text);
 	gelf_json(&s->text, r, &s->identity, s->gzip ? TCP_MAX : longest);
 	if (s->gzip && !s->text.failed && pack(s) && s->packed.n <= longest) {
-		log_peer_put(s->peer, text_str(&s->packed));
+		log_peer_put(s->peer, text_str(&s->packed), r->kind == LOG_KIND_AGENT);
 	} else {
 		if (s->gzip && s->text.n > longest)
 			gelf_json(&s->text, r, &s->identity, longest);
@@ -95,7 +95,7 @@ static void gelf_put(struct sink *s, const struct log_record *r)
 		if (s->text.failed)
 			log_peer_drop_memory(s->peer);
 		else
-			log_peer_put(s->peer, text_str(&s->text));
+			log_peer_put(s->peer, text_str(&s->text), r->kind == LOG_KIND_AGENT);
 	}
 	shrink(&s->text);
 	shrink(&s->packed);

@@ -36,7 +36,7 @@ static void syslog_put(struct sink *s, const struct log_record *r)
 	if (s->text.failed || s->framed.failed)
 		log_peer_drop_memory(s->peer);
 	else
-		log_peer_put(s->peer, whole);
+		log_peer_put(s->peer, whole, r->kind == LOG_KIND_AGENT);
 	if (s->text.cap > KEPT)
 		text_release(&s->text);
 }

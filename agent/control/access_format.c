@@ -313,12 +313,18 @@ static void put_outcome(struct line *l, const struct view *v)
 	put_phase(l, STR(",\"transfer_ms\":"), v->phases.at[PHASE_TRANSFER]);
 }
 
+enum log_level access_level(const struct record *r)
+{
+	return r->reason || r->status >= 500 ? LEVEL_WARN : LEVEL_INFO;
+}
+
 /* Whose it is: what a log record has as fields of its own. */
 static void put_whose(struct line *l, const struct view *v)
 {
 	put_text(l, STR(",\"service\":\""), v->who->service);
 	put_text(l, STR(",\"stack\":\""), v->who->stack);
 	put_text(l, STR(",\"slot\":\""), v->who->slot);
+	put_text(l, STR(",\"node\":\""), v->who->node);
 	if (v->r->trace_hi | v->r->trace_lo) {
 		line_add(l, STR(",\"trace_id\":\""));
 		add_trace(l, v->r);
@@ -338,7 +344,7 @@ struct str access_line_members(struct line *l, const struct telemetry_who *who, 
 	look(&v, who, r);
 	line_add(l, STR("{\"time\":\""));
 	line_time(l, r->started);
-	line_add(l, STR("\",\"type\":\"access\""));
+	line_add(l, access_level(r) == LEVEL_WARN ? STR("\",\"level\":\"warn\",\"type\":\"access\"") : STR("\",\"level\":\"info\",\"type\":\"access\""));
 	put_whose(l, &v);
 	line_add(l, STR(","));
 	size_t begin = l->n;

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "control/line.h"
+#include "control/log.h"
 #include "control/telemetry.h"
 
 #define ACCESS_PARTS_MAX 64u
@@ -35,6 +36,7 @@ void access_line(struct line *l, const struct access_format *f, const struct tel
 void access_line_json(struct line *l, const struct telemetry_who *who, const struct record *r);
 /* The same; returns the part behind whose it is, as log_record.members has it. Valid unless l->cut, while l has it. */
 struct str access_line_members(struct line *l, const struct telemetry_who *who, const struct record *r);
+enum log_level access_level(const struct record *r); /* warn: it failed, or its status is 5xx; else info */
 void access_message(struct line *l, const struct record *r); /* "GET /api/quote 200", as it is: not escaped */
 
 #endif

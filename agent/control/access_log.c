@@ -113,7 +113,7 @@ static void say(struct access_log *a, const struct telemetry_who *who, const str
 	line_clear(a->json);
 	line_add(a->json, STR("{\"time\":\""));
 	line_time(a->json, r->started);
-	line_add(a->json, STR("\",\"type\":\"access-log\",\"service\":\""));
+	line_add(a->json, STR("\",\"level\":\"info\",\"type\":\"access-log\",\"service\":\""));
 	line_value(a->json, who->service);
 	line_add(a->json, STR("\",\"message\":\""));
 	line_value(a->json, text_str(&t));
@@ -158,7 +158,7 @@ static void put_exchange(struct access_log *a, const struct telemetry_who *who, 
 	if (r->trace_hi | r->trace_lo)
 		line_hex(a->message, r->trace_lo);
 	out.trace_id = str_make(a->message->mem + begin, a->message->n - begin);
-	out.level = r->reason || r->status >= 500 ? LEVEL_WARN : LEVEL_INFO;
+	out.level = access_level(r);
 	give(a, &out);
 }
 

@@ -87,6 +87,8 @@ void admin_put_reach(struct json *j, const struct agent *g)
 		put_u64(j, since, v.entries);
 		snprintf(since, sizeof(since), "%s_pushed_out", rows[i].key);
 		put_u64(j, since, v.pushed_out);
+		snprintf(since, sizeof(since), "%s_left_out", rows[i].key); /* of a sidecar that had more than half of it */
+		put_u64(j, since, v.left_out);
 	}
 	put_u64(j, "bytes", flight_bytes(g->flight));
 	json_end(j);
@@ -298,7 +300,7 @@ static void list_traces(struct trace_list *l, struct httpd_request *r)
 	json_array(&j);
 	flight_walk(g->flight, false, g->seat, 0, clock_now(), &w);
 	while (l->n < l->limit && t.n < FULL_BYTES && flight_next(&w, &e))
-		if ((e.record->trace_hi | e.record->trace_lo) && is_new(l, e.record->trace_hi, e.record->trace_lo))
+		if (e.record->why & RECORD_TRACED && is_new(l, e.record->trace_hi, e.record->trace_lo))
 			put_trace(&j, l, e.record);
 	json_end(&j);
 	admin_put_reach(&j, g);
@@ -321,6 +323,15 @@ void admin_page_traces(struct admin *a, struct httpd_request *r)
 	mem_free(l);
 }
 
+/* What was not sampled has an id that came, and no spans. */
+static bool has_spans(const struct trace_list *l, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (l->of[i].record->why & RECORD_TRACED)
+			return true;
+	return false;
+}
+
 void admin_page_trace(struct admin *a, struct httpd_request *r)
 {
 	static const struct str prefix = { "/traces/", 8 };
@@ -335,7 +346,7 @@ void admin_page_trace(struct admin *a, struct httpd_request *r)
 	size_t n = l && span_trace_id_read(str_make(path.p + prefix.n, path.n - prefix.n), &hi, &lo)
 			   ? flight_find_trace(g->flight, hi, lo, g->seat, clock_now(), l->of, OF_TRACE_MAX)
 			   : 0;
-	if (!n) {
+	if (!n || !has_spans(l, n)) {
 		mem_free(l);
 		admin_refuse(r, 404, "no-such-trace", "No exchange of that trace is kept here.", "GET /traces lists those that are; /swarm/traces/ID asks all agents.");
 		return;
@@ -345,6 +356,7 @@ void admin_page_trace(struct admin *a, struct httpd_request *r)
 	struct json j = json_begin(&t);
 	json_array(&j);
 	for (size_t i = 0; i < n && t.n < FULL_BYTES; i++) {
+		l->of[i].who.node = g->node; /* all that is kept here was of it */
 		spans_of(&l->of[i].who, l->of[i].record, &l->set);
 		for (size_t k = 0; k < l->set.n; k++)
 			span_json(&j, &l->set.at[k]);
@@ -358,8 +370,10 @@ void admin_page_trace(struct admin *a, struct httpd_request *r)
 
 void admin_page_tap(struct admin *a, struct httpd_request *r)
 {
-	if (a->agent->tap)
-		tap_serve(a->agent->tap, r, a->agent->seat);
+	const struct agent *g = a->agent;
+
+	if (g->tap && (g->sees_swarm || g->seat))
+		tap_serve(g->tap, r, g->sees_swarm ? 0 : g->seat);
 	else
 		admin_refuse(r, 503, "starting", "The agent is starting.", "Ask again in a moment.");
 }

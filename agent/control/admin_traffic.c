@@ -86,7 +86,7 @@ static void put_exporter(struct json *j, const struct telemetry_exporter *x)
 	json_end(j);
 }
 
-/* Spans: what becomes of those of this process. */
+/* Spans: what becomes of those of this process; none is shown to one container of a node. */
 static void put_exporters(struct json *j, const struct telemetry *t)
 {
 	struct telemetry_exporter x;
@@ -113,7 +113,7 @@ void admin_page_stats(struct admin *a, struct httpd_request *r)
 	put_u64(&j, "uptime_seconds", now > g->started ? (now - g->started) / USEC_SEC : 0);
 	put_workers(&j, g);
 	reload_print_stats(g->reload, &j);
-	put_exporters(&j, g->process ? g->process->telemetry : NULL);
+	put_exporters(&j, g->process && g->sees_swarm ? g->process->telemetry : NULL);
 	json_key(&j, "sidecars");
 	json_array(&j);
 	for (uint32_t s = 0; s < g->n_sidecars; s++) {

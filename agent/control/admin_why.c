@@ -118,7 +118,7 @@ static void put_try(struct json *j, const struct record *r, unsigned i)
 	json_end(j);
 }
 
-static void put_request(struct json *j, const struct flight_entry *e)
+static void put_request(struct json *j, const struct agent *g, const struct flight_entry *e)
 {
 	const struct record *r = e->record;
 	char iso[25], trace[33], peer[ADDR_TEXT_MAX];
@@ -131,6 +131,8 @@ static void put_request(struct json *j, const struct flight_entry *e)
 		put_str(j, "stack", e->who.stack);
 	if (e->who.slot.n)
 		put_str(j, "slot", e->who.slot);
+	if (g->node.n) /* all that is kept here was of it */
+		put_str(j, "node", g->node);
 	put_str(j, "request_id", record_text(r, RECORD_REQUEST_ID));
 	span_trace_id(r->trace_hi, r->trace_lo, trace);
 	put_text(j, "trace_id", r->trace_hi | r->trace_lo ? trace : "");
@@ -195,7 +197,7 @@ static void put_exchange(struct json *j, const struct agent *g, const struct fli
 
 	json_object(j);
 	put_blame(j, r, u);
-	put_request(j, e);
+	put_request(j, g, e);
 	put_phases(j, r);
 	json_key(j, "attempts");
 	json_array(j);
@@ -242,7 +244,7 @@ static void put_hint(struct json *j, const struct flight_entry *found, size_t n)
 
 	text_init(&t, 256);
 	for (size_t i = 0; i < n && !t.n; i++) {
-		if (!(found[i].record->trace_hi | found[i].record->trace_lo))
+		if (!(found[i].record->why & RECORD_TRACED))
 			continue;
 		span_trace_id(found[i].record->trace_hi, found[i].record->trace_lo, id);
 		text_fmt(&t, "outrider get /traces/%s, of all agents: outrider get /swarm/traces/%s", id, id);

@@ -159,9 +159,10 @@ void admin_page_doctor(struct admin *a, struct httpd_request *r)
 	json_array(&j);
 	say_kernel(&d);
 	say_workers(&d, g);
-	say_exporters(&d, g);
-	if (g->sees_swarm)
+	if (g->sees_swarm) { /* where an agent's spans and records go is no service's business */
+		say_exporters(&d, g);
 		say_sinks(&d, g);
+	}
 	if (g->examine)
 		g->examine(g->put_arg, &d);
 	else

@@ -7,6 +7,8 @@
 
 #define NOWHERE UINT64_MAX
 #define BUCKET_PER 1024u /* bytes of the whole for each bucket of an index */
+#define SEATS 256u /* counts of bytes: seats are numbered in a row, so that two of one node seldom share one */
+#define THINNED 16u
 
 struct entry { /* then the record, then the texts of who; 8-aligned */
 	uint64_t number, seat;
@@ -26,6 +28,8 @@ struct class_ring {
 	uint64_t *requests, *traces; /* buckets: position of the newest one */
 	uint64_t entries, pushed_out, too_large;
 	usec lost;                 /* when the last one was put that was pushed out */
+	uint64_t used, of_seat[SEATS]; /* bytes of entries, without what was skipped at the end of the memory */
+	uint64_t thinned, left_out;
 };
 
 struct flight {
@@ -96,9 +100,18 @@ static bool is_there(const struct class_ring *c, uint64_t pos)
 	return pos >= c->tail && pos < c->head;
 }
 
+static uint64_t entry_bytes(const struct entry *e)
+{
+	return (sizeof(*e) + e->n + e->service_n + e->stack_n + e->slot_n + 7) & ~(uint64_t)7;
+}
+
 static void forget_oldest(struct class_ring *c)
 {
-	c->tail += entry_at(c, c->tail)->span;
+	const struct entry *e = entry_at(c, c->tail);
+
+	c->used -= entry_bytes(e);
+	c->of_seat[e->seat % SEATS] -= entry_bytes(e);
+	c->tail += e->span;
 	c->entries--;
 }
 
@@ -171,6 +184,19 @@ static void link_in(const struct flight *f, struct class_ring *c, struct entry *
 	c->newest = pos;
 }
 
+/* Who fills more than half of it, and would go on to push out the others, puts one in THINNED: theirs stay so many times as long. */
+static bool is_left_out(struct class_ring *c, uint64_t seat)
+{
+	uint64_t mine = c->of_seat[seat % SEATS];
+
+	if (mine <= c->cap / 2 || mine == c->used)
+		return false;
+	if (c->thinned++ % THINNED == 0)
+		return false;
+	c->left_out++;
+	return true;
+}
+
 void flight_put(struct flight *f, const struct telemetry_who *who, const struct record *r, uint32_t n, usec now)
 {
 	const uint8_t rare = RECORD_FAILED | RECORD_SLOW | RECORD_RETRIED;
@@ -181,12 +207,14 @@ void flight_put(struct flight *f, const struct telemetry_who *who, const struct 
 		return;
 	struct entry head = { .number = ++f->number, .seat = who->seat, .at = now, .n = n, .service_n = cut(&service), .stack_n = cut(&stack),
 			      .slot_n = cut(&slot) };
-	uint64_t all = (sizeof(head) + n + service.n + stack.n + slot.n + 7) & ~(uint64_t)7;
+	uint64_t all = entry_bytes(&head);
 	forget_old(c, now);
 	if (all > c->cap / 4) {
 		c->too_large++;
 		return;
 	}
+	if (is_left_out(c, who->seat))
+		return;
 	head.span = (uint32_t)all;
 	make_room(c, all);
 	struct entry *e = entry_at(c, c->head);
@@ -195,6 +223,8 @@ void flight_put(struct flight *f, const struct telemetry_who *who, const struct 
 	char *p = put_bytes((char *)(e + 1), str_make((const char *)r, n));
 	put_bytes(put_bytes(put_bytes(p, service), stack), slot);
 	c->head += all;
+	c->used += all;
+	c->of_seat[who->seat % SEATS] += all;
 	c->entries++;
 }
 
@@ -306,6 +336,6 @@ struct flight_reach flight_reach(struct flight *f, enum flight_class class, usec
 
 	forget_old(c, now);
 	usec since = c->pushed_out && c->lost > f->began ? c->lost : f->began, back = now > since ? now - since : 0;
-	return (struct flight_reach){ .entries = c->entries, .pushed_out = c->pushed_out, .too_large = c->too_large,
+	return (struct flight_reach){ .entries = c->entries, .pushed_out = c->pushed_out, .too_large = c->too_large, .left_out = c->left_out,
 				      .bytes = (size_t)(c->head - c->tail), .room = (size_t)c->cap, .back = back < FLIGHT_AGE_MAX ? back : FLIGHT_AGE_MAX };
 }

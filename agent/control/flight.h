@@ -3,6 +3,9 @@
  *     record ──flight_put──> class KEPT (failed, slow)  ─┐   a ring of bytes each: the newest push out the oldest of their class,
  *                            class OTHER (the rest)     ─┴─> so that a flood of good ones never pushes out a failure
  *
+ * Who fills more than half of a class while others have some there, keeps one in 16 of its records: one sidecar of a node that fails always does
+ * not erase what the others did.
+ *
  * Entries lie in one piece of memory with two indices per class, by request id and by trace id. A position is the number of bytes
  * ever written to its ring; a link to what was pushed out or is too old is known by its position, so nothing is ever unlinked: putting
  * is O(1) and calls no allocator. Entries older than FLIGHT_AGE_MAX are found no more. Times are of clock_now().
@@ -20,7 +23,7 @@ enum flight_class { FLIGHT_KEPT, FLIGHT_OTHER, FLIGHT_CLASSES };
 
 struct flight_entry { /* texts and record point into the recorder: valid until the next put */
 	const struct record *record;
-	struct telemetry_who who; /* service, stack, slot and seat; no node, no spec */
+	struct telemetry_who who; /* service, stack, slot and seat; no node (it is the agent's), no spec */
 	uint64_t number;          /* of all that were put, from 1 */
 	usec at;                  /* when it was put */
 	uint8_t class;            /* enum flight_class */
@@ -59,6 +62,7 @@ struct flight_reach {
 	uint64_t entries;     /* now */
 	uint64_t pushed_out;  /* for want of room, ever */
 	uint64_t too_large;
+	uint64_t left_out;    /* of a sidecar that had more than half */
 	size_t bytes, room;   /* in use, at most */
 	usec back;            /* everything since so long ago is still there */
 };

@@ -111,9 +111,21 @@ static void on_gone(void *arg)
 	watch_readers(q->of);
 }
 
+/* One container of a node is to leave places for others, and all of them one for the node's own port. */
+static bool has_place(const struct log_tail *t, uint64_t seat)
+{
+	unsigned of_seat = 0, of_seats = 0;
+
+	for (unsigned i = 0; seat && i < LOG_TAIL_READERS; i++) {
+		of_seats += t->readers[i].r && t->readers[i].filter.seat;
+		of_seat += t->readers[i].r && t->readers[i].filter.seat == seat;
+	}
+	return of_seat < LOG_TAIL_OF_SEAT && of_seats < LOG_TAIL_READERS - 1;
+}
+
 void log_tail_serve(struct log_tail *t, struct httpd_request *r, const struct log_filter *f)
 {
-	for (unsigned i = 0; i < LOG_TAIL_READERS; i++) {
+	for (unsigned i = 0; has_place(t, f->seat) && i < LOG_TAIL_READERS; i++) {
 		struct reader *q = &t->readers[i];
 		if (q->r)
 			continue;

@@ -4,13 +4,14 @@
  *     event: dropped  data: {"dropped":17}              so many more fitted in the second before
  *     : …                                               a comment every LOG_TAIL_PING
  *
- * At most LOG_TAIL_READERS; a reader that takes nothing is closed. Thread: control's. */
+ * At most LOG_TAIL_READERS, of one seat LOG_TAIL_OF_SEAT, and one place is for seat 0; a reader that takes nothing is closed. Thread: control's. */
 #ifndef OUTRIDER_CONTROL_LOG_TAIL_H
 #define OUTRIDER_CONTROL_LOG_TAIL_H
 
 #include "control/log_filter.h"
 
 #define LOG_TAIL_READERS 10u /* as many as pages may be open */
+#define LOG_TAIL_OF_SEAT 3u /* a page has one per tab of a browser */
 #define LOG_TAIL_RATE 200u
 #define LOG_TAIL_PING (10 * USEC_SEC)
 

@@ -147,6 +147,7 @@ static void put_logs(struct metrics *m, const struct logs *h)
 	for (unsigned i = 0; i < LOG_KINDS; i++)
 		exposition_u64(&m->e, label(m, "kind", log_kind_word(i)), c.records[i]);
 	put_alone(m, FAMILY_LOG_REPEATED, c.repeated);
+	put_alone(m, FAMILY_LOG_DROPPED, c.dropped_memory);
 	exposition_family(&m->e, FAMILY_SINK_UP);
 	for (unsigned i = 0; logs_sink(h, i, &s); i++)
 		exposition_u64(&m->e, label(m, "sink", s.name), s.trouble[0] == '\0');
@@ -176,6 +177,16 @@ static void put_process(struct metrics *m)
 	put_alone(m, FAMILY_PROCESS_THREADS, s.threads);
 }
 
+/* What becomes of the spans and log records of all, and what all look up, is no business of one container of a node. */
+static void put_of_all(struct metrics *m)
+{
+	if (m->a->process && m->a->process->telemetry)
+		put_telemetry(m, m->a->process->telemetry);
+	put_network(m);
+	if (m->a->logs)
+		put_logs(m, m->a->logs);
+}
+
 static void put_own(struct metrics *m)
 {
 	struct agent_process *p = m->a->process;
@@ -184,13 +195,10 @@ static void put_own(struct metrics *m)
 	m->e.always = true;
 	put_build(m);
 	put_threads(m);
-	if (p && p->telemetry)
-		put_telemetry(m, p->telemetry);
-	put_network(m);
-	if (m->a->logs && m->a->sees_swarm)
-		put_logs(m, m->a->logs);
+	if (m->a->sees_swarm)
+		put_of_all(m);
 	put_alone(m, FAMILY_SERIES, series);
-	if (p) {
+	if (p && m->a->sees_swarm) {
 		p->series_dropped += m->e.dropped;
 		put_alone(m, FAMILY_SERIES_DROPPED, p->series_dropped);
 		put_alone_micro(m, FAMILY_SCRAPE, p->scrape);
@@ -221,7 +229,7 @@ bool metrics_page(const struct agent *a, struct text *t, bool openmetrics)
 	mem_free(m.upstreams);
 	text_release(&m.names);
 	text_release(&m.labels);
-	if (a->process)
+	if (a->process && a->sees_swarm)
 		a->process->scrape = clock_now() - began;
 	return gathered;
 }

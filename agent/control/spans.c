@@ -28,12 +28,12 @@ static void set_remote(struct span *s, const struct record_peer *p, struct str s
 	memcpy(s->remote.ip, p->ip, sizeof(p->ip));
 }
 
-/* Digits of a status in the set's own memory. */
-static struct str status_text(struct span_set *set, size_t i, unsigned status)
+/* Digits in the set's own memory. */
+static struct str number(char dst[8], unsigned v)
 {
-	int n = snprintf(set->numbers[i], sizeof(set->numbers[i]), "%u", status);
+	int n = snprintf(dst, 8, "%u", v);
 
-	return str_make(set->numbers[i], n > 0 ? (size_t)n : 0);
+	return str_make(dst, n > 0 ? (size_t)n : 0);
 }
 
 /* The method in lower case, as is the custom for names. */
@@ -79,7 +79,7 @@ static void tag_who(struct span *s, const struct telemetry_who *who, const struc
 
 static void tag_outcome(struct span_set *set, struct span *s, unsigned status, unsigned reason)
 {
-	struct str code = status ? status_text(set, (size_t)(s - set->at), status) : STR("");
+	struct str code = status ? number(set->statuses[s - set->at], status) : STR("");
 	struct str word = reason ? str_of(reason_word((enum reason)reason)) : STR("");
 
 	tag(s, "http.status_code", code);
@@ -91,12 +91,10 @@ static void tag_outcome(struct span_set *set, struct span *s, unsigned status, u
 
 static void note_waits(struct span *s, const struct record *r)
 {
-	uint64_t first = r->n_tries ? record_tries(r)[0].started : r->duration;
-
 	if (r->flags & RECORD_PARKED)
 		note(s, r->started, "endpoint-wait");
-	if (r->routed && first > r->routed + 1000)
-		note(s, r->started + r->routed, "queue");
+	if (r->flags & RECORD_QUEUED)
+		note(s, r->started + r->queued, "queue");
 	if (r->reason == REASON_CIRCUIT_OPEN)
 		note(s, r->started + r->routed, "circuit.open");
 	for (unsigned i = 1; i < r->n_tries; i++)
@@ -138,9 +136,8 @@ static void add_try(struct span_set *set, const struct telemetry_who *who, const
 	tag_http(s, r);
 	tag_outcome(set, s, t->status ? t->status : last ? r->status : 0, t->reason ? t->reason : last ? r->reason : 0);
 	if (i)
-		tag(s, "retry.attempt", status_text(set, SPANS_MAX - 1 - i, i));
-	if (!is_server(r))
-		tag_who(s, who, r);
+		tag(s, "retry.attempt", number(set->attempts[s - set->at], i));
+	tag_who(s, who, r);
 	if (i == 0 && !is_server(r))
 		note_waits(s, r);
 }
@@ -185,7 +182,7 @@ static void add_refused(struct span_set *set, const struct telemetry_who *who, c
 void spans_of(const struct telemetry_who *who, const struct record *r, struct span_set *set)
 {
 	set->n = 0;
-	if (!(r->trace_hi | r->trace_lo))
+	if (!(r->why & RECORD_TRACED))
 		return;
 	struct str name = name_of(r, set);
 	if (is_server(r))

@@ -15,7 +15,8 @@
 struct span_set {
 	struct span at[SPANS_MAX];
 	size_t n;
-	char numbers[SPANS_MAX][8]; /* texts of tags that are made here */
+	char statuses[SPANS_MAX][8]; /* texts of tags that are made here, by span */
+	char attempts[SPANS_MAX][8];
 	char name[64];
 };
 

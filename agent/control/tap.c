@@ -113,6 +113,18 @@ static void on_gone(void *arg)
 	count_readers(q->of);
 }
 
+/* One container of a node is to leave places for others, and all of them one for the node's own port. */
+static bool has_place(const struct tap *t, uint64_t seat)
+{
+	unsigned of_seat = 0, of_seats = 0;
+
+	for (unsigned i = 0; seat && i < TAP_READERS; i++) {
+		of_seats += t->readers[i].r && t->readers[i].seat;
+		of_seat += t->readers[i].r && t->readers[i].seat == seat;
+	}
+	return of_seat < TAP_OF_SEAT && of_seats < TAP_READERS - 1;
+}
+
 void tap_serve(struct tap *t, struct httpd_request *r, uint64_t seat)
 {
 	struct record_filter f;
@@ -122,7 +134,7 @@ void tap_serve(struct tap *t, struct httpd_request *r, uint64_t seat)
 		admin_refuse(r, 400, "bad-filter", bad, "?service=&upstream=&route=&status=503|5xx|500-599&reason=WORD&path=/begin&method=&slow=500ms");
 		return;
 	}
-	for (unsigned i = 0; i < TAP_READERS; i++) {
+	for (unsigned i = 0; has_place(t, seat) && i < TAP_READERS; i++) {
 		struct reader *q = &t->readers[i];
 		if (q->r)
 			continue;
@@ -134,7 +146,7 @@ void tap_serve(struct tap *t, struct httpd_request *r, uint64_t seat)
 		count_readers(t);
 		return;
 	}
-	admin_refuse(r, 503, "busy", "As many readers as may be are there already.", "End one of them; there may be four.");
+	admin_refuse(r, 503, "busy", "As many readers as may be are there already.", "End one of them; there may be four, and of one container of a node one.");
 }
 
 struct tap *tap_new(struct loop *l, _Atomic bool *wanted, struct err *err)

@@ -4,8 +4,8 @@
  *     event: dropped  data: {"dropped":17}          so many more fitted in the second before
  *     : …                                           a comment every TAP_PING, so that a reader knows that it is quiet
  *
- * While somebody reads, workers record every exchange (`wanted`), else only those that others want. At most TAP_READERS; a reader that
- * takes nothing is closed. One per process; thread: control's. */
+ * While somebody reads, workers record every exchange (`wanted`), else only those that others want. At most TAP_READERS, of one seat TAP_OF_SEAT,
+ * and one place is for seat 0; a reader that takes nothing is closed. One per process; thread: control's. */
 #ifndef OUTRIDER_CONTROL_TAP_H
 #define OUTRIDER_CONTROL_TAP_H
 
@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #define TAP_READERS 4u
+#define TAP_OF_SEAT 1u
 #define TAP_RATE 100u
 #define TAP_PING (10 * USEC_SEC)
 

@@ -30,11 +30,12 @@ static bool target_absolute(struct h1_run *r)
 	struct str host;
 	while (e < end && *e != '/' && *e != '?')
 		e++;
-	h->form = TARGET_ABSOLUTE;
-	h->authority = str_make(s, (size_t)(e - s));
-	h->path = str_make(e, (size_t)(end - e));
-	if (!authority_split(h->authority, &host, &port))
+	const struct str authority = str_make(s, (size_t)(e - s));
+	if (!authority_split(authority, &host, &port)) /* with a user and a password it is none, and nobody is to see them */
 		return h1_fail(r, REASON_BAD_TARGET);
+	h->form = TARGET_ABSOLUTE;
+	h->authority = authority;
+	h->path = str_make(e, (size_t)(end - e));
 	if (e == end) {
 		h->path = h->method == METHOD_OPTIONS ? STR("*") : STR("/");
 	} else if (*e == '?') { /* the empty path before a query is "/" */

@@ -78,7 +78,7 @@ enum target_form { TARGET_ORIGIN, TARGET_ABSOLUTE, TARGET_AUTHORITY, TARGET_ASTE
 struct head {
 	/* start line; a request has method .. path, a reply has status and phrase */
 	struct str method_text, target, phrase;
-	struct str authority; /* requests: host[:port] of absolute or authority form, else the value of Host */
+	struct str authority; /* requests: host[:port] of absolute or authority form, else the value of Host; empty unless well formed: no userinfo */
 	struct str path;      /* requests: path and query; "/" for an empty absolute form; "*" for asterisk form */
 	struct str scheme;    /* of absolute form, else {NULL,0} */
 	uint16_t status;

@@ -77,7 +77,7 @@ static void reset_flags(struct exchange *x)
 	x->request_done = x->head_down = x->response_done = false;
 	x->close_down = x->cut = x->retried_safe = x->upgraded = false;
 	x->is_parked = x->was_parked = x->greet = x->port_given = x->renewed = x->park_over = x->prepared = false;
-	x->entered = x->placed = x->is_queued = x->is_delayed = x->is_backing_off = x->faulted = x->fault_reset = false;
+	x->entered = x->placed = x->is_queued = x->was_queued = x->is_delayed = x->is_backing_off = x->faulted = x->fault_reset = false;
 	x->deadline_over = x->deadline_told = x->fallen = x->exhausted = false;
 	x->id[0] = '\0';
 }

@@ -103,6 +103,7 @@ struct exchange {
 	uint8_t n_tries;
 	struct exchange_trace trace;
 	usec routed;                 /* its upstream was known */
+	usec queued;                 /* was_queued: it first began to wait for a place */
 	uint8_t n_attempts, n_connects, n_tried;
 	const struct wendpoint *tried[TRIED_MAX];
 	uint32_t tried_index[TRIED_MAX]; /* the same by index among the upstream's endpoints */
@@ -138,7 +139,7 @@ struct exchange {
 	bool cut;                    /* the response could not be completed */
 	bool entered, placed;        /* counts in its circuit's breaker, holds a place of its bulkhead */
 	bool is_throttled;           /* the origin is read again when wait_timer fires */
-	bool is_queued, is_delayed, is_backing_off; /* waits for a place, by an injected fault, before a retry */
+	bool is_queued, was_queued, is_delayed, is_backing_off; /* waits for a place (or did), by an injected fault, before a retry */
 	bool faulted, fault_reset;   /* faults were thrown for it; its client's connection is to be closed */
 	bool crowded;                /* counts among its client's requests */
 	bool deadline_over;

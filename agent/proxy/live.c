@@ -24,6 +24,8 @@ void live_leave(struct live *l, unsigned worker)
 
 struct live_slot *live_put(struct live *l, uint64_t key, const struct live_trace *t)
 {
+	if (t->decision == TRACE_DENY && atomic_load_explicit(&l->used, memory_order_relaxed) >= LIVE_SLOTS / 2)
+		return NULL;
 	for (unsigned i = 0; i < LIVE_SLOTS; i++) {
 		struct live_slot *s = &l->slots[(key + i) % LIVE_SLOTS];
 		uint64_t none = FREE;
@@ -33,7 +35,7 @@ struct live_slot *live_put(struct live *l, uint64_t key, const struct live_trace
 		atomic_store_explicit(&s->hi, t->hi, memory_order_relaxed);
 		atomic_store_explicit(&s->lo, t->lo, memory_order_relaxed);
 		atomic_store_explicit(&s->span, t->span, memory_order_relaxed);
-		atomic_store_explicit(&s->debug, t->debug, memory_order_relaxed);
+		atomic_store_explicit(&s->decision, t->decision, memory_order_relaxed);
 		atomic_store_explicit(&s->key, key, memory_order_release);
 		atomic_fetch_add_explicit(&l->used, 1, memory_order_relaxed);
 		return s;
@@ -53,7 +55,7 @@ static bool read_slot(const struct live_slot *s, uint64_t key, struct live_trace
 	t->hi = atomic_load_explicit(&s->hi, memory_order_acquire);
 	t->lo = atomic_load_explicit(&s->lo, memory_order_acquire);
 	t->span = atomic_load_explicit(&s->span, memory_order_acquire);
-	t->debug = atomic_load_explicit(&s->debug, memory_order_acquire) != 0;
+	t->decision = (uint8_t)atomic_load_explicit(&s->decision, memory_order_acquire);
 	return atomic_load_explicit(&s->key, memory_order_relaxed) == key;
 }
 
@@ -75,7 +77,9 @@ bool live_find(const struct live *l, uint64_t key, struct live_trace *t)
 		if (atomic_load_explicit(&s->key, memory_order_acquire) == key)
 			return read_slot(s, key, t);
 	}
-	for (unsigned i = 0; is_alone(l) && i < LIVE_SLOTS; i++) {
+	if (!is_alone(l))
+		return false;
+	for (unsigned i = 0; i < LIVE_SLOTS; i++) {
 		uint64_t had = atomic_load_explicit(&l->slots[i].key, memory_order_acquire);
 		if (had > BUSY)
 			return read_slot(&l->slots[i], had, t);

@@ -99,6 +99,9 @@ enum queue_result queue_wait(struct exchange *x)
 		queue_leave(x);
 		return QUEUE_TAKEN;
 	}
+	if (!x->was_queued)
+		x->queued = loop_now(x->w->loop);
+	x->was_queued = true;
 	timer_set(x->w->loop, &x->wait_timer, loop_now(x->w->loop) + p->queue_time);
 	return QUEUE_WAIT;
 }

@@ -163,13 +163,14 @@ static uint8_t who_wants(struct exchange *x, usec duration)
 static uint8_t flags_of(const struct exchange *x)
 {
 	return (uint8_t)(x->trace.flags | (x->cut ? RECORD_CUT : 0) | (x->upgraded || x->connect ? RECORD_TUNNEL : 0) |
-			 (x->fallen ? RECORD_FALLBACK : 0) | (x->was_parked ? RECORD_PARKED : 0));
+			 (x->fallen ? RECORD_FALLBACK : 0) | (x->was_parked ? RECORD_PARKED : 0) | (x->was_queued ? RECORD_QUEUED : 0));
 }
 
 static void find_texts(struct exchange *x, struct str at[RECORD_TEXTS])
 {
 	const struct field *agent = x->req.first[FIELD_USER_AGENT] ? head_get(&x->req, FIELD_USER_AGENT) : NULL;
-	struct str path = x->req.path.n ? x->req.path : x->req.target;
+	/* A target that was refused may hold a password: none of it is kept. */
+	struct str path = x->req.path.n ? x->req.path : x->req.form == TARGET_AUTHORITY ? x->req.target : STR("");
 	size_t query = str_find(path, '?');
 
 	at[RECORD_METHOD] = x->req.method_text;
@@ -192,9 +193,10 @@ static void fill(struct exchange *x, struct record *r, uint8_t why, usec duratio
 		.accepted = x->c && x->c->requests == 1 ? since(x->c->since, x->began) : 0,
 		.head = since(x->began, x->started),
 		.routed = since(x->began, x->routed),
+		.queued = x->was_queued ? since(x->began, x->queued) : 0,
 		.slot = x->sc->slot,
-		.trace_hi = t->sampled ? t->ctx.hi : 0,
-		.trace_lo = t->sampled ? t->ctx.lo : 0,
+		.trace_hi = t->ctx.hi,
+		.trace_lo = t->ctx.lo,
 		.span = t->sampled && server ? t->ctx.span : 0,
 		.parent = t->sampled ? (server ? t->ctx.parent : t->ctx.span) : 0,
 		.retry = t->retry,

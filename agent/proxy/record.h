@@ -37,7 +37,7 @@ enum { /* record.flags */
 	RECORD_TUNNEL = 16,
 	RECORD_FALLBACK = 32,
 	RECORD_PARKED = 64,
-	RECORD_QUEUED = 128
+	RECORD_QUEUED = 128 /* it waited for a place in the bulkhead */
 };
 
 struct record_peer { /* family 0: none; 4 and 6 */
@@ -61,8 +61,9 @@ struct record {
 	uint32_t accepted;           /* µs between the acceptance of its connection and started; 0: not the first on it */
 	uint32_t head;               /* µs since started: its head was whole */
 	uint32_t routed;             /* the same: upstream known, before the first attempt's wait; 0: it never was */
+	uint32_t queued;             /* RECORD_QUEUED: the same, when it first began to wait */
 	uint32_t slot;               /* of the sidecar */
-	uint64_t trace_hi, trace_lo; /* both 0: untraced */
+	uint64_t trace_hi, trace_lo; /* both 0: none came and none was made. It has spans where why says RECORD_TRACED */
 	uint64_t span, parent;       /* inbound and edge: of the SERVER span. outbound: span is 0, parent is who called */
 	uint64_t retry;              /* id of the local span `retry`; 0: none */
 	uint64_t bytes_in, bytes_out; /* bodies, as relayed */

@@ -19,17 +19,21 @@ static bool is_server(const struct exchange *x)
 
 /* --- where it comes from ----------------------------------------------------------------------------------------------------- */
 
-static bool infer(struct exchange *x, const struct spec_trace *s)
+/* What the call says of itself stands before what its cause was told: debug stays debug, and who asks for a trace gets one. */
+static void infer(struct exchange *x, const struct spec_trace *s)
 {
 	struct exchange_trace *t = &x->trace;
 	const struct field *f = x->req.first[FIELD_X_REQUEST_ID] ? head_get(&x->req, FIELD_X_REQUEST_ID) : NULL;
+	uint8_t said = t->ctx.decision;
 	struct live_trace found;
 
 	if (!s->infer || !s->cell || !live_find(&s->cell->live, f ? live_key(field_value(f)) : 0, &found))
-		return false;
-	t->ctx = (struct trace_context){ .hi = found.hi, .lo = found.lo, .span = found.span, .decision = found.debug ? TRACE_DEBUG : TRACE_ACCEPT };
+		return;
+	if (found.decision == TRACE_DENY && said != TRACE_DEFER)
+		return;
+	t->rewrite = found.decision == TRACE_DENY; /* whom it calls is told so: no trace begins in the middle */
+	t->ctx = (struct trace_context){ .hi = found.hi, .lo = found.lo, .span = found.span, .decision = said == TRACE_DEBUG ? said : found.decision };
 	t->flags |= RECORD_INFERRED;
-	return true;
 }
 
 /* A stranger's word at the edge would let anybody fill the collector. */
@@ -47,7 +51,7 @@ static void find_context(struct exchange *x, const struct spec_trace *s)
 	if (t->keep_state)
 		t->ctx.flags = w3c.flags;
 	if (!trace_has_ids(&t->ctx) && t->ctx.decision != TRACE_DENY && !is_server(x))
-		(void)infer(x, s);
+		infer(x, s);
 }
 
 /* A route's place may be another's after a change: a word says the second that it counts. */
@@ -105,9 +109,9 @@ void trace_prepared(struct exchange *x)
 	const struct spec_trace *s = &exchange_spec(x)->trace;
 	struct exchange_trace *t = &x->trace;
 
-	if (!t->counted || !t->sampled || t->slot)
-		return;
-	const struct live_trace mine = { t->ctx.hi, t->ctx.lo, t->ctx.span, t->ctx.decision == TRACE_DEBUG };
+	if (!t->counted || t->slot || t->ctx.decision == TRACE_DEFER)
+		return; /* of what nobody decided nothing can be said */
+	const struct live_trace mine = { t->ctx.hi, t->ctx.lo, t->ctx.span, t->ctx.decision };
 	t->slot = live_put(&s->cell->live, live_key(x->request_id), &mine);
 }
 
@@ -165,13 +169,29 @@ void trace_strip(struct exchange *x)
 		trace_delete(&x->req, x->trace.keep_state);
 }
 
-char *trace_fields(const struct exchange *x, char *p)
+/* traceparent cannot deny without ids: it gets such as nobody else has. */
+static char *denial_fields(struct exchange *x, unsigned kinds, char *p)
+{
+	struct trace_context out = x->trace.ctx;
+
+	p = trace_write(&out, kinds & ~(unsigned)TRACE_W3C, p);
+	if (!(kinds & TRACE_W3C))
+		return p;
+	out.hi = new_id(x);
+	out.lo = new_id(x);
+	out.span = new_id(x);
+	return trace_write(&out, TRACE_W3C, p);
+}
+
+char *trace_fields(struct exchange *x, char *p)
 {
 	const struct exchange_trace *t = &x->trace;
 	struct trace_context out = t->ctx;
 
 	if (!t->rewrite)
 		return p;
+	if (!trace_has_ids(&out))
+		return denial_fields(x, exchange_spec(x)->trace.write, p);
 	if (t->sampled && x->upstream->kind != UPSTREAM_HANDLER) {
 		out.parent = x->n_tries ? t->retry : t->ctx.span;
 		out.span = t->attempt;

@@ -54,6 +54,6 @@ void trace_end(struct exchange *x);
 /* Marks what came as not to be forwarded. */
 void trace_strip(struct exchange *x);
 /* At most TRACE_WRITE_MAX bytes at p; its end is returned. */
-char *trace_fields(const struct exchange *x, char *p);
+char *trace_fields(struct exchange *x, char *p);
 
 #endif

@@ -62,6 +62,18 @@ def test_a_queue_waits_for_a_place(t):
     agent.until("no one is left", empty)
 
 
+def test_a_wait_is_noted_in_the_span(t):
+    """Of those that waited for a place the span says so, and since when; of those that did not it does not."""
+    s = t.service(slow(0.05))
+    agent = t.sidecar(endpoints={"quotes": [s]}, env=dict(PLAIN, OUTRIDER_WORKERS="1", OUTRIDER_TRACE="", OUTRIDER_TRACE_SAMPLE="always", OUTRIDER_BULKHEAD_MAX="1",
+                                                          OUTRIDER_BULKHEAD_QUEUE="100", OUTRIDER_BULKHEAD_QUEUE_TIME="20s"))
+    assert [r.status for r in crowd(t, agent.outbound, 3)] == [200] * 3
+    traces = agent.until("all are there", lambda: len(rows := agent.get("/traces")["traces"]) == 3 and rows)
+    spans = [agent.get("/traces/" + one["trace_id"])[0] for one in traces]
+    waits = sorted(s["timestamp"] + s["duration"] - note["timestamp"] for s in spans for note in s.get("annotations", []) if note["value"] == "queue")
+    assert len(waits) == 2 and 80e3 <= waits[0] < waits[1], spans
+
+
 def test_the_queue_has_an_end(t):
     """Who waits longer than queue-time gets 503 queue-timeout; who finds the queue full 503 bulkhead-full."""
     s = t.service(slow(1.5))

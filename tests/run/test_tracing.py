@@ -20,9 +20,9 @@ def seen(hit):
     return trace, span, state, parent
 
 
-def call(t, address, fields=(), host="quotes"):
+def call(t, address, fields=(), host="quotes", path="/"):
     c = t.client(address)
-    c.ask("GET", "/", host, fields)
+    c.ask("GET", path, host, fields)
     return c.read_response()
 
 
@@ -160,6 +160,65 @@ def test_a_call_is_linked_by_inference(t, with_id):
     assert quotes.hits[1].get("b3") is None, "nothing is in flight any more"
 
 
+def plain(t, env, forward_id=False, fields=()):
+    """A sidecar whose handler forwards no fields of traces in its call, but with forward_id the request's id: (agent, handler, the service called)."""
+    quotes = t.service(200)
+
+    def handler(message, _n):
+        call(t, agent.outbound, list(fields) + (["X-Request-Id: " + message.get("x-request-id")] if forward_id else []))
+        return 200
+    s = t.service(handler)
+    agent = t.sidecar(handler=s, endpoints={"quotes": [quotes]}, env=env)
+    return agent, s, quotes
+
+
+@rows({"by the request's id": ("b3: 0", True), "the only one": ("b3: 0", False), "with ids": ("b3: %s-%s-0" % (TRACE, SPAN), False),
+       "w3c": ("traceparent: 00-%s-%s-00" % (TRACE, SPAN), False)})
+def test_a_denial_reaches_a_plain_handlers_call(t, field, forward_id):
+    """What was denied inbound is denied in the call that it causes, whatever the sampler says, in so many words: no trace begins in the middle."""
+    agent, s, quotes = plain(t, ALWAYS, forward_id)
+    other = t.background(call, t, agent.inbound, ["b3: 0"], "accountservice") if forward_id else None
+    call(t, agent.inbound, [field], "accountservice")
+    if other:
+        other.join()
+    assert s.hits[0].get(field.split(":")[0]) == field.split(": ")[1], s.hits[0]
+    for hit in quotes.hits:
+        assert hit.get("b3") == ("0" if field == "b3: 0" else "%s-%s-0" % (TRACE, SPAN)) and hit.get("x-b3-sampled") == "0", hit
+        assert re.match(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-00$", hit.get("traceparent")), hit
+    assert agent.get("/traces")["traces"] == []
+    call(t, agent.outbound)
+    assert seen(quotes.hits[-1])[2] == "1", "nothing is in flight any more"
+
+
+def test_a_plain_handlers_call_is_sampled_with_its_cause(t):
+    """Where the sampler decides, a request and the call that it causes are both of the same trace, or both of none."""
+    agent, s, quotes = plain(t, {"OUTRIDER_TRACE": "log:", "OUTRIDER_TRACE_SAMPLE": "50%"})
+    for _ in range(30):
+        call(t, agent.inbound, host="accountservice")
+        inward, outward = s.hits[-1].get("b3"), quotes.hits[-1].get("b3")
+        assert inward.split("-")[0] == outward.split("-")[0], (inward, outward)
+
+
+def test_a_call_has_its_own_word(t):
+    """Debug that a plain handler asks for stays debug under the trace that is inferred; and counts though the request was denied."""
+    for field, joined in (("b3: %s-%s-1" % (TRACE, SPAN), True), ("b3: 0", False)):
+        agent, _, quotes = plain(t, NEVER, fields=["b3: d"])
+        call(t, agent.inbound, [field], "accountservice")
+        trace, _, state, _ = seen(quotes.hits[0])
+        assert (trace == TRACE, state) == (joined, "d"), quotes.hits[0]
+
+
+@rows({"w3c": ("w3c", None), "all": ("b3,b3-multi,w3c", "0")})
+def test_what_is_not_sampled_says_so(t, write, b3):
+    """With an exporter a request that is not sampled is denied in each form that is written, W3C's with an id that nobody else has."""
+    s = t.service(200)
+    agent = t.sidecar(endpoints={"quotes": [s]}, env={"OUTRIDER_TRACE": "log:", "OUTRIDER_TRACE_SAMPLE": "never", "OUTRIDER_TRACE_WRITE": write})
+    call(t, agent.outbound)
+    call(t, agent.outbound)
+    told = [re.match(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-00$", hit.get("traceparent") or "").group(1) for hit in s.hits]
+    assert len(set(told)) == 2 and [hit.get("b3") for hit in s.hits] == [b3] * 2, s.hits
+
+
 def test_inference_off(t):
     """trace.infer=off links nothing."""
     quotes = t.service(200)
@@ -183,7 +242,7 @@ def test_which_fields_go_out(t):
 
 def test_which_agent(t):
     """x-outrider-agent of a reply names the agent beside the service that answered; an edge removes it, and the reason of inner agents, from what
-    it relays."""
+    it relays, and leaves the request's id; the edge's own answers keep the reason."""
     s = t.service((503, b"", "X-Outrider-Agent: forged/handler"))
     inner = t.sidecar(handler=s, env={"OUTRIDER_FORWARD_AGENT": "auto", "OUTRIDER_NODE": "node one"})
     assert call(t, inner.inbound, host="accountservice").get("x-outrider-agent") == "node_one/accountservice"
@@ -191,8 +250,10 @@ def test_which_agent(t):
     idle = t.sidecar(handler=gone, env={"OUTRIDER_FORWARD_AGENT": "auto", "OUTRIDER_NODE": "n"})
     own = call(t, idle.inbound, host="accountservice")
     assert own.get("x-outrider-agent") == "n/accountservice" and own.get("x-outrider-reason") == "handler-down", own
-    for mode, there in (("auto", False), ("on", True)):
-        edge = t.edge({"all": {"prefix": "/", "upstream": "quotes"}}, endpoints={"quotes": ["%s:%d" % idle.inbound]},
+    for mode, kept in (("auto", (None, None)), ("on", ("n/accountservice", "handler-down"))):
+        edge = t.edge({"all": {"prefix": "/in", "upstream": "quotes"}}, endpoints={"quotes": ["%s:%d" % idle.inbound]},
                       env={"OUTRIDER_FORWARD_AGENT": mode, "OUTRIDER_RETRY_TRIES": "1", "OUTRIDER_NODE": "e"})
-        reply = call(t, edge.edge)
-        assert bool(reply.get("x-outrider-agent")) == there and bool(reply.get("x-request-id")) == (reply.get("x-request-id") is not None), reply
+        relayed, answered = call(t, edge.edge, ["X-Request-Id: r-1"], path="/in"), call(t, edge.edge, path="/out")
+        assert (relayed.get("x-outrider-agent"), relayed.get("x-outrider-reason")) == kept, relayed.fields
+        assert relayed.status == 503 and relayed.get("x-request-id"), relayed.fields
+        assert answered.status == 404 and answered.get("x-outrider-reason") == "no-route" and answered.get("x-request-id"), answered.fields

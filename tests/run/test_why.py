@@ -1,6 +1,7 @@
 """The flight recorder: /why, /failures, /traces, /tap and the command `outrider why`."""
 import json
 import socket
+import subprocess
 import time
 
 from harness.agent import run, sanitized
@@ -73,11 +74,12 @@ def test_in_and_out_share_an_id(t):
 
     def handler(message, _n):
         return ask(t, agent.outbound, message.get("x-request-id"), fields=["b3: " + message.get("b3")]).status
-    agent = t.sidecar(handler=t.service(handler), endpoints={"quotes": [quotes]}, env=dict(TRACED, OUTRIDER_RETRY_METHODS="none"))
+    agent = t.sidecar(handler=t.service(handler), endpoints={"quotes": [quotes]}, env=dict(TRACED, OUTRIDER_RETRY_METHODS="none", OUTRIDER_NODE="n9"))
     assert ask(t, agent.inbound, "both", host="accountservice").status == 503
     agent.until("both are there", lambda: len(why(agent, "both")) == 2)
     inward, outward = why(agent, "both")
     assert (inward["listener"], inward["blame"], outward["listener"], outward["blame"]) == ("inbound", "service", "outbound", "upstream"), (inward, outward)
+    assert inward["node"] == outward["node"] == "n9", inward
     trace = inward["trace_id"]
     assert trace == outward["trace_id"] and len(page(agent, "/why/" + trace)[1]["exchanges"]) == 2
     (row,) = page(agent, "/traces?failed=true&service=accountservice")[1]["traces"]
@@ -85,7 +87,20 @@ def test_in_and_out_share_an_id(t):
     spans = page(agent, "/traces/" + trace)[1]
     assert [s["kind"] for s in spans] == ["SERVER", "CLIENT"] and spans[1]["parentId"] == spans[0]["id"], spans
     assert spans[1]["remoteEndpoint"]["serviceName"] == "quotes" and spans[0]["tags"]["http.status_code"] == "503", spans
+    assert [s["tags"].get("outrider.node") for s in spans] == ["n9", "n9"], spans
     assert page(agent, "/traces?slow=1h")[1]["traces"] == [] and page(agent, "/traces/" + "0" * 31 + "1")[0] == 404
+
+
+def test_denied_and_failed(t):
+    """A request that was denied with ids and failed is found by its trace's id, on /why and in the access log; there are no spans of it."""
+    agent = t.sidecar(endpoints={"quotes": [t.port()]}, env=dict(TRACED, OUTRIDER_ACCESS_LOG="on"))
+    trace = "463ac35c9f6413ad48485a3953bb6124"
+    assert ask(t, agent.outbound, "r", fields=["b3: %s-a2fb4a1d1a96d312-0" % trace]).status == 502
+    (x,) = why(agent, trace)
+    assert (x["request_id"], x["trace_id"], x["reason"]) == ("r", trace, "connect-refused"), x
+    agent.until("its line", lambda: [line for line in agent.lines() if '"type":"access"' in line and trace in line])
+    assert page(agent, "/traces")[1]["traces"] == [] and page(agent, "/traces/" + trace)[0] == 404
+    assert not page(agent, "/why/" + trace)[1].get("trace"), "there is nothing to look at"
 
 
 def test_slow_ones(t):
@@ -204,6 +219,31 @@ def test_tap(t):
     others.close()
 
 
+@rows({"absolute": ("GET http://user:geheim@quotes/x HTTP/1.1|Host: quotes", "bad-target"), "scheme": ("GET ftp://user:geheim@quotes/x HTTP/1.1|Host: quotes", "bad-target"),
+       "connect": ("CONNECT user:geheim@quotes:443 HTTP/1.1|Host: quotes:443", "bad-target"), "host": ("GET /x HTTP/1.1|Host: user:geheim@quotes", "bad-host"),
+       "both": ("GET http://user:geheim@quotes/x HTTP/1.1|Host: user:geheim@quotes", "bad-target"), "slashes": ("GET http:user:geheim@quotes HTTP/1.1|Host: quotes", "bad-target")})
+def test_no_password_of_a_url(t, head, reason):
+    """A user and a password in what a request asks for are refused, and stand in no log, on no page, in no span."""
+    agent = t.sidecar(endpoints={"quotes": [t.service(200)]}, env=dict(PLAIN, OUTRIDER_TRACE="log:", OUTRIDER_TRACE_SAMPLE="always", OUTRIDER_ACCESS_LOG="on",
+                                                                      OUTRIDER_LOG_LEVEL="debug"))
+    tap = Tap(agent)
+    c = t.client(agent.outbound)
+    c.send(("\r\n".join(head.split("|") + ["X-Request-Id: r", "", ""])).encode())
+    reply = c.read_response()
+    assert (reply.status, reply.get("x-outrider-reason")) == (400, reason), reply.fields
+    shown = [json.dumps(tap.record()), str(reply.fields) + str(reply.body)]
+    assert reason in shown[0], shown
+    agent.until("it is in the access log", lambda: [line for line in agent.lines() if reason in line])
+    (row,) = agent.until("it is kept", lambda: page(agent, "/failures")[1]["failures"])
+    assert row["reason"] == reason, row
+    for path in ("/failures", "/traces", "/connections", "/log/recent", "/why/" + (row["request_id"] or "none")):
+        shown.append(json.dumps(page(agent, path)[1]))
+    agent.leave()
+    shown.append(agent.stderr())
+    for what in shown:
+        assert "geheim" not in what and "user:" not in what, what
+
+
 def test_tap_is_limited(t):
     """At most a hundred a second go to a reader; how many were left out is said."""
     agent = t.sidecar(endpoints={"quotes": [t.service(200)]}, env=PLAIN)
@@ -241,6 +281,29 @@ def test_the_command(t):
     assert run(["why", "x:1+2", last])[0] == 1 and run(["why", "nobody", last, "--swarm"])[0] == 1
 
 
+READ = """
+import socket, sys
+kept = []
+for _ in range(4):
+    one = socket.create_connection(("127.0.0.1", 4191), 20)
+    one.sendall(("GET %s HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n" % sys.argv[1]).encode())
+    kept.append(one)
+print([one.recv(12)[-3:].decode() for one in kept].count("200"), flush=True)
+sys.stdin.read()
+"""
+
+
+class Readers:
+    """Four readers of a page in a container's namespace, as many as may be; they stay until close()."""
+
+    def __init__(self, space, path):
+        self.proc = subprocess.Popen(["nsenter", "--net=" + space.path, "python3", "-c", READ, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.n = int(self.proc.stdout.readline())
+
+    def close(self):
+        self.proc.communicate()
+
+
 CALL = """
 import sys, urllib.error, urllib.request
 try:
@@ -251,13 +314,14 @@ except urllib.error.HTTPError as why:
 
 
 def test_a_container_sees_its_own(t):
-    """In a container's namespace the admin port shows that sidecar's exchanges alone; the node's shows all, also of one that has ended, whose place another has."""
+    """In a container's namespace the admin port shows that sidecar's exchanges alone, and nothing of where the node's spans go; the node's shows all, also of one
+    that has ended, whose place another has."""
     if sanitized():
         raise Skip("sanitizers need system calls that the agent's own filter refuses")
     engine = Engine(t)
-    port = t.port()
+    port, collector = t.port(), t.port()
     agent = t.agent(["node"], {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": engine.run, "OUTRIDER_ADMIN": port.text,
-                               "OUTRIDER_STOP_TIMEOUT": "2s"}, {"admin": port})
+                               "OUTRIDER_STOP_TIMEOUT": "2s", "OUTRIDER_TRACE": "zipkin:http://" + collector.text}, {"admin": port})
 
     def serving():
         return {s["container"] for s in agent.get("/sidecars")["sidecars"] if s["state"] == "serving"}
@@ -276,6 +340,17 @@ def test_a_container_sees_its_own(t):
     assert seen(first) == ["of-one"] and seen(second) == ["of-two"]
     assert json.loads(second.fetch("http://127.0.0.1:4191/why/of-two"))["found"] == 1
     assert "404" in second.fetch("http://127.0.0.1:4191/why/of-one")
+    of_all = (collector.text, "exporter:zipkin", "outrider_exporter", "outrider_records", "outrider_dns", "outrider_log_records", "outrider_log_sink", "series_dropped")
+    for path in ("/metrics", "/stats", "/doctor", "/ui/state"):
+        told = first.fetch("http://127.0.0.1:4191" + path)
+        assert len(told) > 200 and not [word for word in of_all if word in told], told
+        assert collector.text in agent.admin_call("GET", path)[2].decode(), path
+    for path, most, others in (("/tap", 1, 1), ("/log/tail", 3, 0)):
+        readers = [t._keep(Readers(space, path)) for space in (first, second)]
+        assert (readers[0].n, min(readers[1].n, others)) == (most, others), (path, [r.n for r in readers])
+        c = t.client(agent.admin)
+        c.ask("GET", path, "localhost")
+        assert c.sock.recv(12) == b"HTTP/1.1 200", path
     assert page(agent, "/sidecars/c1/why/of-two")[0] == 404 and page(agent, "/sidecars/c1/why/of-one")[0] == 200
     admin = "--admin=%s:%d" % agent.admin
     asked = {name: [run(["why", "of-two", "--service=" + name, admin])[0], run(["why", "--service", name, "of-one", admin])[0]] for name in ("c1", "c2")}

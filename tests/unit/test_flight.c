@@ -109,6 +109,46 @@ START_TEST(a_flood_pushes_out_no_failure)
 }
 END_TEST
 
+/* One sidecar fails always, another did now and then: what that one did is still there when sixteen times the half has come. */
+START_TEST(one_that_floods_leaves_the_others_theirs)
+{
+	const struct telemetry_who three = { .service = { "three", 5 }, .seat = 3 };
+	struct flight_walk w;
+	struct flight_entry e;
+	char id[16];
+	unsigned n = 0, flood = 0;
+
+	for (unsigned i = 0; i < 500; i++) /* alone it may have all */
+		put(&one, RECORD_FAILED, "alone", 0, 1);
+	ck_assert_uint_eq(flight_reach(f, FLIGHT_KEPT, 2).left_out, 0);
+	uint64_t room = flight_reach(f, FLIGHT_KEPT, 2).entries;
+	ck_assert_uint_gt(room, 40);
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(id, sizeof(id), "two-%u", i);
+		put(i % 2 ? &three : &two, RECORD_FAILED, id, 0, 10 + i);
+	}
+	for (unsigned i = 0; i < 8 * room; i++)
+		put(&one, RECORD_FAILED, "flood", 0, 100 + i);
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(id, sizeof(id), "two-%u", i);
+		ck_assert_msg(found(id, 0, 10000), "%s", id);
+	}
+	ck_assert_uint_ge(flight_reach(f, FLIGHT_KEPT, 10000).left_out, 7 * room);
+	for (flight_walk(f, true, 0, 0, 10000, &w); flight_next(&w, &e); n++)
+		flood += e.who.seat == 1;
+	ck_assert_uint_gt(flood * 2, n); /* and the newest of the flood are there, too */
+	ck_assert(found("flood", 1, 10000));
+	for (unsigned i = 0; i < 4 * room; i++) /* the others take what they need */
+		put(i % 2 ? &two : &three, RECORD_FAILED, "many", 0, 20000 + i);
+	put(&one, RECORD_FAILED, "one", 0, 30000);
+	ck_assert_uint_eq(found("one", 0, 30001), 1);
+	ck_assert_uint_eq(found("many", 0, 3 * HOUR), 0); /* all too old: the counts are as if nothing had been */
+	for (unsigned i = 0; i < 3 * room; i++)
+		put(&one, RECORD_FAILED, "again", 0, 3 * HOUR);
+	ck_assert_uint_eq(flight_reach(f, FLIGHT_KEPT, 3 * HOUR).entries, room);
+}
+END_TEST
+
 START_TEST(what_only_a_tap_wanted_is_not_kept)
 {
 	put(&one, RECORD_TAPPED, "t", 0, 1);
@@ -347,6 +387,7 @@ Suite *suite_flight(void)
 	tcase_add_checked_fixture(t, begin, end);
 	tcase_add_test(t, either_id_finds_it);
 	tcase_add_test(t, a_flood_pushes_out_no_failure);
+	tcase_add_test(t, one_that_floods_leaves_the_others_theirs);
 	tcase_add_test(t, what_only_a_tap_wanted_is_not_kept);
 	tcase_add_test(t, wraps_and_stays_within_its_bytes);
 	tcase_add_test(t, what_is_too_large_is_left_out);

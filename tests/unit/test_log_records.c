@@ -1,7 +1,9 @@
 /* Bytes of log records: GELF, RFC 5424, lines for people, members. */
 #include "../../plugins/gelf_json.h"
+#include "../../plugins/line_writer.h"
 #include "../../plugins/log_address.h"
 #include "../../plugins/log_members.h"
+#include "../../plugins/log_queue.h"
 #include "../../plugins/log_text.h"
 #include "../../plugins/rfc5424.h"
 #include "base/mem.h"
@@ -10,6 +12,7 @@
 #include <cjson/cJSON.h>
 #include <check.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const struct sink_identity self = { "node-1", "0.1.0" };
 
@@ -205,6 +208,52 @@ END_TEST
 
 /* --- memory ------------------------------------------------------------------------------------------------------------------------- */
 
+/* A flood of access and app records leaves the last eighth of a queue to the agent's own. */
+START_TEST(a_place_for_the_agents_own)
+{
+	struct log_queue q;
+	char bytes[100] = { 0 };
+	struct str one = str_make(bytes, sizeof(bytes));
+	size_t cost = sizeof(bytes) + sizeof(struct log_message);
+
+	log_queue_init(&q, 16 * cost);
+	while (log_queue_put(&q, one, false))
+		;
+	ck_assert(q.counts.queued == 14 && q.counts.dropped_full == 1);
+	ck_assert(log_queue_put(&q, one, true) && log_queue_put(&q, one, true) && !log_queue_put(&q, one, true));
+	ck_assert(q.counts.produced == 18 && q.counts.queued == 16 && q.counts.dropped_full == 2);
+	log_queue_release(&q);
+	log_queue_init(&q, cost); /* longer than seven eighths: alone it may come in */
+	ck_assert(log_queue_put(&q, one, false) && !log_queue_put(&q, one, false));
+	log_queue_release(&q);
+}
+END_TEST
+
+/* The same of streams and files. */
+START_TEST(a_place_for_the_agents_own_lines)
+{
+	struct err err;
+	struct loop *loop = loop_new(&err);
+	int ends[2];
+	struct str line = STR("123456789012345"); /* 16 with its end */
+
+	ck_assert_int_eq(pipe(ends), 0);
+	struct line_writer *w = line_writer_new(loop, ends[1], 16 * 16);
+	for (unsigned i = 0; i < 20; i++)
+		line_writer_put(w, line, false);
+	ck_assert_uint_eq(line_writer_counts(w).queued, 14);
+	for (unsigned i = 0; i < 3; i++)
+		line_writer_put(w, line, true);
+	ck_assert(line_writer_counts(w).queued == 16 && line_writer_counts(w).dropped_full == 7);
+	line_writer_stop(w, USEC_SEC);
+	line_writer_free(w);
+	loop_turn(loop, false);
+	loop_free(loop);
+	close(ends[0]);
+	close(ends[1]);
+}
+END_TEST
+
 START_TEST(short_of_memory)
 {
 	static char message[5000];
@@ -245,6 +294,8 @@ Suite *suite_log_records(void)
 	tcase_add_test(t, escapes_are_undone);
 	tcase_add_test(t, addresses);
 	tcase_add_test(t, short_of_memory);
+	tcase_add_test(t, a_place_for_the_agents_own);
+	tcase_add_test(t, a_place_for_the_agents_own_lines);
 	suite_add_tcase(s, t);
 	return s;
 }

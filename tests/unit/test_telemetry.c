@@ -2,8 +2,10 @@
 #include "base/ring.h"
 #include "base/rng.h"
 #include "control/option_trace.h"
+#include "control/options.h"
 #include "control/spans.h"
 #include "http/trace.h"
+#include "proxy/exchange.h"
 #include "proxy/live.h"
 #include "proxy/spec.h"
 
@@ -174,7 +176,7 @@ END_TEST
 START_TEST(a_call_is_linked_to_its_cause)
 {
 	static struct live l;
-	const struct live_trace one = { 1, 2, 3, false }, two = { 4, 5, 6, true };
+	const struct live_trace one = { 1, 2, 3, TRACE_ACCEPT }, two = { 4, 5, 6, TRACE_DEBUG };
 	struct live_trace got;
 
 	memset(&l, 0, sizeof(l));
@@ -185,7 +187,7 @@ START_TEST(a_call_is_linked_to_its_cause)
 	live_enter(&l, 1);
 	struct live_slot *b = live_put(&l, live_key(STR("second")), &two);
 	ck_assert(!live_find(&l, 0, &got)); /* which of them? */
-	ck_assert(live_find(&l, live_key(STR("second")), &got) && got.span == 6 && got.debug);
+	ck_assert(live_find(&l, live_key(STR("second")), &got) && got.span == 6 && got.decision == TRACE_DEBUG);
 	ck_assert(!live_find(&l, live_key(STR("third")), &got));
 	live_remove(&l, a);
 	live_leave(&l, 0);
@@ -200,10 +202,16 @@ END_TEST
 START_TEST(a_full_table_links_no_more)
 {
 	static struct live l;
-	const struct live_trace t = { 1, 2, 3, false };
+	const struct live_trace t = { 1, 2, 3, TRACE_ACCEPT }, denied = { 0, 0, 0, TRACE_DENY };
 	struct live_slot *slots[LIVE_SLOTS];
 
 	memset(&l, 0, sizeof(l));
+	for (unsigned i = 0; i < LIVE_SLOTS / 2; i++)
+		ck_assert_ptr_nonnull(slots[i] = live_put(&l, 1000 + i, &denied));
+	ck_assert_ptr_null(live_put(&l, 5, &denied)); /* the other half is for those that are traced */
+	ck_assert_ptr_nonnull(slots[LIVE_SLOTS / 2] = live_put(&l, 5, &t));
+	for (unsigned i = 0; i <= LIVE_SLOTS / 2; i++)
+		live_remove(&l, slots[i]);
 	for (unsigned i = 0; i < LIVE_SLOTS; i++)
 		ck_assert_ptr_nonnull(slots[i] = live_put(&l, 1000 + i * 7, &t));
 	ck_assert_ptr_null(live_put(&l, 5, &t));
@@ -220,7 +228,7 @@ static void *churn(void *arg)
 	rng_seed(&rng, (uint64_t)(uintptr_t)&rng);
 	for (int k = 0; k < 100000; k++) {
 		uint64_t key = 2 + rng_below(&rng, 100);
-		const struct live_trace t = { key, key, key, false };
+		const struct live_trace t = { key, key, key, TRACE_ACCEPT };
 		struct live_trace got;
 		struct live_slot *s = live_put(l, key, &t);
 		if (live_find(l, key, &got))
@@ -249,7 +257,7 @@ END_TEST
 
 static struct {
 	struct record r;
-	struct record_try tries[3];
+	struct record_try tries[RECORD_TRIES_MAX];
 	char texts[64];
 } made;
 static struct span_set set;
@@ -313,6 +321,64 @@ START_TEST(spans_of_a_retried_call)
 }
 END_TEST
 
+/* The first attempts failed in turn with 501, 502 …, the last one was good: every number stands in its own span. */
+START_TEST(spans_of_as_many_attempts_as_may_be)
+{
+	static const enum listener_kind kinds[] = { LISTEN_OUTBOUND, LISTEN_EDGE };
+	char want[8];
+
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		struct record *r = (struct record *)(uintptr_t)record_of(kinds[k], RECORD_TRIES_MAX);
+		unsigned first = kinds[k] == LISTEN_EDGE ? 2 : 1; /* before them: SERVER, `retry` */
+		r->retry = 50;
+		for (unsigned i = 0; i + 1 < RECORD_TRIES_MAX; i++)
+			made.tries[i].status = (uint16_t)(501 + i);
+		spans_of(&who, r, &set);
+		ck_assert_uint_eq(set.n, RECORD_TRIES_MAX + first);
+		ck_assert_uint_le(set.n, SPANS_MAX);
+		for (unsigned i = 0; i < RECORD_TRIES_MAX; i++) {
+			const struct span *s = &set.at[first + i];
+			snprintf(want, sizeof(want), "%u", i + 1 < RECORD_TRIES_MAX ? 501 + i : 200);
+			ck_assert_str_eq(tag_of(s, "http.status_code"), want);
+			snprintf(want, sizeof(want), "%u", i);
+			ck_assert_str_eq(tag_of(s, "retry.attempt"), i ? want : "");
+		}
+	}
+}
+END_TEST
+
+/* What an option allows, a request may do, and its record holds. */
+START_TEST(as_many_attempts_as_options_allow)
+{
+	static const uint64_t most[] = {
+#define OPTION(id, name, type, min, max, ...) [OPT_##id] = (uint64_t)(max),
+#include "options.def"
+#undef OPTION
+	};
+	ck_assert_uint_eq(most[OPT_CONNECT_TRIES], TRIED_MAX);
+	ck_assert_uint_eq(most[OPT_RETRY_TRIES], TRIED_MAX);
+	ck_assert_uint_eq(RECORD_TRIES_MAX, TRIED_MAX);
+}
+END_TEST
+
+/* A slow connection is no queue; a place that was waited for is, and since when is said. */
+START_TEST(a_queue_is_noted)
+{
+	struct record *r = (struct record *)(uintptr_t)record_of(LISTEN_OUTBOUND, 1);
+
+	r->routed = 5;
+	made.tries[0].started = 50000;
+	spans_of(&who, r, &set);
+	ck_assert_uint_eq(set.at[0].n_notes, 0);
+	r->flags = RECORD_QUEUED;
+	r->queued = 7;
+	spans_of(&who, r, &set);
+	ck_assert_uint_eq(set.at[0].n_notes, 1);
+	ck_assert_str_eq(set.at[0].notes[0].what, "queue");
+	ck_assert_uint_eq(set.at[0].notes[0].at, r->started + 7);
+}
+END_TEST
+
 START_TEST(spans_of_an_edge_and_of_a_refusal)
 {
 	struct record *r = (struct record *)(uintptr_t)record_of(LISTEN_EDGE, 1);
@@ -320,6 +386,8 @@ START_TEST(spans_of_an_edge_and_of_a_refusal)
 	r->span = 2;
 	spans_of(&who, r, &set);
 	ck_assert(set.n == 2 && set.at[0].kind == SPAN_SERVER && set.at[0].parent == 0 && set.at[1].kind == SPAN_CLIENT && set.at[1].parent == 2);
+	ck_assert_str_eq(tag_of(&set.at[1], "outrider.node"), "node1");
+	ck_assert_str_eq(tag_of(&set.at[1], "outrider.stack"), "shop");
 	r = (struct record *)(uintptr_t)record_of(LISTEN_OUTBOUND, 0);
 	r->reason = REASON_CIRCUIT_OPEN;
 	r->status = 503;
@@ -327,7 +395,7 @@ START_TEST(spans_of_an_edge_and_of_a_refusal)
 	ck_assert(set.n == 1 && set.at[0].id == 2 && set.at[0].parent == 0 && set.at[0].failed && set.at[0].remote.family == 0);
 	ck_assert_str_eq(tag_of(&set.at[0], "error"), "circuit-open");
 	ck_assert(set.at[0].n_notes == 1);
-	r->trace_hi = r->trace_lo = 0;
+	r->why = RECORD_FAILED; /* with ids that came: it was not sampled */
 	spans_of(&who, r, &set);
 	ck_assert_uint_eq(set.n, 0);
 }
@@ -349,6 +417,9 @@ Suite *suite_telemetry(void)
 	tcase_add_test(t, no_reader_sees_half_a_slot);
 	tcase_add_test(t, spans_of_an_inbound_request);
 	tcase_add_test(t, spans_of_a_retried_call);
+	tcase_add_test(t, spans_of_as_many_attempts_as_may_be);
+	tcase_add_test(t, as_many_attempts_as_options_allow);
+	tcase_add_test(t, a_queue_is_noted);
 	tcase_add_test(t, spans_of_an_edge_and_of_a_refusal);
 	suite_add_tcase(s, t);
 	return s;

@@ -110,7 +110,7 @@ static void put_exporters(struct json *j, const struct telemetry *t)
 	}
 }
 
-/* Where log records go; a container's page does not tell of the agent's sinks. */
+/* Where log records go; a container's page tells neither of the agent's sinks nor of its exporters. */
 static void put_sinks(struct json *j, const struct logs *logs)
 {
 	struct logs_sink k;
@@ -137,7 +137,7 @@ void ui_state_support(struct ui_state *s, size_t until)
 			gather(all, a->sidecars[i].agent);
 	for (uint32_t i = 0; all && i < all->n && s->j->t->n + ITEM_MAX <= until; i++)
 		put_support(s->j, &all->at[i], a->each_sidecar != NULL);
-	if (a->process && a->process->telemetry)
+	if (s->whole && a->process && a->process->telemetry)
 		put_exporters(s->j, a->process->telemetry);
 	if (s->whole && a->logs)
 		put_sinks(s->j, a->logs);
