@@ -83,7 +83,8 @@ void keeper_look_at_stop(struct keeper *k)
 	if (!k->stopping)
 		return;
 	usec now = loop_touch(k->loop);
-	if (!k->proxy.pid || now >= k->deadline) {
+	bool ended = !k->proxy.pid && (k->proxy.told != PROXY_SERVES || k->handed || wards_served(k) == 0); /* else another is started */
+	if (ended || now >= k->deadline) {
 		loop_stop(k->loop);
 		return;
 	}

@@ -110,3 +110,20 @@ def test_the_keeper_is_killed(t):
     second = _node(t, engine)
     second.until("the proxy is gone", lambda: not os.path.exists("/proc/%d" % proxy))
     second.until("a new agent serves", lambda: "c84" in _serving(second) and 4143 in space.listeners())
+@limit(150)
+def test_the_proxy_is_killed_during_a_stop(t):
+    """an agent without a successor that waits for its containers starts another proxy: they are served until they have ended, then it leaves"""
+    engine = _engine(t)
+    agent = _node(t, engine, stop_timeout="60s")
+    ident, space = engine.container(t, 86, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("it serves", lambda: _serving(agent).get("c86", {}).get("handler") == "up")
+    _, proxy = halves(agent)
+    agent.signal(signal.SIGTERM)
+    agent.until("it stops", lambda: '"message":"stopping"' in agent.stderr())
+    os.kill(proxy, signal.SIGKILL)
+    assert space.fetch("http://127.0.0.1:4143/") == "x"
+    agent.until("another one runs", lambda: halves(agent)[1] != proxy)
+    engine.gone(ident)
+    assert agent.wait() == 0, agent.stderr()
+
+
