@@ -70,6 +70,19 @@ def test_a_filter_that_lets_too_little_through(t, path, state):
 
 @limit(150)
 def test_what_holds(t):
+@rows({"absent": ("absent", "warn"), "there": ("run", "ok")})
+@limit(150)
+def test_a_folder_for_a_successor(t, name, state):
+    """doctor says whether a successor will find the listeners: not where outrider.run cannot be used, with the remedy"""
+    engine = _engine(t)
+    engine.container(t, 87, ["OUTRIDER_PORT=8080"], "x")  # it is tried when those that run are served
+    agent = _node(t, engine, run=os.path.join(engine.folder, name))
+    agent.until("it serves", lambda: "c87" in _serving(agent))
+    agent.until("it is told", lambda: [(one["state"], bool(one.get("remedy"))) for one in agent.get("/doctor")["lines"]
+                                       if one["check"] == "hand-over"] == [(state, state != "ok")])
+    assert ("a successor will find nobody" in agent.stderr()) == (state != "ok")
+
+
     """/health?verbose and doctor say what each half holds: the keeper three capabilities, the proxy none; both without new privileges, filtered"""
     agent = _node(t, _engine(t))
     agent.until("the keeper has told", lambda: len([one for one in agent.get("/health?verbose")["rights"] if one]) == 2)
