@@ -204,7 +204,8 @@ static bool start(struct keeper *k, struct err *err)
 	child_limits_raise(&limits); /* listeners and stocks of many containers; the proxy has the same limit */
 	timer_init(&k->stop_timer, on_stop_timer, k);
 	timer_init(&k->taken_timer, wards_try_taken, k);
-	facts_begin(k);
+	if (k->loop)
+		facts_begin(k);
 	if (!k->loop || !check_rights(err) || !netns_begin(&k->home, options_text(k->options, OPT_NETNS).p, err))
 		return false;
 	facts_look(k);
@@ -239,6 +240,7 @@ static void end(struct keeper *k)
 		timer_clear(&k->stop_timer);
 		timer_clear(&k->taken_timer);
 	}
+	facts_end(k);
 	wards_end_all(k);
 	logs_proxy_ended(k);
 	early_end(k);

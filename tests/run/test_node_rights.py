@@ -1,10 +1,12 @@
 """outrider node and its rights: what is missing is named with the remedy, what it asks the engine for is the list that deploy/ lets through,
 neither half outlives the other's end by much."""
 import os
+import shutil
 import signal
+import subprocess
 
-from harness.agent import run
-from harness.case import limit, rows
+from harness.agent import binary, run, sanitized
+from harness.case import Skip, limit, rows
 from harness.node import halves, node as _node, scripted as _engine, serving as _serving
 
 
@@ -68,8 +70,6 @@ def test_a_filter_that_lets_too_little_through(t, path, state):
         agent.until("it is well again", lambda: line()["state"] == "ok" and "well again" in agent.stderr())
 
 
-@limit(150)
-def test_what_holds(t):
 @rows({"absent": ("absent", "warn"), "there": ("run", "ok")})
 @limit(150)
 def test_a_folder_for_a_successor(t, name, state):
@@ -83,6 +83,8 @@ def test_a_folder_for_a_successor(t, name, state):
     assert ("a successor will find nobody" in agent.stderr()) == (state != "ok")
 
 
+@limit(150)
+def test_what_holds(t):
     """/health?verbose and doctor say what each half holds: the keeper three capabilities, the proxy none; both without new privileges, filtered"""
     agent = _node(t, _engine(t))
     agent.until("the keeper has told", lambda: len([one for one in agent.get("/health?verbose")["rights"] if one]) == 2)
@@ -92,6 +94,53 @@ def test_a_folder_for_a_successor(t, name, state):
         assert "no_new_privs on, seccomp on" in half, half
     status, out, err = run(["doctor", "--admin=%s:%d" % agent.admin])
     assert "proxy: user 65534" in out, (status, out, err)
+
+
+CLOCK = """
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/timex.h>
+#include <unistd.h>
+/* What the kernel says of the clock stands in a file. */
+int adjtimex(struct timex *t)
+{
+	char state = '0';
+	int fd = open(getenv("CLOCK_STATE"), O_RDONLY | O_CLOEXEC);
+	(void)t;
+	if (fd >= 0) {
+		(void)!read(fd, &state, 1);
+		close(fd);
+	}
+	return state - '0';
+}
+"""
+
+
+@limit(150)
+def test_the_clock(t):
+    """doctor follows the state of the node's clock: synchronized or not as it is by now, not as it was when the agent began"""
+    with open(binary(), "rb") as image:
+        if sanitized() or not shutil.which("gcc") or b"ld-linux" not in image.read(65536):
+            raise Skip("it needs gcc, and an agent that loads libraries")
+    folder, port, engine = t.tempdir(), t.port(), _engine(t)
+    library, state = os.path.join(folder, "clock.so"), os.path.join(folder, "state")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=CLOCK, text=True, check=True)
+
+    def clock(number):
+        with open(state + ".new", "w", encoding="ascii") as file:
+            file.write(number)
+        os.rename(state + ".new", state)
+    clock("5")  # TIME_ERROR
+    agent = t.agent(["node"], {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": engine.run, "OUTRIDER_ADMIN": port.text,
+                               "LD_PRELOAD": library, "CLOCK_STATE": state}, {"admin": port})
+
+    def says(word):
+        return any(one["check"] == "clock" and word in (one["state"], one["says"]) for one in agent.get("/doctor")["lines"])
+    agent.until("it is not synchronized", lambda: says("warn"))
+    clock("0")
+    agent.until("it is", lambda: says("the node's clock is synchronized"), 60)
+    clock("5")
+    agent.until("it is not any more", lambda: says("warn"), 60)
 
 
 @limit(150)
@@ -111,19 +160,6 @@ def test_the_proxy_is_killed(t):
 
 
 @limit(150)
-def test_the_keeper_is_killed(t):
-    """the proxy ends with its keeper: nobody serves whom nobody minds"""
-    engine = _engine(t)
-    agent = _node(t, engine, expect_status=-signal.SIGKILL)
-    _, space = engine.container(t, 84, ["OUTRIDER_PORT=8080"], "x")
-    agent.until("it serves", lambda: "c84" in _serving(agent))
-    keeper, proxy = halves(agent)
-    os.kill(keeper, signal.SIGKILL)
-    agent.wait()
-    second = _node(t, engine)
-    second.until("the proxy is gone", lambda: not os.path.exists("/proc/%d" % proxy))
-    second.until("a new agent serves", lambda: "c84" in _serving(second) and 4143 in space.listeners())
-@limit(150)
 def test_the_proxy_is_killed_during_a_stop(t):
     """an agent without a successor that waits for its containers starts another proxy: they are served until they have ended, then it leaves"""
     engine = _engine(t)
@@ -140,3 +176,16 @@ def test_the_proxy_is_killed_during_a_stop(t):
     assert agent.wait() == 0, agent.stderr()
 
 
+@limit(150)
+def test_the_keeper_is_killed(t):
+    """the proxy ends with its keeper: nobody serves whom nobody minds"""
+    engine = _engine(t)
+    agent = _node(t, engine, expect_status=-signal.SIGKILL)
+    _, space = engine.container(t, 84, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("it serves", lambda: "c84" in _serving(agent))
+    keeper, proxy = halves(agent)
+    os.kill(keeper, signal.SIGKILL)
+    agent.wait()
+    second = _node(t, engine)
+    second.until("the proxy is gone", lambda: not os.path.exists("/proc/%d" % proxy))
+    second.until("a new agent serves", lambda: "c84" in _serving(second) and 4143 in space.listeners())
