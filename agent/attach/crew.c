@@ -242,6 +242,8 @@ static bool start_worker(struct crew *c, const struct crew_config *config, struc
 	return true;
 }
 
+#define SHARE_EVERY (10 * USEC_SEC) /* CPU time among sidecars, also while nobody asks */
+
 static void on_beat_timer(void *arg)
 {
 	struct crew *c = arg;
@@ -251,6 +253,10 @@ static void on_beat_timer(void *arg)
 	c->process.lag = c->beat_due && now > c->beat_due ? now - c->beat_due : 0;
 	c->beat_due = now + BEAT_EVERY;
 	ui_beat(c->ui, now);
+	if (now >= c->next_share) {
+		c->next_share = now + SHARE_EVERY;
+		crew_share_cpu(&c->process);
+	}
 	timer_set(c->loop, &c->beat_timer, c->beat_due);
 }
 
@@ -273,6 +279,7 @@ bool crew_start(struct crew *c, const struct crew_config *config, struct err *er
 	c->beats = mem_zarray(config->n_workers, sizeof(*c->beats));
 	if (!c->workers || !c->beats)
 		return err_set(err, "out of memory");
+	c->process.share_cpu = crew_share_cpu;
 	c->process.series_max = (uint32_t)options_u64(config->options, OPT_METRICS_SERIES_MAX);
 	c->process.series_idle = options_duration(config->options, OPT_METRICS_IDLE);
 	if (!option_buckets(options_text(config->options, OPT_METRICS_BUCKETS), &c->process.bounds))

@@ -32,6 +32,7 @@ struct crew {
 	struct beat *beats;      /* owned: one per worker */
 	struct agent_process process;
 	usec beat_due;           /* of the next beat */
+	usec cpu_seen, next_share; /* crew_cost.c; when it is due without being asked for */
 	unsigned n_workers;      /* that run */
 	struct timer beat_timer;
 	struct telemetry *telemetry; /* owned, as what follows: it tells them of every record */
@@ -78,6 +79,9 @@ bool crew_hold(struct crew *c, struct spec_sidecar *spec) MUST_CHECK;
 bool crew_holds(const struct crew *c, uint32_t slot);
 /* A worker gave it back, or never got it. */
 void crew_drop(struct crew *c, struct spec_sidecar *spec);
+
+/* --- crew_cost.c ------------------------------------------------------------------------------------------------------- */
+void crew_share_cpu(struct agent_process *p); /* agent_process.share_cpu; p is a crew's */
 
 /* --- crew_memory.c: for crew.c alone ---------------------------------------------------------------------------------- */
 size_t crew_buffers(const struct crew *c, const struct crew_config *config); /* bytes of one worker's */

@@ -88,7 +88,8 @@ void keeper_look_at_stop(struct keeper *k)
 	if (!k->stopping)
 		return;
 	usec now = loop_touch(k->loop);
-	if (!k->proxy.pid || now >= k->deadline) {
+	bool ended = !k->proxy.pid && (k->proxy.told != PROXY_SERVES || k->handed || wards_served(k) == 0); /* else another is started */
+	if (ended || now >= k->deadline) {
 		loop_stop(k->loop);
 		return;
 	}
@@ -209,7 +210,8 @@ static bool start(struct keeper *k, struct err *err)
 	child_limits_raise(&limits); /* listeners and stocks of many containers; the proxy has the same limit */
 	timer_init(&k->stop_timer, on_stop_timer, k);
 	timer_init(&k->again_timer, wards_try_again, k);
-	facts_begin(k);
+	if (k->loop)
+		facts_begin(k);
 	if (!k->loop || !check_rights(err) || !netns_begin(&k->home, options_text(k->options, OPT_NETNS).p, err))
 		return false;
 	facts_look(k);
@@ -244,6 +246,7 @@ static void end(struct keeper *k)
 		timer_clear(&k->stop_timer);
 		timer_clear(&k->again_timer);
 	}
+	facts_end(k);
 	wards_end_all(k);
 	logs_proxy_ended(k);
 	early_end(k);

@@ -104,7 +104,8 @@ struct keeper {
 	bool swarm, manager, listed;
 	unsigned api;      /* of the engine: 41 is 1.41 */
 	char trouble[200]; /* of the engine */
-	int clock_state;   /* keeper_facts.c */
+	int clock_state;   /* keeper_facts.c: what adjtimex() says */
+	struct timer clock_timer;
 	struct proxy proxy;
 	struct handover *handover; /* owned; NULL: outrider.run=off */
 	struct sigwatch on_term, on_int, on_child, on_usr1;
@@ -147,8 +148,9 @@ void logs_leave(struct keeper *k, struct ward *w); /* it has ended */
 void logs_proxy_ended(struct keeper *k);
 
 /* --- keeper_facts.c ----------------------------------------------------------------------------------------------- */
-void facts_begin(struct keeper *k);
-void facts_look(struct keeper *k); /* the folder is open: says what is wrong with it */ /* what may not be asked later */
+void facts_begin(struct keeper *k); /* the loop is there */
+void facts_look(struct keeper *k);  /* the folder is open: says what is wrong with it */
+void facts_end(struct keeper *k);
 void facts_tell(struct keeper *k);  /* the proxy */
 void facts_tell_files(struct keeper *k); /* there are other containers, or listeners, than before */
 

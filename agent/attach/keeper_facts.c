@@ -32,14 +32,20 @@ static void tell_rights(struct keeper *k)
 	tell(k, FACT_RIGHTS, held.no_new_privs && held.seccomp == 2 && read_only ? DOCTOR_OK : DOCTOR_WARN, text);
 }
 
-static void tell_clock(struct keeper *k)
+#define CLOCK_EVERY (10 * USEC_SEC) /* it is asked for */
+
+/* -1: the engine's own filter, where it is an old one, refuses it. */
+static int clock_state(void)
 {
 	struct timex t = { .modes = 0 };
-	int state = k->clock_state = k->clock_state ? k->clock_state : adjtimex(&t) + 2; /* asked once: the filter lets it not be asked later */
+	return adjtimex(&t);
+}
 
-	if (state == 1)
+static void tell_clock(struct keeper *k)
+{
+	if (k->clock_state < 0)
 		tell(k, FACT_CLOCK, DOCTOR_OK, "whether it is synchronized cannot be told from inside a container");
-	else if (state - 2 == TIME_ERROR)
+	else if (k->clock_state == TIME_ERROR)
 		tell(k, FACT_CLOCK, DOCTOR_WARN, "the node's clock is not synchronized");
 	else
 		tell(k, FACT_CLOCK, DOCTOR_OK, "the node's clock is synchronized");
@@ -67,10 +73,28 @@ void facts_tell_files(struct keeper *k)
 	tell(k, FACT_FILES, limit.rlim_cur < rest ? DOCTOR_FAIL : limit.rlim_cur < want ? DOCTOR_WARN : DOCTOR_OK, text);
 }
 
+/* It comes to be synchronized some time after the node started, and may be lost by its server. */
+static void on_clock(void *arg)
+{
+	struct keeper *k = arg;
+	int before = k->clock_state;
+
+	k->clock_state = clock_state();
+	if (k->clock_state != before)
+		tell_clock(k);
+	timer_set(k->loop, &k->clock_timer, loop_touch(k->loop) + CLOCK_EVERY);
+}
+
 void facts_begin(struct keeper *k)
 {
-	struct timex t = { .modes = 0 };
-	k->clock_state = adjtimex(&t) + 2;
+	timer_init(&k->clock_timer, on_clock, k);
+	on_clock(k);
+}
+
+void facts_end(struct keeper *k)
+{
+	if (k->clock_timer.fn)
+		timer_clear(&k->clock_timer);
 }
 
 void facts_look(struct keeper *k)

@@ -193,12 +193,10 @@ static bool bind_at(int fd, const struct addr *at)
 	       rename(name, at->un.sun_path) == 0;
 }
 
-void handover_listen(struct keeper *k)
+static void listen_at(struct handover *h)
 {
-	struct handover *h = k->handover;
+	struct keeper *k = h->k;
 
-	if (!h || h->listening >= 0)
-		return;
 	h->listening = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	watch_init(&h->on_listening, k->loop, h->listening, EV_READ, on_listening, h);
 	if (h->listening >= 0 && bind_at(h->listening, &h->at) && watch_on(&h->on_listening))
@@ -207,6 +205,14 @@ void handover_listen(struct keeper *k)
 		LOG_FIELDS(log_text("folder", h->folder), log_text("why", strerror(errno)),
 			log_text("remedy", "mount a volume of driver local there, or say outrider.run=off")));
 	shut(&h->listening, &h->on_listening);
+}
+
+void handover_listen(struct keeper *k)
+{
+	if (!k->handover || k->handover->listening >= 0)
+		return;
+	listen_at(k->handover);
+	facts_tell(k); /* whether that is possible is known only now */
 }
 
 /* --- the new one takes ---------------------------------------------------------------------------------------------------- */

@@ -287,15 +287,18 @@ static void forget(struct keeper *k)
 	}
 }
 
+/* Also while a stop without a successor waits for the containers: their listeners are open, callers wait there. */
 static void start_again(void *arg)
 {
 	struct keeper *k = arg;
 	struct err err = { "" };
 
-	if (k->proxy.pid || k->stopping)
+	if (k->proxy.pid)
 		return;
-	if (proxy_start(k, &err))
+	if ((k->stopping && (k->handed || wards_served(k) == 0)) || proxy_start(k, &err)) {
+		keeper_look_at_stop(k); /* that is all, or it may have to be told at once */
 		return;
+	}
 	log_write(&k->log, LEVEL_ERROR, "keeper", "no proxy", LOG_FIELDS(log_text("why", err.text)));
 	timer_set(k->loop, &k->proxy.timer, loop_touch(k->loop) + QUICK_PAUSE);
 }

@@ -47,25 +47,18 @@ const char *node_wiring(const struct node *n, const struct node_sidecar *s)
 	return why ? why : "wired";
 }
 
-/* What of the node's it takes. CPU by its share of what was carried: no request pays for a clock of its own. */
-static void put_cost(struct json *j, const struct node *n, const struct node_sidecar *s, const uint64_t *v)
+/* What of the node's it takes, estimated. */
+static void put_cost(struct json *j, const struct node_sidecar *s, const uint64_t *v)
 {
-	uint64_t all[COUNTER_COUNT], reasons[REASON_COUNT], carried = 0;
-	usec cpu = 0;
-
-	for (uint32_t i = 0; i < n->own.agent.n_sidecars; i++) {
-		agent_sum_counters(&n->own.agent, n->views[i].spec->slot, all, reasons);
-		carried += all[COUNTER_REQUESTS] + all[COUNTER_CONNECTIONS];
-	}
-	for (unsigned w = 0; w < n->crew.n_workers; w++)
-		cpu += worker_cpu(n->crew.workers[w]);
-	double share = carried ? (double)(v[COUNTER_REQUESTS] + v[COUNTER_CONNECTIONS]) / (double)carried : 0;
 	unsigned stock = 0;
+
 	for (unsigned k = 0; s->ns && k < NETSPACE_DIAG; k++)
 		stock += netspace_stock(s->ns, (enum netspace_kind)k);
 	json_key(j, "cost");
 	json_object(j);
-	put_u64(j, "cpu_ms", (uint64_t)(share * (double)cpu / USEC_MS));
+	json_key(j, "estimated");
+	json_bool(j, true);
+	put_u64(j, "cpu_ms", (uint64_t)(s->sidecar.agent.cost.cpu / USEC_MS));
 	put_u64(j, "connections", v[COUNTER_CONNECTIONS_OPEN]);
 	put_u64(j, "sockets_in_stock", stock);
 	put_u64(j, "memory_kb", (v[COUNTER_CONNECTIONS_OPEN] * CONNECTION_BYTES + v[COUNTER_REQUESTS_ACTIVE] * EXCHANGE_BYTES + SIDECAR_BYTES) / 1024);
@@ -90,7 +83,7 @@ static void put_sidecar(struct json *j, const struct node *n, const struct node_
 	if (s->serving)
 		put_u64(j, "serving_since_ms", (uint64_t)(s->served / USEC_MS));
 	put_u64(j, "requests", v[COUNTER_REQUESTS]);
-	put_cost(j, n, s, v);
+	put_cost(j, s, v);
 	node_put_output(j, s);
 	json_end(j);
 }
@@ -120,7 +113,9 @@ void node_each_sidecar(void *arg, void (*fn)(void *to, const struct agent_fact *
 
 void node_put_sidecars(void *arg, struct json *j)
 {
-	const struct node *n = arg;
+	struct node *n = arg;
+
+	crew_share_cpu(&n->crew.process);
 	LIST_EACH(it, tmp, &n->sidecars)
 		put_sidecar(j, n, LIST_OWNER(it, struct node_sidecar, link));
 }

@@ -266,6 +266,7 @@ static void begin_end(struct node_sidecar *s)
 {
 	struct sidecar *sc = &s->sidecar;
 
+	crew_share_cpu(&s->node->crew.process); /* workers drop what they counted of it */
 	s->ending = true;
 	s->node->n_ending++;
 	s->node->crew.changes++;

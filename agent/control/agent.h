@@ -40,7 +40,14 @@ struct agent_fact { /* of a sidecar, whether it serves or not; texts are borrowe
 	uint32_t left_out;                /* of its options, because they are wrong */
 };
 
+struct agent_cost { /* of a sidecar, estimated: attach/crew_cost.c */
+	usec cpu;            /* of the workers' */
+	uint64_t units, due; /* carried, as it was seen last; since the time before */
+};
+
 struct agent_process { /* what all sidecars of a process share; the crew's */
+	usec cpu_shared; /* of the workers', among sidecars, those that have ended included */
+	void (*share_cpu)(struct agent_process *p); /* brings that and agent.cost.cpu of all up to now; NULL: there is no crew */
 	const struct telemetry *telemetry;
 	usec lag;                      /* of control's loop: how late its last beat was */
 	struct duration_bounds bounds; /* of all histograms */
@@ -82,6 +89,7 @@ struct agent {
 	struct worker **workers;
 	struct beat *beats; /* one per worker */
 	struct agent_process *process; /* NULL: nothing of it is known */
+	struct agent_cost cost;
 	/* Objects of /sidecars into an open array; NULL: there is one sidecar, and this agent is it. */
 	void (*put_sidecars)(void *arg, struct json *j);
 	void (*put_health)(void *arg, struct json *j); /* members of /health?verbose; may be NULL */

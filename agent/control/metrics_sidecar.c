@@ -238,21 +238,17 @@ static void put_output(struct metrics *m)
 	}
 }
 
-static uint64_t carried(const struct metrics_sidecar *s)
-{
-	return s->v[COUNTER_REQUESTS] + s->v[COUNTER_CONNECTIONS];
-}
-
 static void put_cost(struct metrics *m)
 {
-	uint64_t all = 0;
+	struct agent_process *p = m->a->process;
 
-	for (uint32_t i = 0; i < m->n_sidecars; i++)
-		all += carried(&m->sidecars[i]);
+	if (p && p->share_cpu)
+		p->share_cpu(p);
+	usec all = p ? p->cpu_shared : 0;
 	exposition_family(&m->e, FAMILY_SIDECAR_LOAD);
 	for (uint32_t i = 0; i < m->n_sidecars; i++)
 		exposition_micro(&m->e, labels_of(m, &m->sidecars[i]),
-			all ? (uint64_t)(1e6 * (double)carried(&m->sidecars[i]) / (double)all) : 0);
+			all ? (uint64_t)(1e6 * (double)m->sidecars[i].agent->cost.cpu / (double)all) : 0);
 	exposition_family(&m->e, FAMILY_SIDECAR_MEMORY);
 	for (uint32_t i = 0; i < m->n_sidecars; i++)
 		exposition_u64(&m->e, labels_of(m, &m->sidecars[i]),

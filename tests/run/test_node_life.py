@@ -256,6 +256,45 @@ def test_a_keeper_that_is_late(t):
     agent.until("all is well", lambda: space.fetch("http://127.0.4.2:8082/") == "here")
 
 
+CALLS = """
+import http.client, sys, threading
+def call():
+    conn = http.client.HTTPConnection("127.0.0.1", 4143)
+    for _ in range(int(sys.argv[1])):
+        conn.request("GET", "/")
+        conn.getresponse().read()
+threads = [threading.Thread(target=call) for _ in range(int(sys.argv[2]))]
+[t.start() for t in threads]
+[t.join() for t in threads]
+"""
+
+
+@limit(150)
+def test_who_stays_pays_for_itself(t):
+    """CPU time that a sidecar has cost goes with it when its container ends, and is not charged to the others, on /sidecars and /metrics"""
+    engine = Engine(t)
+    agent = _node(t, engine)
+    busy, space = engine.container(t, 54, ["OUTRIDER_PORT=8080"], "x")
+    _, quiet = engine.container(t, 55, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("both serve", lambda: [s["handler"] for s in _serving(agent).values()] == ["up", "up"])
+    for one, many in ((space, "40"), (quiet, "1")):
+        done = one.run("python3", "-c", CALLS, "30", many)
+        assert done.returncode == 0, done.stderr
+
+    def cost(container):
+        return _serving(agent)[container]["cost"]["cpu_ms"]
+
+    def load(task):
+        page = agent.admin_call("GET", "/metrics")[2].decode()
+        return [float(line.split()[-1]) for line in page.split("\n") if line.startswith("outrider_sidecar_load_ratio{") and task in line][0]
+    before = cost("c54")
+    assert before > 10 and load("c54") > 0.5, (before, load("c54"))
+    engine.gone(busy)
+    agent.until("it has ended", lambda: list(_serving(agent)) == ["c55"])
+    quiet.run("python3", "-c", CALLS, "5", "1")
+    assert cost("c55") < before / 2 and load("c55") < 0.5, (before, cost("c55"), load("c55"))
+
+
 @limit(150)
 def test_pages_of_a_sidecar(t):
     """/sidecars says wiring and cost of each; outrider get --service finds one by service, service.stack, task and container"""

@@ -1,10 +1,12 @@
 """outrider node and its rights: what is missing is named with the remedy, what it asks the engine for is the list that deploy/ lets through,
 neither half outlives the other's end by much."""
 import os
+import shutil
 import signal
+import subprocess
 
-from harness.agent import run, sanitized
-from harness.case import limit, rows
+from harness.agent import binary, run, sanitized
+from harness.case import Skip, limit, rows
 from harness.node import Engine, halves, node as _node, serving as _serving
 
 
@@ -71,6 +73,19 @@ def test_a_filter_that_lets_too_little_through(t, path, state):
         agent.until("it is well again", lambda: line()["state"] == "ok" and "well again" in agent.stderr())
 
 
+@rows({"absent": ("absent", "warn"), "there": ("run", "ok")})
+@limit(150)
+def test_a_folder_for_a_successor(t, name, state):
+    """doctor says whether a successor will find the listeners: not where outrider.run cannot be used, with the remedy"""
+    engine = Engine(t)
+    engine.container(t, 87, ["OUTRIDER_PORT=8080"], "x")  # it is tried when those that run are served
+    agent = _node(t, engine, run=os.path.join(engine.folder, name))
+    agent.until("it serves", lambda: "c87" in _serving(agent))
+    agent.until("it is told", lambda: [(one["state"], bool(one.get("remedy"))) for one in agent.get("/doctor")["lines"]
+                                       if one["check"] == "hand-over"] == [(state, state != "ok")])
+    assert ("a successor will find nobody" in agent.stderr()) == (state != "ok")
+
+
 @limit(150)
 def test_what_holds(t):
     """/health?verbose and doctor say what each half holds: the keeper three capabilities, the proxy none; both without new privileges, filtered"""
@@ -82,6 +97,53 @@ def test_what_holds(t):
         assert "no_new_privs on, seccomp " + ("off" if sanitized() else "on") in half, half
     status, out, err = run(["doctor", "--admin=%s:%d" % agent.admin])
     assert "proxy: user 65534" in out, (status, out, err)
+
+
+CLOCK = """
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/timex.h>
+#include <unistd.h>
+/* What the kernel says of the clock stands in a file. */
+int adjtimex(struct timex *t)
+{
+	char state = '0';
+	int fd = open(getenv("CLOCK_STATE"), O_RDONLY | O_CLOEXEC);
+	(void)t;
+	if (fd >= 0) {
+		(void)!read(fd, &state, 1);
+		close(fd);
+	}
+	return state - '0';
+}
+"""
+
+
+@limit(150)
+def test_the_clock(t):
+    """doctor follows the state of the node's clock: synchronized or not as it is by now, not as it was when the agent began"""
+    with open(binary(), "rb") as image:
+        if sanitized() or not shutil.which("gcc") or b"ld-linux" not in image.read(65536):
+            raise Skip("it needs gcc, and an agent that loads libraries")
+    folder, port, engine = t.tempdir(), t.port(), Engine(t)
+    library, state = os.path.join(folder, "clock.so"), os.path.join(folder, "state")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=CLOCK, text=True, check=True)
+
+    def clock(number):
+        with open(state + ".new", "w", encoding="ascii") as file:
+            file.write(number)
+        os.rename(state + ".new", state)
+    clock("5")  # TIME_ERROR
+    agent = t.agent(["node"], {"OUTRIDER_ENGINE": engine.path, "OUTRIDER_NETNS": engine.netns, "OUTRIDER_RUN": engine.run, "OUTRIDER_ADMIN": port.text,
+                               "LD_PRELOAD": library, "CLOCK_STATE": state}, {"admin": port})
+
+    def says(word):
+        return any(one["check"] == "clock" and word in (one["state"], one["says"]) for one in agent.get("/doctor")["lines"])
+    agent.until("it is not synchronized", lambda: says("warn"))
+    clock("0")
+    agent.until("it is", lambda: says("the node's clock is synchronized"), 60)
+    clock("5")
+    agent.until("it is not any more", lambda: says("warn"), 60)
 
 
 @limit(150)
@@ -98,6 +160,23 @@ def test_the_proxy_is_killed(t):
     agent.until("another one runs", lambda: halves(agent)[1] != proxy)
     assert space.listeners() == listeners
     agent.until("it is said", lambda: "the proxy ended and is started anew" in agent.stderr())
+
+
+@limit(150)
+def test_the_proxy_is_killed_during_a_stop(t):
+    """an agent without a successor that waits for its containers starts another proxy: they are served until they have ended, then it leaves"""
+    engine = Engine(t)
+    agent = _node(t, engine, stop_timeout="60s")
+    ident, space = engine.container(t, 86, ["OUTRIDER_PORT=8080"], "x")
+    agent.until("it serves", lambda: _serving(agent).get("c86", {}).get("handler") == "up")
+    _, proxy = halves(agent)
+    agent.signal(signal.SIGTERM)
+    agent.until("it stops", lambda: '"message":"stopping"' in agent.stderr())
+    os.kill(proxy, signal.SIGKILL)
+    assert space.fetch("http://127.0.0.1:4143/") == "x"
+    agent.until("another one runs", lambda: halves(agent)[1] != proxy)
+    engine.gone(ident)
+    assert agent.wait() == 0, agent.stderr()
 
 
 @limit(150)

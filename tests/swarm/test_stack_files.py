@@ -34,7 +34,7 @@ def engine_line(e, node):
 
 def test_through_a_filtering_proxy(_t, swarm):
     """outrider-socketproxy.yml over a running outrider.yml: the agent never sees the engine's socket, the five GETs of the list are all that it
-    asks for, new containers get their sidecars; and back again"""
+    asks for, new containers get their sidecars, also after an update of the proxy; and back again"""
     e = estate(swarm)
     script = os.path.join(HERE, "programs", "socket_proxy.py")
     swarm.python_image("wollomatic/socket-proxy:1", {"/proxy.py": script}, 'ENTRYPOINT ["/usr/bin/python3", "/proxy.py"]')
@@ -47,8 +47,11 @@ def test_through_a_filtering_proxy(_t, swarm):
         mounts = e.docker(2, "inspect", "-f", "{{range .Mounts}}{{.Destination}} {{end}}", e.agent(2))
         assert "docker.sock" not in mounts and "/run/engine" in mounts, mounts
         until("the engine is seen", lambda: engine_line(e, 2)["state"] == "ok", 120, show=lambda: engine_line(e, 2))
+        e.update("outrider_engine", "--force", "--update-monitor", "1s")
         e.docker(2, "run", "-d", "--name", "filtered", "--network", "outrider", "-e", "OUTRIDER_PORT=8080", "handler:1")
-        until("its sidecar", lambda: any(s["container"] == "filtered" and s["state"] == "serving" for s in e.sidecars(2) or []), 60)
+        until("its sidecar", lambda: any(s["container"] == "filtered" and s["state"] == "serving" for s in e.sidecars(2) or []), 120,
+              show=lambda: engine_line(e, 2))
+        until("the engine is seen again", lambda: all(engine_line(e, n)["state"] == "ok" for n in before), 120)
         log = e.docker(2, "logs", e.containers("outrider_engine", 2)[0])
         assert "listens" in log and "refused" not in log, log
     finally:

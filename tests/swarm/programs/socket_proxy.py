@@ -1,12 +1,15 @@
 """Stands for wollomatic/socket-proxy in the tests: a Unix socket before the engine's, through which GETs of the listed paths pass, and
-nothing else. One request to a connection. What it refuses it prints.
+nothing else. One request to a connection. What it refuses it prints. When it is told to end it first removes the file at PATH, whosever that is
+by then, as a listener of Go does; requests under way have -shutdowngracetime seconds more.
 
-    socket_proxy.py -proxysocketendpoint=PATH -proxysocketendpointfilemode=0600 -allowGET=REGEX …"""
+    socket_proxy.py -proxysocketendpoint=PATH -proxysocketendpointfilemode=0600 -shutdowngracetime=1 -allowGET=REGEX …"""
 import os
 import re
+import signal
 import socket
 import sys
 import threading
+import time
 
 ENGINE = "/var/run/docker.sock"
 OPTIONS = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
@@ -49,8 +52,18 @@ def serve(client):
             pass  # either end left
 
 
+def end(path):
+    if os.path.exists(path):
+        os.unlink(path)
+    limit = time.monotonic() + float(OPTIONS.get("shutdowngracetime", "10"))
+    while threading.active_count() > 1 and time.monotonic() < limit:
+        time.sleep(0.05)
+    os._exit(0)
+
+
 def main():
     path = OPTIONS["proxysocketendpoint"]
+    signal.signal(signal.SIGTERM, lambda *_: end(path))
     if os.path.exists(path):
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX)
