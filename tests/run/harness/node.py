@@ -174,7 +174,10 @@ class Engine:
             record.update(status=action, id=ident, **{"from": "app:1"})
         line = json.dumps(record).encode() + b"\n"
         for one in list(self.listeners):
-            one.write(line)
+            try:
+                one.write(line)
+            except OSError:  # its agent has left
+                self.listeners.remove(one)
 
     def state(self, ident, status, event):
         self.containers[ident]["State"]["Status"] = status
