@@ -120,7 +120,7 @@ struct registry_endpoint {
 };
 
 struct registry_instance { /* the own one, as others shall call it */
-	struct str service, id; /* the task id in node mode, else host name, service and port; never shared by two */
+	struct str service, id; /* in node mode the task's or container's, else host name, service and port; never shared by two */
 	struct addr addr;       /* port set; address 0.0.0.0 or ::, when outrider.advertise says none: the local one of the
 				   connection to the registry */
 	struct str node, zone;

@@ -212,6 +212,15 @@ static bool add_labels(struct node_sidecar *s, struct options *o, struct err *er
 	return true;
 }
 
+/* What registries know the instance by: swarm's id of the task, so that whichever agent serves it renews one registration and no other.
+ * What the agent itself would take, host name and port, is the same for all containers of a node. */
+static struct str instance_of(const struct node_sidecar *s)
+{
+	struct str task = container_label(&s->container, "com.docker.swarm.task.id");
+
+	return task.n ? task : s->container.id;
+}
+
 /* Behind flags and environment of the agent, with every job of reload. */
 static bool add_layers(void *arg, struct options *o, struct err *err)
 {
@@ -221,6 +230,7 @@ static bool add_layers(void *arg, struct options *o, struct err *err)
 	if (!options_is_set(o, OPT_REGISTRY) && !options_set(o, LAYER_ENV, STR("outrider.registry"), STR("dns:"), STR("node"), err))
 		return false;
 	return options_set(o, LAYER_SWARM, STR("outrider.service"), str_of(s->service), STR("swarm"), err) &&
+	       options_set(o, LAYER_ENV, STR("outrider.instance"), instance_of(s), STR("swarm"), err) &&
 	       (!s->node->name[0] ||
 		       options_set(o, LAYER_ENV, STR("outrider.node"), str_of(s->node->name), STR("swarm"), err)) &&
 	       add_variables(s, o, err) && add_labels(s, o, err);

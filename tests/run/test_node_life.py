@@ -2,6 +2,7 @@
 import ast
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ import time
 from harness.agent import run
 from harness.case import Skip, limit, rows
 from harness.node import Engine, halves, node as _node, serving as _serving
+from harness.redis import RedisServer
 
 # Tunnels of three kinds that say something each 50 ms and expect it back; prints when the last answer of each came. An echo stands on 8090.
 TUNNELS = """
@@ -379,6 +381,53 @@ def test_dns_by_network(t):
     assert space.fetch("http://127.0.0.1:9001/").startswith("failed")
     agent.until("nobody answered", lambda: lines()["shop"]["state"] == "warn")
     assert "127.0.0.11" in lines()["shop"]["says"] and lines()["shop"]["remedy"] and lines()["shop, other"]["state"] == "ok", lines()
+
+
+def _joined(one, other):
+    """Two namespaces, joined by a cable: 10.99.0.1 and 10.99.0.2."""
+    if not shutil.which("ip"):
+        raise Skip("there is no ip")
+    for words in (["ip", "link", "add", "v1", "type", "veth", "peer", "name", "v2", "netns", str(other.holder.pid)],
+                  ["ip", "addr", "add", "10.99.0.1/24", "dev", "v1"], ["ip", "link", "set", "v1", "up"]):
+        done = one.run(*words)
+        if done.returncode != 0:
+            raise Skip("a pair of interfaces cannot be made here: " + done.stderr)
+    other.run("ip", "addr", "add", "10.99.0.2/24", "dev", "v2")
+    other.run("ip", "link", "set", "v2", "up")
+
+
+@limit(150)
+def test_registrations_of_a_node(t):
+    """Two containers of one service on one node are two instances in a registry, by swarm's task or the container; another proxy and a
+    successor renew the same two, and an agent that leaves takes none away"""
+    engine = Engine(t)
+    first_id, one = engine.container(t, 85, ["OUTRIDER_PORT=8080"], "x", labels={"com.docker.swarm.service.name": "quotes", "com.docker.swarm.task.id": "task85"})
+    second_id, other = engine.container(t, 86, ["OUTRIDER_PORT=8080"], "x", labels={"com.docker.swarm.service.name": "quotes"})
+    _joined(one, other)
+    server = RedisServer(t, "--protected-mode", "no", space=(one, "10.99.0.1"))
+    env = {"registry": "redis:" + server.text, "registry_lease": "2s", "handler_check_interval": "100ms"}
+    addresses = {"task85": "10.99.0.1:4143", second_id: "10.99.0.2:4143"}
+
+    def owners():
+        """{instance: who renewed it last}, when these two are known, and no other."""
+        flat = server("HGETALL", "outrider:registry:quotes:values")
+        found = dict(zip(flat[::2], flat[1::2]))
+        assert set(found) <= set(addresses), found
+        good = len(found) == 2 and all(addresses[name] in value and '"up"' in value for name, value in found.items())
+        return {name: value.split()[0] for name, value in found.items()} if good else {}
+
+    agent = _node(t, engine, **env)
+    before = agent.until("both are registered", owners)
+    os.kill(halves(agent)[1], signal.SIGKILL)
+    agent.until("another proxy renews them", lambda: owners() and not set(owners().values()) & set(before.values()))
+    before = owners()
+    successor = _node(t, engine, **env)
+    successor.until("it renews them", lambda: owners() and not set(owners().values()) & set(before.values()))
+    agent.leave()
+    before = owners()
+    assert len(before) == 2 and server("ZCARD", "outrider:registry:quotes") == 2, before
+    engine.gone(first_id)
+    successor.until("one has left", lambda: server("HKEYS", "outrider:registry:quotes:values") == [second_id])
 
 
 # Holds N connections whose heads never end; says so, and goes when its input ends.

@@ -204,7 +204,10 @@ class Engine:
     def tell(self, record):
         line = json.dumps(record).encode() + b"\n"
         for one in list(self.listeners):
-            one.write(line)
+            try:
+                one.write(line)
+            except OSError:  # its agent has left
+                self.listeners.remove(one)
 
     def state(self, ident, status, event):
         self.containers[ident]["State"]["Status"] = status

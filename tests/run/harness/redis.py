@@ -17,14 +17,19 @@ class RedisError(Exception):
 
 
 class RedisServer:
-    """start() and kill() as often as wanted: the port stays, the data go. Ended with the test."""
+    """start() and kill() as often as wanted: the port stays, the data go. Ended with the test. space: (harness.node.Namespace, its
+    address there) where it runs."""
 
-    def __init__(self, t, *options, password=None, tls=False, started=True):
+    def __init__(self, t, *options, password=None, tls=False, started=True, space=None):
         self.path = shutil.which("redis-server")
         if not self.path:
             raise Skip("there is no redis-server")
         self.reserved = t.port()
         self.host, self.port, self.text = self.reserved.host, self.reserved.port, self.reserved.text
+        self.prefix = []
+        if space:
+            self.prefix, self.host = ["nsenter", "--net=" + space[0].path], space[1]
+            self.text = "%s:%d" % (self.host, self.port)
         self.folder = os.path.join(t.tempdir(), "redis-%d" % self.port)
         os.mkdir(self.folder)
         self.options, self.password, self.tls, self.proc = list(options), password, tls, None
@@ -40,7 +45,7 @@ class RedisServer:
 
     def start(self):
         """Starts it and waits until it answers."""
-        args = [self.path, "--bind", self.host, "--save", "", "--appendonly", "no", "--dir", self.folder,
+        args = self.prefix + [self.path, "--bind", self.host, "--save", "", "--appendonly", "no", "--dir", self.folder,
                 "--unixsocket", self.socket, "--port", "0" if self.tls else str(self.port)]
         if self.tls:
             args += ["--tls-port", str(self.port), "--tls-auth-clients", "no", "--tls-cert-file", self.file("server.pem"),
