@@ -14,3 +14,12 @@ bool option_statuses(struct str s, int *low, int *high)
 	*high = (int)to;
 	return true;
 }
+
+bool option_statuses_parse(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
+{
+	int low, high;
+
+	(void)row;
+	(void)ret;
+	return option_statuses(s, &low, &high) || err_set(why, "statuses are 100 to 599");
+}

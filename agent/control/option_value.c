@@ -1,11 +1,11 @@
 #include "control/option_value.h"
 
 #include "control/access_format.h"
+#include "control/option_balance.h"
 #include "control/option_buckets.h"
 #include "control/option_fields.h"
 #include "control/option_levels.h"
 #include "control/option_trace.h"
-
 #include "control/upstreams.h"
 
 #include <stdio.h>
@@ -119,15 +119,6 @@ static bool parse_prefix(const struct option_row *row, struct str s, uint64_t *r
 static bool parse_check(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
 {
 	return str_ieq(s, STR("tcp")) || parse_prefix(row, s, ret, why);
-}
-
-static bool parse_statuses(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
-{
-	int low, high;
-
-	(void)row;
-	(void)ret;
-	return option_statuses(s, &low, &high) || err_set(why, "statuses are 100 to 599");
 }
 
 static bool parse_sampler(const struct option_row *row, struct str s, uint64_t *ret, struct err *why)
@@ -406,7 +397,10 @@ static const struct {
 	[OPTION_PLUGINS] = { parse_plugins, "a list of plugin:address", NULL, "" },
 	[OPTION_PREFIX] = { parse_prefix, "a path such as /api", NULL, "" },
 	[OPTION_CHECK] = { parse_check, "tcp, or a path such as /health", NULL, "" },
-	[OPTION_STATUSES] = { parse_statuses, "a status such as 200, or a range such as 200-399", NULL, "" },
+	[OPTION_STATUSES] = { option_statuses_parse, "a status such as 200, or a range such as 200-399", NULL, "" },
+	[OPTION_SUBSETS] = { option_subsets_parse, "a list of key=value:share such as version=2:5%,tier=gold:10%, at most seven", NULL, "" },
+	[OPTION_HASH] = { option_hash_parse, "client, header:NAME, cookie:NAME or query:NAME", NULL, "" },
+	[OPTION_COOKIE] = { option_cookie_parse, "the name of a cookie such as OUTRIDER", NULL, "" },
 	[OPTION_FIELDS] = { option_fields_parse, "header fields such as Cache-Control: no-store | X-Answered-By: nobody, none that frames the body,", NULL, "" },
 	[OPTION_SAMPLER] = { parse_sampler, "always, never, a share such as 5%, or a rate such as 100/s", NULL, "" },
 	[OPTION_TRACE_FIELDS] = { parse_trace_fields, "a list of b3, b3-multi, w3c, each once", NULL, "" },

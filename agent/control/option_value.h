@@ -29,5 +29,6 @@ bool option_cidr_item(struct str item, bool (*each)(void *arg, const struct cidr
 
 /* "200-399" or "204". false: neither, or not within 100 to 599. */
 bool option_statuses(struct str s, int *low, int *high);
+bool option_statuses_parse(const struct option_row *row, struct str s, uint64_t *ret, struct err *why); /* as a row of types[] */
 
 #endif
