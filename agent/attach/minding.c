@@ -11,9 +11,19 @@ static const char *why_of(const void *of, uint32_t slot)
 	return health_why(of, slot);
 }
 
+static void on_unable(void *arg, const char *upstream, const char *why)
+{
+	struct sidecar *sc = arg;
+
+	log_write(&sc->log, LEVEL_WARN, "balance", "instances are not checked",
+		LOG_FIELDS(log_text("upstream", upstream), log_text("why", why)));
+}
+
 bool minding_start(struct sidecar *sc, struct err *err)
 {
-	struct health_config c = { .loop = sc->loop, .ns = sc->ns, .slots = sc->crew->slots };
+	struct health_config c = {
+		.loop = sc->loop, .ns = sc->ns, .slots = sc->crew->slots, .unable = on_unable, .arg = sc
+	};
 
 	sc->health = health_new(&c, err);
 	sc->agent.health = sc->health;
@@ -28,7 +38,8 @@ bool minding_start(struct sidecar *sc, struct err *err)
 void minding_follow(struct sidecar *sc, const struct options *o, const struct spec_sidecar *spec)
 {
 	if (!health_follow(sc->health, o, spec))
-		log_write(&sc->log, LEVEL_WARN, "balance", "some instances are not checked: memory is short", NULL);
+		log_write(&sc->log, LEVEL_WARN, "balance", "some instances are not checked: memory is short",
+			NULL);
 }
 
 void minding_stop(struct sidecar *sc)

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "control/met.h"
-#include "control/option_value.h"
+#include "control/option_balance.h"
 
 #include <unistd.h>
 
@@ -11,22 +11,17 @@
 
 /* --- options ----------------------------------------------------------------------------------------------------- */
 
-static bool parse_hash(struct spec_upstream *u, struct str text)
+/* Values were judged when they were read. */
+static bool read_hash(struct spec_upstream *u, struct str text)
 {
-	static const struct {
-		const char *prefix;
-		enum hash_kind kind;
-	} kinds[] = { { "header:", HASH_HEADER }, { "cookie:", HASH_COOKIE }, { "query:", HASH_QUERY } };
+	enum hash_kind kind;
+	struct str name;
+	struct err ignored;
 
-	u->hash_kind = HASH_CLIENT;
-	u->hash_name = STR("");
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		struct str prefix = str_of(kinds[i].prefix);
-		if (!str_starts(text, prefix))
-			continue;
-		u->hash_kind = (uint8_t)kinds[i].kind;
-		u->hash_name = arena_str(&u->arena, str_make(text.p + prefix.n, text.n - prefix.n));
-	}
+	if (!option_hash(text, &kind, &name, &ignored))
+		name = STR("");
+	u->hash_kind = (uint8_t)kind;
+	u->hash_name = arena_str(&u->arena, name);
 	return u->hash_name.p != NULL;
 }
 
@@ -61,48 +56,14 @@ bool build_balance_options(struct spec_upstream *u, const struct options *o, str
 	u->locality = options_of_bool(o, name, OPT_BALANCE_LOCALITY);
 	u->cookie = arena_str(&u->arena, options_of_text(o, name, OPT_BALANCE_COOKIE));
 	u->subset = arena_str(&u->arena, options_of_text(o, name, OPT_SUBSET));
-	return parse_hash(u, options_of_text(o, name, OPT_BALANCE_HASH)) && u->cookie.p && u->subset.p;
+	return read_hash(u, options_of_text(o, name, OPT_BALANCE_HASH)) && u->cookie.p && u->subset.p;
 }
 
 /* --- subsets -------------------------------------------------------------------------------------------------------- */
 
-struct subset { /* key=value gets share of 10,000 */
-	struct str key, value;
-	uint32_t share;
-};
-
-/* "version=2:5%": the last ':' parts the share. */
-static bool parse_subset(struct str item, struct subset *ret)
-{
-	size_t equals = str_find(item, '='), colon = str_rfind(item, ':');
-	uint64_t percent = 0;
-
-	if (equals == SIZE_MAX || equals == 0 || colon == SIZE_MAX || colon < equals)
-		return false;
-	struct str share = str_trim(str_make(item.p + colon + 1, item.n - colon - 1));
-	if (share.n && share.p[share.n - 1] == '%')
-		share.n--;
-	if (!str_u64(share, &percent) || percent > 100)
-		return false;
-	ret->key = str_make(item.p, equals);
-	ret->value = str_make(item.p + equals + 1, colon - equals - 1);
-	ret->share = (uint32_t)percent * 100;
-	return true;
-}
-
-static uint32_t read_subsets(struct str list, struct subset at[BALANCE_SETS_MAX - 1])
-{
-	struct str item;
-	uint32_t n = 0;
-	while (n < BALANCE_SETS_MAX - 1 && option_item_next(&list, &item))
-		if (parse_subset(item, &at[n]))
-			n++;
-	return n;
-}
-
 /* The first subset that the endpoint belongs to; what belongs to none is in the last one. */
 static uint8_t subset_of(
-	const struct subset *at, uint32_t n, const struct registry_endpoint *e, struct str hello)
+	const struct option_subset *at, uint32_t n, const struct registry_endpoint *e, struct str hello)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if ((e && str_eq(endpoint_meta(e, at[i].key), at[i].value)) ||
@@ -211,13 +172,16 @@ static void tell_cells(
 bool build_balance(struct spec_upstream *u, const struct build_request *q, const struct spec_upstream *old)
 {
 	struct balance_options b = u->balancing;
-	struct subset subsets[BALANCE_SETS_MAX - 1];
+	struct option_subset subsets[OPTION_SUBSETS_MAX];
 	struct place here;
-	uint32_t n_subsets = read_subsets(u->subset, subsets);
+	struct err ignored;
+	uint32_t n_subsets;
 	struct balance_member *m = mem_zarray(u->n_endpoints + 1u, sizeof(*m));
 
 	if (!m)
 		return false;
+	if (!option_subsets(u->subset, subsets, &n_subsets, &ignored))
+		n_subsets = 0; /* it was judged when it was read */
 	if (u->locality)
 		find_place(&here, q->options);
 	for (uint32_t i = 0; i < u->n_endpoints; i++) {

@@ -13,8 +13,16 @@ struct rule { /* of an upstream */
 	struct list link;
 	uint32_t upstream; /* slot */
 	bool wanted;       /* by the spec that is followed */
+	bool told;         /* that some of its endpoints cannot be checked */
+	uint16_t
+		direct; /* the service's own port, where an address came without one; 0: only who calls it says so */
 	struct health_rule is;
 };
+
+enum way {
+	TO_AGENT,
+	DIRECT
+}; /* to an address without a port, as calls go: to its agent, or where none stands to the service */
 
 struct check { /* of an endpoint */
 	struct list link;
@@ -27,6 +35,8 @@ struct check { /* of an endpoint */
 	struct timer timer; /* the next run */
 	struct health_probe probe;
 	bool running, ran, wanted;
+	uint8_t way;             /* enum way */
+	bool turned, settled;    /* the other way was tried in this run; one of them passed once */
 	unsigned passed, failed; /* in a row */
 	char why[WHY_MAX];
 };
@@ -75,17 +85,8 @@ static void plan(struct check *c)
 	usec interval = c->rule->is.interval;
 
 	timer_set(h->cfg.loop, &c->timer,
-		  loop_touch(h->cfg.loop) + interval - interval / 10 + rng_below(&h->rng, (uint32_t)(interval / 5) + 1));
-}
-
-static void on_done(void *arg, const char *why)
-{
-	struct check *c = arg;
-
-	c->running = false;
-	c->of->running--;
-	judge(c, why);
-	plan(c);
+		loop_touch(h->cfg.loop) + interval - interval / 10 +
+			rng_below(&h->rng, (uint32_t)(interval / 5) + 1));
 }
 
 /* --- runs ----------------------------------------------------------------------------------------------------------------------- */
@@ -101,18 +102,69 @@ static struct fetcher *fetcher_of(struct health *h)
 	return h->fetcher;
 }
 
+/* An address without a port leads to two places. */
+static bool has_way(const struct addr *a)
+{
+	return a->sa.sa_family != AF_UNIX && addr_port(a) == 0;
+}
+
+static struct addr place_of(const struct check *c)
+{
+	struct addr a = c->addr;
+
+	if (has_way(&a))
+		addr_set_port(&a, c->way == TO_AGENT ? AGENT_PORT : c->rule->direct);
+	return a;
+}
+
+static void run(struct check *c)
+{
+	struct addr to = place_of(c);
+
+	health_probe_run(&c->probe, c->rule->is.http ? fetcher_of(c->of) : NULL, &to, &c->rule->is);
+}
+
+/* Nobody knows yet, or any more, which way leads to the service: a check fails when both do. */
+static bool turns(struct check *c)
+{
+	if (!has_way(&c->addr) || c->rule->is.port || c->turned || (c->settled && !is_held(c)))
+		return false;
+	c->turned = true;
+	c->way = c->way == TO_AGENT ? DIRECT : TO_AGENT;
+	return true;
+}
+
+static void on_done(void *arg, const char *why)
+{
+	struct check *c = arg;
+
+	if (why[0] && turns(c)) {
+		run(c);
+		return;
+	}
+	c->settled = c->settled || !why[0];
+	c->running = false;
+	c->of->running--;
+	judge(c, why);
+	plan(c);
+}
+
 static void on_timer(void *arg)
 {
 	struct check *c = arg;
 	struct health *h = c->of;
 
 	if (h->running >= HEALTH_AT_ONCE) {
-		timer_set(h->cfg.loop, &c->timer, loop_touch(h->cfg.loop) + SOON / 2 + rng_below(&h->rng, (uint32_t)SOON));
+		timer_set(h->cfg.loop, &c->timer,
+			loop_touch(h->cfg.loop) + SOON / 2 + rng_below(&h->rng, (uint32_t)SOON));
 		return;
 	}
 	h->running++;
 	c->running = true;
-	health_probe_run(&c->probe, c->rule->is.http ? fetcher_of(h) : NULL, &c->addr, &c->rule->is);
+	c->turned = false;
+	if (!c->settled || is_held(c))
+		c->way = TO_AGENT;
+	run(c);
 }
 
 static void stop(struct check *c)
@@ -153,8 +205,7 @@ static bool read_rule(struct health_rule *r, const struct options *o, struct str
 
 static struct rule *rule_of(struct health *h, uint32_t upstream)
 {
-	LIST_EACH(it, tmp, &h->rules)
-	{
+	LIST_EACH (it, tmp, &h->rules) {
 		struct rule *r = LIST_OWNER(it, struct rule, link);
 		if (r->upstream == upstream)
 			return r;
@@ -162,8 +213,21 @@ static struct rule *rule_of(struct health *h, uint32_t upstream)
 	return NULL;
 }
 
+/* As hello.c has it for calls: upstream.<s>.port, else the port of an address of its own that is pinned to it. 127.0.0.1:9001 is just a door. */
+static uint16_t direct_port(const struct spec_sidecar *s, const struct spec_upstream *u)
+{
+	for (uint32_t i = 0; !u->port && i < s->n_listeners; i++) {
+		const struct spec_listener *l = &s->listeners[i];
+		if (l->kind == LISTEN_PINNED && l->upstream == u && l->addr.sa.sa_family == AF_INET &&
+			ntohl(l->addr.in.sin_addr.s_addr) != INADDR_LOOPBACK)
+			return addr_port(&l->addr);
+	}
+	return u->port;
+}
+
 /* The rule of an upstream that wants to be checked; NULL: it does not, or there is no memory (then *good is false). */
-static struct rule *take_rule(struct health *h, const struct options *o, const struct spec_upstream *u, bool *good)
+static struct rule *take_rule(
+	struct health *h, const struct options *o, const struct spec_upstream *u, bool *good)
 {
 	struct str check = options_of_text(o, u->name, OPT_CHECK);
 	struct health_rule is;
@@ -226,14 +290,32 @@ static bool begin(struct health *h, struct rule *r, const struct spec_endpoint *
 	h->by_slot[e->slot] = c;
 	if (r->is.starts_down)
 		hold(c, true);
-	timer_set(h->cfg.loop, &c->timer, loop_touch(h->cfg.loop) + (e->slot % 16 ? rng_below(&h->rng, (uint32_t)spread) : 0));
+	timer_set(h->cfg.loop, &c->timer,
+		loop_touch(h->cfg.loop) + (e->slot % 16 ? rng_below(&h->rng, (uint32_t)spread) : 0));
 	return true;
+}
+
+/* Why an endpoint cannot be checked; NULL: it can. */
+static const char *obstacle(const struct rule *r, const struct spec_endpoint *e)
+{
+	if (e->addr.sa.sa_family == AF_UNIX)
+		return r->is.http ? "a Unix socket can only be checked by check=tcp" : NULL;
+	if (addr_port(&e->addr) || r->is.port || r->direct)
+		return NULL;
+	return "its registry tells addresses without ports: set outrider.upstream.<service>.port, or "
+	       "check.port";
 }
 
 static bool follow_endpoint(struct health *h, struct rule *r, const struct spec_endpoint *e)
 {
-	if (addr_port(&e->addr) == 0 && !r->is.port)
-		return true; /* who calls finds out the port */
+	const char *why = obstacle(r, e);
+
+	if (why) {
+		if (!r->told && h->cfg.unable)
+			h->cfg.unable(h->cfg.arg, r->is.host, why);
+		r->told = true;
+		return true;
+	}
 	if (!make_room(h, e->slot))
 		return false;
 	struct check *c = h->by_slot[e->slot];
@@ -251,14 +333,12 @@ static bool follow_endpoint(struct health *h, struct rule *r, const struct spec_
 /* Who left: its cell is made new with its slot, and a hold that stayed would keep it from coming back. */
 static void end_unwanted(struct health *h)
 {
-	LIST_EACH(it, tmp, &h->checks)
-	{
+	LIST_EACH (it, tmp, &h->checks) {
 		struct check *c = LIST_OWNER(it, struct check, link);
 		if (!c->wanted)
 			check_free(c, true);
 	}
-	LIST_EACH(it, tmp, &h->rules)
-	{
+	LIST_EACH (it, tmp, &h->rules) {
 		struct rule *r = LIST_OWNER(it, struct rule, link);
 		if (r->wanted)
 			continue;
@@ -271,13 +351,16 @@ bool health_follow(struct health *h, const struct options *o, const struct spec_
 {
 	bool good = true;
 
-	LIST_EACH(it, tmp, &h->checks)
+	LIST_EACH (it, tmp, &h->checks)
 		LIST_OWNER(it, struct check, link)->wanted = false;
-	LIST_EACH(it, tmp, &h->rules)
+	LIST_EACH (it, tmp, &h->rules)
 		LIST_OWNER(it, struct rule, link)->wanted = false;
 	for (uint32_t i = 0; i < spec->n_upstreams; i++) {
 		const struct spec_upstream *u = spec->upstreams[i];
-		struct rule *r = u->kind == UPSTREAM_SERVICE && u->n_endpoints ? take_rule(h, o, u, &good) : NULL;
+		struct rule *r = u->kind == UPSTREAM_SERVICE && u->n_endpoints ? take_rule(h, o, u, &good)
+									       : NULL;
+		if (r)
+			r->direct = direct_port(spec, u);
 		for (uint32_t k = 0; r && k < u->n_endpoints; k++)
 			good = follow_endpoint(h, r, &u->endpoints[k]) && good;
 	}
@@ -315,9 +398,9 @@ void health_free(struct health *h)
 {
 	if (!h)
 		return;
-	LIST_EACH(it, tmp, &h->checks)
+	LIST_EACH (it, tmp, &h->checks)
 		check_free(LIST_OWNER(it, struct check, link), false);
-	LIST_EACH(it, tmp, &h->rules)
+	LIST_EACH (it, tmp, &h->rules)
 		mem_free(LIST_OWNER(it, struct rule, link));
 	fetcher_free(h->fetcher);
 	if (h->resolver)

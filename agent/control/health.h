@@ -6,6 +6,9 @@
  *
  * With check.start=down a new instance is held until it passed once. A hold is soft: below balance.panic, and when a request
  * failed everywhere else, held instances are called all the same.
+ * Where an address came without a port (dns:, docker:) the check goes where calls go: to the agent at 4143, and where none answers to
+ * the service's own port: upstream.<s>.port, else that of the 127.x address that is pinned to it. Which of them it is shows when one
+ * passes; until then, and while it is held, a check fails when both do. Where no port is known nothing is checked, and `unable` says so once.
  * One check per endpoint, whatever the number of specs and workers. First checks are spread over the interval, later ones
  * jittered by a tenth; HEALTH_AT_ONCE run at a time, the others wait. Owner and thread: control. */
 #ifndef OUTRIDER_CONTROL_HEALTH_H
@@ -25,6 +28,9 @@ struct health_config {
 	struct loop *loop;
 	struct netspace *ns;
 	struct slots *slots;
+	/* Endpoints of an upstream that wants checks cannot be checked, and why: once per upstream. NULL: nobody is told. */
+	void (*unable)(void *arg, const char *upstream, const char *why);
+	void *arg;
 };
 
 struct health *health_new(const struct health_config *config, struct err *err) MUST_CHECK;

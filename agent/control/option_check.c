@@ -2,9 +2,7 @@
 #include "control/options_impl.h"
 
 #include "base/mem.h"
-#include "control/nearest.h"
 #include "control/option_value.h"
-#include "plugin.h"
 
 #include <stdlib.h>
 
@@ -348,69 +346,6 @@ static bool check_upstream_ports(struct options *o)
 	return true;
 }
 
-/* --- plug-ins -------------------------------------------------------------------------------------------------------------- */
-
-static const char *registry_name(size_t i)
-{
-	return i == 0 ? "static" : plugin_registries[i - 1] ? plugin_registries[i - 1]->name : NULL;
-}
-
-static const char *exporter_name(size_t i)
-{
-	return plugin_exporters[i] ? plugin_exporters[i]->name : NULL;
-}
-
-static const char *sink_name(size_t i)
-{
-	return plugin_sinks[i] ? plugin_sinks[i]->name : NULL;
-}
-
-static const struct {
-	enum option_id id;
-	const char *kind;
-	const char *(*name)(size_t i); /* NULL: there are no more */
-} plugins[] = {
-	{ OPT_REGISTRY, "registry", registry_name },
-	{ OPT_TRACE, "exporter", exporter_name },
-	{ OPT_LOG, "sink", sink_name },
-};
-
-static bool note_plugin(struct options *o, size_t which, struct str name)
-{
-	const char *near = NULL, *at;
-	struct text all;
-	struct err why;
-
-	text_init(&all, 256);
-	for (size_t i = 0; (at = plugins[which].name(i)) != NULL; i++) {
-		text_fmt(&all, "%s%s", i ? ", " : "", at);
-		if (nearest_is_near(name, str_of(at)))
-			near = at;
-	}
-	err_set(&why, "there is no %s of that name%s%s%s; there are: %s", plugins[which].kind, near ? "; did you mean " : "", near ? near : "",
-		near ? "?" : "", text_z(&all));
-	text_release(&all);
-	return note(o, plugins[which].id, why.text);
-}
-
-/* What stands before the colon of each must be one that is built in. Sources are opened where options are judged, and say so then. */
-static bool check_plugins(struct options *o)
-{
-	for (size_t k = 0; k < sizeof(plugins) / sizeof(plugins[0]); k++) {
-		struct str rest = options_text(o, plugins[k].id), item;
-		while (!str_ieq(rest, STR("off")) && option_item_next(&rest, &item)) {
-			size_t colon = str_find(item, ':'), i = 0;
-			struct str name = colon == SIZE_MAX ? item : str_make(item.p, colon);
-			const char *at;
-			while ((at = plugins[k].name(i)) != NULL && !str_eq(name, str_of(at)))
-				i++;
-			if (!at && !note_plugin(o, k, name))
-				return false;
-		}
-	}
-	return true;
-}
-
 /* --- what must be there --------------------------------------------------------------------------------------------------- */
 
 static bool check_sidecar(struct options *o, enum command cmd)
@@ -478,7 +413,7 @@ bool options_check(struct options *o, enum command cmd, struct err *err)
 	o->problems_total = o->read_total;
 	o->n_services = o->n_routes = o->n_pins = 0;
 	arena_reset(&o->judged);
-	bool ok = find_names(o) && check_plugins(o) && (cmd == COMMAND_EDGE || check_sidecar(o, cmd)) &&
+	bool ok = find_names(o) && options_check_plugins(o) && (cmd == COMMAND_EDGE || check_sidecar(o, cmd)) &&
 		  ((cmd != COMMAND_EDGE && cmd != COMMAND_ANY) || check_edge(o));
 	if (!ok) {
 		o->n_services = o->n_routes = o->n_pins = 0;

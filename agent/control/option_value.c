@@ -1,11 +1,11 @@
 #include "control/option_value.h"
 
 #include "control/access_format.h"
+#include "control/option_balance.h"
 #include "control/option_buckets.h"
 #include "control/option_fields.h"
 #include "control/option_levels.h"
 #include "control/option_trace.h"
-
 #include "control/upstreams.h"
 
 #include <stdio.h>
@@ -398,6 +398,9 @@ static const struct {
 	[OPTION_PREFIX] = { parse_prefix, "a path such as /api", NULL, "" },
 	[OPTION_CHECK] = { parse_check, "tcp, or a path such as /health", NULL, "" },
 	[OPTION_STATUSES] = { option_statuses_parse, "statuses, ranges and classes such as 204, 200-399, 5xx or 429,502-504,", NULL, "" },
+	[OPTION_SUBSETS] = { option_subsets_parse, "a list of key=value:share such as version=2:5%,tier=gold:10%, at most seven", NULL, "" },
+	[OPTION_HASH] = { option_hash_parse, "client, header:NAME, cookie:NAME or query:NAME", NULL, "" },
+	[OPTION_COOKIE] = { option_cookie_parse, "the name of a cookie such as OUTRIDER", NULL, "" },
 	[OPTION_FIELDS] = { option_fields_parse, "header fields such as Cache-Control: no-store | X-Answered-By: nobody, none that frames the body,", NULL, "" },
 	[OPTION_SAMPLER] = { parse_sampler, "always, never, a share such as 5%, or a rate such as 100/s", NULL, "" },
 	[OPTION_TRACE_FIELDS] = { parse_trace_fields, "a list of b3, b3-multi, w3c, each once", NULL, "" },

@@ -75,6 +75,9 @@ bool options_note(struct options *o, const struct option_row *row, struct str ke
 bool options_note_entry(struct options *o, enum option_id id, struct str subject, const struct option_entry *e,
 			const char *why) MUST_CHECK;
 
+/* option_plugins.c: notes plug-ins that there are none of. false: no memory. */
+bool options_check_plugins(struct options *o) MUST_CHECK;
+
 struct option_input { /* one key and value as they were read */
 	enum option_layer layer;
 	enum key_form form;

@@ -1,9 +1,14 @@
 """The admin port: pages, formats, and who may ask."""
 import json
 import os
+import shutil
+import subprocess
+import sys
 
-from harness.case import rows
+from harness.agent import binary, environment
+from harness.case import Skip, rows
 from harness.message import request
+from harness.node import LOOPBACK_UP
 
 PAGES = ("/health", "/ready", "/config", "/upstreams", "/connections", "/stats")
 
@@ -38,6 +43,43 @@ def test_ready_follows_the_handler(t):
     assert handler.untouched(), "the check must not disturb the handler"
     handler.refuse()
     agent.until("not ready", lambda: agent.ready() == 503)
+
+
+# In a network of its own: services on the ports of argv[2], an agent (argv[1]) whose handler should be on 8080; prints what /ready says.
+MISPLACED = LOOPBACK_UP + """
+import http.client, subprocess, sys, time
+held = []
+for port in sys.argv[2].split():
+    s = socket.socket()
+    s.bind(("127.0.0.1", int(port)))
+    s.listen(8)
+    held.append(s)
+agent = subprocess.Popen([sys.argv[1], "sidecar"], stderr=subprocess.DEVNULL)
+limit = time.monotonic() + 15
+page = b""
+while b"8080" not in page and time.monotonic() < limit and agent.poll() is None:
+    try:
+        c = http.client.HTTPConnection("127.0.0.1", 4191, timeout=5)
+        c.request("GET", "/ready")
+        page = c.getresponse().read()
+    except OSError:
+        time.sleep(0.01)
+agent.terminate()
+agent.wait(10)
+print(page.decode())
+"""
+
+
+@rows({"one": ("3000", "nothing listens on 8080, but 3000 does; is outrider.port right?"),
+       "two": ("3000 5000", "nothing listens on 8080, but {} do; is outrider.port right?"), "none": ("40000", "nothing listens on 8080")})
+def test_a_handler_on_another_port(t, ports, why):
+    """The handler listens on 3000 and outrider.port says 8080: in so many words. The agent's own ports, and ephemeral ones, are not named."""
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-rn", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+        raise Skip("network namespaces cannot be made here")
+    env = environment({"OUTRIDER_SERVICE": "a", "OUTRIDER_PORT": "8080", "OUTRIDER_LAME_DUCK": "0s"})
+    done = subprocess.run(["unshare", "-rn", sys.executable, "-c", MISPLACED, binary(), ports], env=env, stdout=subprocess.PIPE, timeout=35, check=True)
+    said = json.loads(done.stdout)["why"]
+    assert said in [why.format(", ".join(order)) for order in (ports.split(), ports.split()[::-1])], said
 
 
 def test_health_never_depends_on_peers(t):

@@ -54,7 +54,7 @@ def test_good_directory(t):
 
 
 @rows({"registry": ("OUTRIDER_REGISTRY", "file:/etc/hosts,dsn:", "did you mean dns?"), "exporter": ("OUTRIDER_TRACE", "jaeger:x", "there are: zipkin"),
-       "source": ("OUTRIDER_CONFIG", "sprnig:http://x", "spring")})
+       "source": ("OUTRIDER_CONFIG", "sprnig:http://x", "spring"), "of-an-upstream": ("OUTRIDER_UPSTREAM_QUOTES_REGISTRY", "reddis", "did you mean redis?")})
 def test_a_plugin_that_is_none(t, key, value, remedy):
     """A misspelt plug-in is found before the start, with what there is; that the good ones stand beside it does not matter."""
     status, out, err = run(["check"], {key: value})
@@ -77,6 +77,20 @@ def test_problem_in_a_directory(t, name, text, line, word):
     hits = [one for one in out.splitlines() if one.startswith("%s:%d: error: " % (folder[name], line))]
     assert status == 1 and len(hits) == 1 and word in hits[0], (status, out, err)
     assert "c0ffee" not in out + err
+
+
+@rows({"share": ("SUBSET", "version=2:150%", "from 0 to 100%"), "no-share": ("SUBSET", "version=2", "such as :5%"),
+       "sum": ("SUBSET", "version=2:60%,version=3:60%", "more than 100%"), "twice": ("SUBSET", "version=2:6%,version=2:5%", "twice"),
+       "eight": ("SUBSET", ",".join("v=%d:1%%" % n for n in range(8)), "more than 7 subsets"),
+       "key": ("BALANCE_HASH", "heder:X-User", "header:NAME"), "no-name": ("BALANCE_HASH", "query:", "behind query: stands no name"),
+       "cookie": ("BALANCE_COOKIE", "a; b", "a cookie's name"), "registry": ("REGISTRY", "dns,reddis", "did you mean redis?"),
+       "not-asked": ("REGISTRY", "redis", "outrider.registry does not list redis"), "address": ("REGISTRY", "redis:r:6379", "only the name stands here")})
+def test_balancing_that_makes_no_sense(t, name, value, remedy):
+    """Shares, keys and registries of an upstream that cannot work are told before the start, with what would, and end the start."""
+    env = {"OUTRIDER_UPSTREAM_QUOTES_" + name: value, "OUTRIDER_REGISTRY": "dns:"}
+    for command in (["check"], ["sidecar"]):
+        status, out, err = run(command, env)
+        assert status == 2 and remedy in out + err and "OUTRIDER_UPSTREAM_QUOTES_" + name in out + err, (status, out, err)
 
 
 def test_sources_of_the_environment(t):

@@ -62,6 +62,9 @@ def test_it_acts(t):
     "value": ("outrider.timeout.idle=soon\n", "outrider.timeout.idle", "soon", "duration"),
     "key": ("outrider.timeout.idel=5s\n", "outrider.timeout.idel", "5s", "outrider.timeout.idle"),
     "who": ("outrider.workers=2\n", "outrider.workers", "2", "only the agent's own flags"),
+    "subset": ("outrider.upstream.q.subset=version=2:150%\n", "outrider.upstream.q.subset", "version=2:150%", "from 0 to 100%"),
+    "hash": ("outrider.upstream.q.balance.hash=heder:X\n", "outrider.upstream.q.balance.hash", "heder:X", "header:NAME"),
+    "registry": ("outrider.upstream.q.registry=reddis\n", "outrider.upstream.q.registry", "reddis", "did you mean redis?"),
     "cipher": ("db.password={cipher}AB12\n", "db.password", "***", "encrypted"),
     "circle": ("a=${b}\nb=${a}\n", "a", "***", "circle"),
 })

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 
+import test_discovery as discovery
 from harness.case import limit, rows
 from harness.members import caller, traffic, upstream
 
@@ -122,6 +123,90 @@ def test_its_own_port(t):
     page.health = 503
     _until_state(agent, one, "unhealthy")
     assert one.checked == 0 and page.checked > 2
+
+
+# --- instances whose addresses came without a port -----------------------------------------------------------------------------
+
+
+def _by_dns(t, n, **more):
+    """n instances that DNS knows, at one port; a caller that checks them."""
+    ips = [discovery._ip() for _ in range(n)]
+    port = discovery._free_port(ips)
+    instances = [Instance(t, (ip, port)) for ip in ips]
+    for ip, one in zip(ips, instances):
+        one.text = ip
+    dns = discovery._dns(t, {"tasks.quotes": ips})
+    options = dict(registry_poll="100ms", upstream_quotes_check_interval="100ms", upstream_quotes_check_timeout="300ms",
+                   upstream_quotes_balance="round-robin", upstream_quotes_check_fall="2", balance_locality="off")
+    options.update(more)
+    return instances, port, lambda **own: caller(t, "dns:|" + dns.text, **dict(options, **own))
+
+
+def _call(t, agent, port):
+    """Names are only asked for when they are called."""
+    c = t.client(agent.outbound)
+    c.ask("GET", "/", "quotes:%d" % port)
+    assert c.read_response().status == 200
+
+
+@rows({"path": ("/health",), "tcp": ("tcp",)})
+def test_addresses_of_dns_are_checked(t, check):
+    """DNS tells no ports: the check goes to upstream.<s>.port, as calls do. Who is ill there is called no more."""
+    (ill, well), port, start = _by_dns(t, 2)
+    agent = start(upstream_quotes_port=str(port), upstream_quotes_check=check)
+    _call(t, agent, port)
+    for one in (ill, well):
+        _until_state(agent, one, "up")
+    load = traffic(agent)
+    if check == "tcp":
+        ill.server.shutdown()
+        ill.server.server_close()
+        ill.close = lambda: None
+    ill.health = 500
+    seen = _until_state(agent, ill, "unhealthy")
+    assert ("refused" if check == "tcp" else "500") in seen["check"], seen
+    before = ill.called
+    agent.until("others are called", lambda: well.called > 200 + before)
+    load.end()
+    assert ill.called <= before + 2 and _endpoint(agent, well)["check"] == "passes"
+
+
+def test_a_pinned_address_says_the_port(t):
+    """127.0.4.x:PORT pinned to a service stands for its own URL: checks go to that port, too."""
+    (one,), port, start = _by_dns(t, 1)
+    agent = start(upstreams="quotes@127.0.4.%d:%d" % (port % 200 + 2, port), upstream_quotes_check="/health")
+    _call(t, agent, port)
+    _until_state(agent, one, "up")
+    one.health = 500
+    assert "500" in _until_state(agent, one, "unhealthy")["check"]
+
+
+def test_the_agent_at_an_address_is_checked(t):
+    """A handler that only its agent reaches (4143): the check goes there, as calls do, whatever the service's own port is."""
+    handler, ip = Instance(t), discovery._ip()
+    discovery._peer(t, ip, "quotes", handler.text)
+    dns = discovery._dns(t, {"tasks.quotes": [ip]})
+    agent = caller(t, "dns:|" + dns.text, registry_poll="100ms", upstream_quotes_port="1", upstream_quotes_check="/health",
+                   upstream_quotes_check_interval="100ms", upstream_quotes_check_fall="2")
+    handler.text = ip
+    _call(t, agent, 1)
+    assert _until_state(agent, handler, "up")["check"] == "passes" and handler.checked
+    handler.health = 503
+    _until_state(agent, handler, "unhealthy")
+    handler.health = 200
+    _until_state(agent, handler, "up")
+
+
+def test_no_port_is_known(t):
+    """Where nobody says the port, nothing is checked, every instance is called, and the log says once what to set."""
+    (one,), port, start = _by_dns(t, 1)
+    pin = t.port()
+    agent = start(upstreams="quotes@" + pin.text, upstream_quotes_check="/health")
+    _call(t, agent, port)
+    said = agent.until("logged", lambda: _logged(agent, message="instances are not checked"))
+    assert len(said) == 1 and said[0]["upstream"] == "quotes" and "check.port" in said[0]["why"] and said[0]["level"] == "warn", said
+    seen = _endpoint(agent, one)
+    assert seen["state"] == "up" and seen["check"] is None, seen
 
 
 def test_a_new_instance_starts_down(t):

@@ -38,6 +38,16 @@ static const struct {
 	{ COMMAND_SIDECAR, "--outbound=unix:@a --admin=unix:@a", { "--admin=unix:@a", "outrider.outbound" } },
 	{ COMMAND_SIDECAR, "--outbound=[::]:4191", { NULL } },
 	{ COMMAND_SIDECAR, "--outbound=off --admin=off", { NULL } },
+	/* plug-ins */
+	{ COMMAND_SIDECAR, "--registry=dns:,redis:r:6379 --upstream.q.registry=redis,dns --upstream.r.registry=static", { NULL } },
+	{ COMMAND_SIDECAR, "--upstream.q.registry=redis", { NULL } },
+	{ COMMAND_SIDECAR, "--registry=reddis:r:6379", { "--registry=", "no registry of that name", "did you mean redis?" } },
+	{ COMMAND_SIDECAR, "--registry=redis:r:6379 --upstream.q.registry=reddis",
+	  { "--upstream.q.registry=reddis", "no registry of that name", "did you mean redis?", "there are: static, dns" } },
+	{ COMMAND_SIDECAR, "--registry=redis:r:6379 --upstream.default.registry=eureka",
+	  { "--upstream.default.registry=eureka", "outrider.registry does not list eureka", "add it there" } },
+	{ COMMAND_SIDECAR, "--registry=redis:r:6379 --upstream.q.registry=redis:r:6379", { "--upstream.q.registry=", "only the name", "such as redis;" } },
+	{ COMMAND_EDGE, "--upstream.q.registry=reddis", { "did you mean redis?" } },
 	/* the edge */
 	{ COMMAND_EDGE, "--route.a.upstream=q --route.b.upstream=q --route.b.prefix=/b", { NULL } },
 	{ COMMAND_EDGE, "--route.a.prefix=/a", { "outrider.route.a.upstream", "needs the service" } },
