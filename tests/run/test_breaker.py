@@ -204,6 +204,7 @@ def test_hystrix_stream(t):
     agent, c, _ = scene(t, 200)
     for _ in range(5):
         ask(c)
+    agent.until("they are counted", lambda: circuit(agent)["window"]["success"] == 5)
     readers = []
     for _ in range(5):
         reader = t.client(agent.admin)

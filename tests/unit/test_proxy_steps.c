@@ -60,7 +60,7 @@ static void setup(void)
 	service.endpoints = endpoints;
 	service.n_endpoints = 3;
 	service.policy = (struct spec_policy){ .connect_timeout = USEC_SEC, .idle_timeout = 60 * USEC_SEC, .max_idle = 8,
-					       .connect_tries = 3, .retry_safe = true };
+					       .connect_tries = 3, .retry_safe = true, .retry_methods = RETRY_SAFE };
 	balanced_make(&balanced, &service, 1);
 	agent_fd = listen_any(&agent);
 	listener = (struct spec_listener){ .kind = LISTEN_PINNED, .addr = agent, .upstream = &service };
