@@ -15,7 +15,7 @@ const PICTURES = {
 	upstreams: [520, "#/upstreams/quotes-service" + scope, page => says(page, "ejected")],
 	circuits: [520, "#/circuits" + scope, async page => {
 		await page.waitForSelector(".circuit.open", { timeout: 120000 });
-		await until("a window that moved", () => page.evaluate(async () => (await import("/ui/live.js")).live.ticks > 14), 60);
+		await until("a window that moved", () => page.evaluate(() => document.querySelector(".circuit:not(.open) .moving path")?.getAttribute("d").split("M").length > 14), 60);
 	}],
 	config: [760, "#/config" + scope + "&of=node-accounts-1", page => says(page, "application.yml", "outrider.timeout.head")],
 	why: [640, "#/failures?show=retried&scope=swarm", async page => {
@@ -23,7 +23,7 @@ const PICTURES = {
 		await says(page, "2 attempts");
 	}],
 	traces: [520, "#/traces" + scope, async page => {
-		await page.locator("main tbody tr", { hasText: "edge" }).first().locator("a[data-row]").click();
+		await page.locator("main tbody tr", { hasText: "/accounts" }).first().locator("a[data-row]").click();
 		await page.waitForSelector(".span", { timeout: 60000 });
 	}],
 };
