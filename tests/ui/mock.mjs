@@ -61,7 +61,7 @@ export class Mock {
 	}
 
 	tick() {
-		for (const s of this.streams)
+		for (const s of this.options.mute ? [] : this.streams)
 			this.send(s, "tick", { time_ms: Date.now(), agents: this.agents(s.scope) });
 	}
 
@@ -73,7 +73,8 @@ export class Mock {
 		this.send(s, "hello", this.hello(scope));
 		const names = scope === "swarm" ? this.names.slice(0, Math.max(1, this.names.length - 1)) : ["n1"];
 		this.send(s, "history", { interval_ms: INTERVAL, until_ms: Date.now(), agents: names.map((n, i) => ({ ...this.world.history(n, this.options.changes ? this.options.changes(n) : i ? [] : this.world.changes(n)), ...(scope === "swarm" ? { address: `10.0.5.${i + 3}:4191` } : {}) })) });
-		this.send(s, "tick", { time_ms: Date.now(), agents: this.agents(scope) });
+		if (!this.options.mute)
+			this.send(s, "tick", { time_ms: Date.now(), agents: this.agents(scope) });
 	}
 
 	tail(r) {

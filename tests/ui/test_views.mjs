@@ -318,6 +318,18 @@ export async function a_call_that_becomes_slow(browser) {
 	await mock.close();
 }
 
+/* Before the first tick nothing is known: no figure says zero. */
+export async function nothing_is_zero_before_it_is_known(browser) {
+	const mock = await new Mock({ nodes: 3, mute: true }).listen(), page = await open(browser, mock.url + "#/overview?scope=swarm");
+	await page.waitForSelector('[data-connection="live"]');
+	await page.waitForFunction(() => document.querySelector("main").textContent.includes("The first figures come"));
+	assert(await page.locator(".figure").count() === 0, await page.textContent("main"));
+	mock.options.mute = false;
+	await page.waitForSelector(".figure");
+	await close(page);
+	await mock.close();
+}
+
 /* The saved file shows the same without an agent: no script, no link to anything, charts as pictures. */
 export async function saved_as_one_file(browser) {
 	const mock = await new Mock({ hostile: true }).listen(), page = await open(browser, mock.url + "#/overview");
