@@ -165,6 +165,9 @@ struct registry_ops {
 	void (*withdraw)(struct registry *r, struct str id, void (*done)(void *arg), void *arg);
 	void (*refresh)(struct registry *r); /* ask again soon */
 	void (*close)(struct registry *r);   /* NULL is fine; not inside its callbacks */
+	/* Asked while it is in trouble: does it answer all the same for this service, which is watched? For trouble may be of another one,
+	 * or of the own registration. NULL: trouble is of all. */
+	bool (*answers)(const struct registry *r, struct str service);
 	bool lazy;  /* every question costs: it is asked only for services that are called, not for all that are named */
 	bool names; /* can say for sure whether a name is a service (on_gone); files, Redis, Eureka, Consul, Docker can */
 };

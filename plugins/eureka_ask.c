@@ -96,7 +96,7 @@ static const struct {
 	{ 500, 599, "it, or a proxy before it, fails: its log says more" },
 };
 
-bool eureka_accept(const struct eureka_asker *a, const struct fetch_reply *reply, struct err *err)
+bool eureka_accept(const struct eureka_asker *a, size_t server, const struct fetch_reply *reply, struct err *err)
 {
 	const char *why = "is this the address of a Eureka server?";
 
@@ -107,7 +107,7 @@ bool eureka_accept(const struct eureka_asker *a, const struct fetch_reply *reply
 	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
 		if (reply->status >= meanings[i].from && reply->status <= meanings[i].to)
 			why = meanings[i].why;
-	return err_set(err, "%s answers %d: %s", a->servers[a->current].url, reply->status, why);
+	return err_set(err, "%s answers %d: %s", a->servers[server].url, reply->status, why);
 }
 
 bool eureka_is_down(const struct fetch_reply *reply)
@@ -115,7 +115,8 @@ bool eureka_is_down(const struct fetch_reply *reply)
 	return reply->status == 0 || reply->status >= 500 || reply->status == 403;
 }
 
-void eureka_next(struct eureka_asker *a)
+void eureka_next(struct eureka_asker *a, size_t failed)
 {
-	a->current = (a->current + 1) % a->n;
+	if (a->current == failed)
+		a->current = (a->current + 1) % a->n;
 }

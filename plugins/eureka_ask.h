@@ -25,9 +25,10 @@ void eureka_asker_release(struct eureka_asker *a); /* cancels nothing of others:
 struct fetch *eureka_ask(struct eureka_asker *a, const char *method, const char *path, struct str body, usec total, fetch_cb cb,
 			 void *arg, struct err *err) MUST_CHECK;
 /* Is it the answer to build on: 200 or 204? Else err says why in words for the one who runs it; 404 too. */
-bool eureka_accept(const struct eureka_asker *a, const struct fetch_reply *reply, struct err *err);
+bool eureka_accept(const struct eureka_asker *a, size_t server, const struct fetch_reply *reply, struct err *err);
 /* Does the server itself fail, so that another may do better? */
 bool eureka_is_down(const struct fetch_reply *reply);
-void eureka_next(struct eureka_asker *a);
+/* That server failed (eureka_asker.current when it was asked): the next one is current, unless another question has found out before. */
+void eureka_next(struct eureka_asker *a, size_t failed);
 
 #endif

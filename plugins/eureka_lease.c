@@ -19,6 +19,7 @@ struct eureka_lease {
 	struct timer timer; /* the next step; when leaving: the end of patience */
 	struct fetch *fetch;
 	enum step step; /* of the fetch */
+	size_t server;  /* that it asks */
 	struct own_instance own;
 	usec dirty; /* wall: when what is said of it last changed */
 	usec pause; /* after a failure */
@@ -67,7 +68,7 @@ static void went_wrong(struct eureka_lease *l, const struct fetch_reply *reply, 
 	plan(l, l->pause);
 	l->of->said(l->of->arg, why);
 	if (reply && eureka_is_down(reply))
-		eureka_next(l->of->asker);
+		eureka_next(l->of->asker, l->server);
 }
 
 static void went_well(struct eureka_lease *l)
@@ -91,7 +92,7 @@ static void on_answer(struct eureka_lease *l, const struct fetch_reply *reply)
 		begin(l);
 		return;
 	}
-	if (eureka_accept(l->of->asker, reply, &err))
+	if (eureka_accept(l->of->asker, l->server, reply, &err))
 		went_well(l);
 	else
 		went_wrong(l, reply, err.text);
@@ -167,6 +168,7 @@ static void begin(struct eureka_lease *l)
 	text_init(&path, FETCH_URL_MAX);
 	text_init(&body, 64 * 1024);
 	l->step = next_step(l, &at);
+	l->server = s->asker->current;
 	write_path(&path, l, l->step != REGISTER);
 	if (l->step == REGISTER)
 		eureka_write(&body, &l->own.self, &at, s->lease, s->owner, l->dirty);

@@ -23,6 +23,7 @@ struct redis_watch {
 	usec few_due; /* when readings of a few would be due, had they come REDIS_WATCH_GAP apart */
 	bool whole;   /* a whole reading is wanted; what few say then counts for nothing */
 	bool deliver, flying_few;
+	bool refused; /* its last reading was answered by an error, or by nonsense */
 	struct redis_members few;      /* ids to be asked for; their values are empty */
 	struct reading *now, *parsing; /* owned; NULL: nothing is known; nothing is parsed */
 	struct redis_members withdrawn;
@@ -58,6 +59,7 @@ static void tell_state(struct redis_watch *w, const char *error)
 {
 	struct resp_value v = { .type = error ? RESP_ERROR : RESP_STATUS };
 
+	w->refused = error != NULL;
 	if (error)
 		v.text = str_of(error);
 	w->of->said(w->of->said_arg, str_of(w->service), &v);
@@ -189,6 +191,7 @@ static void on_whole(struct redis_watch *w, const struct resp_value *v, size_t n
 
 	if (v->type == RESP_ERROR) {
 		plan_poll(w);
+		w->refused = true;
 		w->of->said(w->of->said_arg, str_of(w->service), v);
 		return; /* the link may be gone now */
 	}
@@ -399,6 +402,11 @@ void redis_watch_free(struct redis_watch *w)
 	redis_members_release(&w->few);
 	mem_free(w->service);
 	mem_free(w);
+}
+
+bool redis_watch_answers(const struct redis_watch *w)
+{
+	return !w->refused;
 }
 
 struct str redis_watch_service(const struct redis_watch *w)

@@ -40,6 +40,7 @@ struct redis_watch;
 struct redis_watch *redis_watch_new(struct redis_watcher *of, struct str service) MUST_CHECK; /* NULL: no memory, name too long */
 void redis_watch_free(struct redis_watch *w); /* NULL is fine; not inside its callbacks */
 struct str redis_watch_service(const struct redis_watch *w);
+bool redis_watch_answers(const struct redis_watch *w); /* its last reading was good, or there was none yet */
 void redis_watch_ask(struct redis_watch *w); /* soon; no callback inside */
 void redis_watch_again(struct redis_watch *w); /* as ask, and deliver it even if it is the same */
 /* A message named that instance: it came or changed, or left by its own will (withdrawn). Believed is only what Redis says then. Not

@@ -309,6 +309,13 @@ static void consul_refresh(struct registry *r)
 		consul_watch_refresh(&w->query);
 }
 
+static bool consul_answers(const struct registry *r, struct str service)
+{
+	const struct watched *w = table_get(&r->table, service);
+
+	return w && w->trouble.text[0] == '\0'; /* the own instance's is another matter */
+}
+
 static void consul_close(struct registry *r)
 {
 	size_t at = 0;
@@ -372,5 +379,6 @@ const struct registry_ops registry_consul = {
 	.withdraw = consul_withdraw,
 	.refresh = consul_refresh,
 	.close = consul_close,
+	.answers = consul_answers,
 	.names = true,
 };

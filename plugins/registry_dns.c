@@ -240,6 +240,12 @@ static void dns_refresh(struct registry *r)
 	}
 }
 
+static bool dns_answers(const struct registry *r, struct str service)
+{
+	const struct watched *w = table_get(&r->table, service);
+	return w && !w->fails;
+}
+
 /* --- life ---------------------------------------------------------------------------------------------------------------- */
 
 static void dns_close(struct registry *r)
@@ -319,6 +325,7 @@ const struct registry_ops registry_dns = {
 	.unwatch = dns_unwatch,
 	.refresh = dns_refresh,
 	.close = dns_close,
+	.answers = dns_answers,
 	.lazy = true,
 	.names = true,
 };

@@ -49,6 +49,7 @@ struct registry {
 	struct reading *reading;
 	bool known;    /* a full answer was taken */
 	bool full;     /* what is being asked */
+	size_t server; /* who */
 	bool was_down; /* the last question failed */
 	bool again;    /* refresh was asked for meanwhile */
 	usec asked, full_at, grace_until, pause;
@@ -140,7 +141,7 @@ static void went_wrong(struct registry *r, const char *why, bool elsewhere)
 	if (r->pause > r->poll)
 		r->pause = r->poll;
 	if (elsewhere)
-		eureka_next(&r->asker);
+		eureka_next(&r->asker, r->server);
 	plan(r, r->pause);
 }
 
@@ -221,7 +222,7 @@ static void done(struct task *t)
 	if (x->good)
 		take(r, x);
 	else {
-		err_set(&why, "%s: its answer cannot be used: %s", r->asker.servers[r->asker.current].url, x->err.text);
+		err_set(&why, "%s: its answer cannot be used: %s", r->asker.servers[r->server].url, x->err.text);
 		went_wrong(r, why.text, true);
 	}
 	drop(t);
@@ -258,7 +259,7 @@ static void on_reply(void *arg, const struct fetch_reply *reply)
 		ask(r, true); /* this server gives no deltas, or not yet */
 		return;
 	}
-	if (!eureka_accept(&r->asker, reply, &why))
+	if (!eureka_accept(&r->asker, r->server, reply, &why))
 		went_wrong(r, why.text, eureka_is_down(reply) || r->asker.n > 1);
 	else if (!parse(r, reply->body))
 		went_wrong(r, "no memory for an answer", false);
@@ -269,6 +270,7 @@ static void ask(struct registry *r, bool full)
 	struct err why;
 
 	r->full = full;
+	r->server = r->asker.current;
 	r->again = false;
 	r->asked = loop_touch(r->loop);
 	r->fetch = eureka_ask(&r->asker, "GET", full ? "/apps/" : "/apps/delta", STR(""), EUREKA_TIMEOUT, on_reply, r, &why);
@@ -351,6 +353,12 @@ static void eureka_refresh(struct registry *r)
 		timer_set(r->loop, &r->timer, loop_touch(r->loop));
 }
 
+static bool eureka_answers(const struct registry *r, struct str service)
+{
+	(void)service;
+	return r->trouble.text[0] == '\0'; /* the own instance's is another matter */
+}
+
 static void eureka_close(struct registry *r)
 {
 	size_t at = 0;
@@ -411,5 +419,6 @@ const struct registry_ops registry_eureka = {
 	.withdraw = eureka_withdraw,
 	.refresh = eureka_refresh,
 	.close = eureka_close,
+	.answers = eureka_answers,
 	.names = true,
 };

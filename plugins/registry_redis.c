@@ -186,6 +186,13 @@ static void redis_withdraw(struct registry *r, struct str id, void (*done)(void 
 	redis_leases_withdraw(&r->leases, id, done, arg);
 }
 
+static bool redis_answers(const struct registry *r, struct str service)
+{
+	const struct redis_watch *w = table_get(&r->watches, service);
+
+	return w && !r->was_down && redis_watch_answers(w); /* the own instance's trouble is another matter */
+}
+
 static void redis_close(struct registry *r)
 {
 	size_t at = 0;
@@ -288,6 +295,7 @@ static struct registry *secure_open(const struct registry_config *c, const struc
 	{                                                                                                       \
 		.name = scheme, .help = about, .open = opener, .watch = redis_watch, .unwatch = redis_unwatch,  \
 		.announce = redis_announce, .withdraw = redis_withdraw, .refresh = ask_all, .close = redis_close, \
+		.answers = redis_answers,                                                                       \
 		.names = true                                                                                   \
 	}
 extern const struct registry_ops registry_redis, registry_rediss;

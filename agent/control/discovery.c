@@ -1,69 +1,23 @@
-#include "control/discovery.h"
+#include "control/discovery_int.h"
 
-#include "base/list.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "base/table.h"
 #include "control/option_mask.h"
-#include "control/met.h"
 #include "control/option_value.h"
 #include "control/sources.h"
-#include "net/timer.h"
 
 #define TROUBLE_MAX 1024u
 #define TICK USEC_SEC
 #define KEEP_DNS (3600 * USEC_SEC)
-
-struct asked { /* one registry of the chain */
-	struct discovery *owner;
-	const struct registry_ops *ops;
-	struct registry *registry;
-	struct text name, trouble;
-	size_t services, endpoints;
-	uint64_t updates;
-	usec at;
-	usec keep;   /* so long its sets are believed without a word of it; 0: without end */
-	usec silent; /* since when it is in trouble (monotonic); 0: it is not */
-};
-
-struct part {                     /* what one registry says of one service */
-	struct endpoint_set *set; /* NULL: nothing */
-	bool watched, answered;
-	usec heard; /* the last time it said something of it (monotonic) */
-	usec gone; /* since when it says that there is none (monotonic); 0: it does not */
-};
-
-struct service {
-	struct list link;
-	struct str name; /* owned */
-	struct part parts[DISCOVERY_REGISTRIES_MAX];
-	uint8_t order[DISCOVERY_REGISTRIES_MAX]; /* registries to believe, the strongest first */
-	uint8_t n_order;
-	const struct endpoint_set *chosen; /* of one of the parts */
-	usec wanted;                       /* the last time (monotonic) */
-	bool told_unknown;
-};
-
-struct discovery {
-	struct discovery_config cfg;
-	usec hold, idle;
-	struct resolver *names, *dns; /* owned; for peers; DNS only */
-	struct table table;        /* name to struct service */
-	struct met *met;           /* owned; what agents said */
-	struct list services;
-	struct timer tick;
-	size_t n;
-	struct asked at[DISCOVERY_REGISTRIES_MAX];
-};
 
 /* --- choosing ------------------------------------------------------------------------------------------------------ */
 
 static struct endpoint_set *first_with_endpoints(const struct service *s)
 {
 	for (unsigned i = 0; i < s->n_order; i++) {
-		struct endpoint_set *set = s->parts[s->order[i]].set;
-		if (set && set->n)
-			return set;
+		const struct part *p = &s->parts[s->order[i]];
+		if (p->set && p->set->n && !p->stale)
+			return p->set;
 	}
 	return NULL;
 }
@@ -93,6 +47,20 @@ static void choose(struct discovery *d, struct service *s)
 	}
 }
 
+/* Who wants a service hears of what is known already: a registry that said it once does not say it again. Not inside the call. */
+static void on_soon(void *arg)
+{
+	struct discovery *d = arg;
+
+	LIST_EACH (it, tmp, &d->services) {
+		struct service *s = LIST_OWNER(it, struct service, link);
+		if (!s->again)
+			continue;
+		s->again = false;
+		choose(d, s);
+	}
+}
+
 /* --- what registries say --------------------------------------------------------------------------------------------- */
 
 static struct part *part_of(struct asked *a, struct str name, struct service **ret)
@@ -107,9 +75,17 @@ static void on_trouble(void *arg, const char *why)
 	struct asked *a = arg;
 	text_clear(&a->trouble);
 	text_add(&a->trouble, str_make(why, strnlen(why, TROUBLE_MAX)));
-	if (!a->trouble.n || !a->silent)
-		a->silent = a->trouble.n ? loop_touch(a->owner->cfg.loop) : 0;
+	if (a->keep && !a->trouble.n) /* what was not believed any more is now */
+		timer_set(a->owner->cfg.loop, &a->owner->tick, loop_touch(a->owner->cfg.loop));
 	a->owner->cfg.trouble(a->owner->cfg.arg, text_z(&a->name), text_z(&a->trouble));
+}
+
+/* It answers for the service. */
+static void has_answered(struct part *p)
+{
+	p->answered = true;
+	p->stale = false;
+	p->silent = 0;
 }
 
 static void replace(struct asked *a, struct service *s, struct part *p, struct endpoint_set *set)
@@ -131,8 +107,7 @@ static void on_endpoints(void *arg, struct str name, const struct registry_endpo
 		return;
 	a->updates++;
 	a->at = clock_wall();
-	p->answered = true;
-	p->heard = loop_touch(a->owner->cfg.loop);
+	has_answered(p);
 	p->gone = 0;
 	struct endpoint_set *set = endpoint_set_new(at, n, text_z(&a->name));
 	if (!set) {
@@ -142,6 +117,7 @@ static void on_endpoints(void *arg, struct str name, const struct registry_endpo
 	}
 	if (endpoint_set_same(set, p->set)) {
 		endpoint_set_unref(set);
+		choose(a->owner, s); /* it may have been stale */
 		return;
 	}
 	replace(a, s, p, set);
@@ -155,13 +131,12 @@ static void on_gone(void *arg, struct str name)
 
 	if (!p)
 		return;
-	p->answered = true;
-	p->heard = loop_touch(a->owner->cfg.loop);
+	has_answered(p);
 	if (!p->gone)
-		p->gone = p->heard;
+		p->gone = loop_touch(a->owner->cfg.loop);
 	if (p->set && !a->owner->hold)
 		replace(a, s, p, NULL);
-	else if (!p->set)
+	else
 		choose(a->owner, s);
 }
 
@@ -180,22 +155,67 @@ static void unwatch(struct discovery *d, struct service *s)
 	}
 }
 
-/* Has its registry been silent for so long that what it said last is not believed any more? */
-static bool is_stale(const struct asked *a, const struct part *p, usec now)
+static bool any_set(const struct discovery *d, const struct service *s)
 {
-	return a->keep && a->silent && a->silent + a->keep <= now && p->heard + a->keep <= now;
+	for (size_t i = 0; i < d->n; i++)
+		if (s->parts[i].set)
+			return true;
+	return false;
+}
+
+/* Nobody calls it, and nobody knows it. */
+static void forget(struct discovery *d, struct service *s)
+{
+	(void)table_remove(&d->table, s->name);
+	list_remove(&s->link);
+	mem_free((char *)(uintptr_t)s->name.p);
+	mem_free(s);
+}
+
+/* Names come from whoever calls 4140: when there are too many, the one without instances that was wanted longest ago goes. */
+static void make_room(struct discovery *d)
+{
+	LIST_EACH (it, tmp, &d->services) {
+		struct service *s = LIST_OWNER(it, struct service, link);
+		if (any_set(d, s))
+			continue;
+		unwatch(d, s);
+		forget(d, s);
+		return;
+	}
+}
+
+/* Has its registry been silent for so long that what it said last is not believed any more? The set stays: a registry that comes
+ * back says nothing of what has not changed meanwhile. */
+static void judge_silence(struct asked *a, struct service *s, struct part *p, usec now)
+{
+	bool answers = !a->trouble.n || (p->watched && a->ops->answers && a->ops->answers(a->registry, s->name));
+	if (answers)
+		p->silent = 0;
+	else if (!p->silent)
+		p->silent = now;
+	bool stale = p->silent && p->silent + a->keep <= now;
+	if (stale == p->stale)
+		return;
+	p->stale = stale;
+	choose(a->owner, s);
 }
 
 static void look_at(struct discovery *d, struct service *s, usec now)
 {
-	if (s->wanted + d->idle < now)
+	bool idle = s->wanted + d->idle < now;
+	if (idle)
 		unwatch(d, s);
 	for (size_t i = 0; i < d->n; i++) {
 		struct part *p = &s->parts[i];
-		if (p->set && ((p->gone && p->gone + d->hold <= now) || is_stale(&d->at[i], p, now)))
+		if (p->set && d->at[i].keep)
+			judge_silence(&d->at[i], s, p, now);
+		if (p->set && ((p->gone && p->gone + d->hold <= now) || (p->stale && !p->watched)))
 			replace(&d->at[i], s, p, NULL);
 	}
-	if (!s->chosen && s->n_order == 0)
+	if (idle && !any_set(d, s))
+		forget(d, s);
+	else if (!s->chosen && s->n_order == 0)
 		choose(d, s);
 }
 
@@ -245,6 +265,8 @@ static void put_order(struct discovery *d, struct service *s, struct str registr
 
 static struct service *service_new(struct discovery *d, struct str name)
 {
+	if (d->table.n >= REGISTRY_SERVICES_MAX)
+		make_room(d);
 	struct service *s = d->table.n < REGISTRY_SERVICES_MAX ? mem_zalloc(sizeof(*s)) : NULL;
 	if (!s)
 		return NULL;
@@ -266,6 +288,8 @@ static bool watch_all(struct discovery *d, struct service *s, bool called)
 		struct asked *a = &d->at[s->order[i]];
 		if (p->watched || (a->ops->lazy && !called))
 			continue;
+		if (!p->set)
+			p->gone = 0; /* it was so when it was asked last */
 		p->watched = a->ops->watch(a->registry, s->name);
 		a->services += p->watched;
 		ok = ok && p->watched;
@@ -276,15 +300,18 @@ static bool watch_all(struct discovery *d, struct service *s, bool called)
 bool discovery_want(struct discovery *d, struct str name, struct str registries, bool called)
 {
 	struct service *s = table_get(&d->table, name);
-	bool fresh = !s;
 
-	if (fresh && !(s = service_new(d, name)))
+	if (!s && !(s = service_new(d, name)))
 		return false;
+	list_remove(&s->link);
+	list_append(&d->services, &s->link);
 	s->wanted = loop_touch(d->cfg.loop);
-	if (s->told_unknown) /* who asks again is told again */
-		s->told_unknown = false;
+	s->told_unknown = false; /* who asks again is told again */
 	put_order(d, s, registries);
-	return watch_all(d, s, called);
+	bool ok = watch_all(d, s, called);
+	s->again = true;
+	timer_set(d->cfg.loop, &d->soon, s->wanted);
+	return ok;
 }
 
 const struct endpoint_set *discovery_set(const struct discovery *d, struct str name)
@@ -311,49 +338,6 @@ void discovery_refresh(struct discovery *d)
 {
 	for (size_t i = 0; i < d->n; i++)
 		d->at[i].ops->refresh(d->at[i].registry);
-}
-
-/* --- the own instance ---------------------------------------------------------------------------------------------------- */
-
-bool discovery_announce(struct discovery *d, const struct registry_instance *self)
-{
-	bool ok = true;
-	for (size_t i = 0; i < d->n; i++)
-		if (d->at[i].ops->announce)
-			ok = d->at[i].ops->announce(d->at[i].registry, self) && ok;
-	return ok;
-}
-
-struct leave { /* counts the registries that still have to say that they know */
-	unsigned waiting;
-	void (*done)(void *arg);
-	void *arg;
-};
-
-static void on_withdrawn(void *arg)
-{
-	struct leave *l = arg;
-	if (--l->waiting)
-		return;
-	l->done(l->arg);
-	mem_free(l);
-}
-
-void discovery_withdraw(struct discovery *d, struct str id, void (*done)(void *arg), void *arg)
-{
-	struct leave *l = mem_zalloc(sizeof(*l));
-	if (!l) { /* leases end by themselves */
-		done(arg);
-		return;
-	}
-	*l = (struct leave){ 1, done, arg };
-	for (size_t i = 0; i < d->n; i++) {
-		if (!d->at[i].ops->announce || !d->at[i].ops->withdraw)
-			continue;
-		l->waiting++;
-		d->at[i].ops->withdraw(d->at[i].registry, id, on_withdrawn, l);
-	}
-	on_withdrawn(l);
 }
 
 /* --- life ----------------------------------------------------------------------------------------------------------------- */
@@ -432,6 +416,7 @@ struct discovery *discovery_open(const struct discovery_config *config, struct e
 	d->met = met_new();
 	list_init(&d->services);
 	timer_init(&d->tick, on_tick, d);
+	timer_init(&d->soon, on_soon, d);
 	bool ok = d->met || err_set(err, "out of memory");
 	while (ok && option_item_next(&rest, &item))
 		ok = open_one(d, item, err);
@@ -449,6 +434,7 @@ void discovery_close(struct discovery *d)
 	if (!d)
 		return;
 	timer_clear(&d->tick);
+	timer_clear(&d->soon);
 	for (size_t i = 0; i < d->n; i++) {
 		if (d->at[i].registry)
 			d->at[i].ops->close(d->at[i].registry);

@@ -4,7 +4,7 @@
  *     workers: a name was called  ─────discovery_want()──^       unknown()──>  workers stop waiting for that name
  *
  * A service is asked for when it is first called or stands in the options, and no more when nobody called it for
- * outrider.registry-idle; its last set stays. Of several registries the first that has instances is believed, in the order of
+ * outrider.registry-idle; its last set stays, one that has none is forgotten. Of several registries the first that has instances is believed, in the order of
  * outrider.registry or of the upstream's own list. What a registry said last stays while it is in trouble; when it says that
  * there is none any more, it stays for outrider.registry-hold (DESIGN section 9).
  * Owner and thread: control. */
@@ -39,7 +39,8 @@ void discovery_close(struct discovery *d); /* NULL is fine; not inside its callb
 
 /* Is there any registry but `static`? */
 bool discovery_asks(const struct discovery *d);
-/* Somebody calls the service (lower case), or its options name it (called false: registries for which every question costs are
+/* What is known then already is said once more, on a later turn: changed() where it is not what it was, unknown().
+ * Somebody calls the service (lower case), or its options name it (called false: registries for which every question costs are
  * not asked then): ask, and go on asking. `registries`: the upstream's own list; empty: all. false: no memory or too many
  * services. Calling it again for a service that is asked for is cheap. */
 bool discovery_want(struct discovery *d, struct str service, struct str registries, bool called) MUST_CHECK;

@@ -148,6 +148,7 @@ struct exchange {
 	bool exhausted;              /* the reply passed on is one that an agent marked so */
 	bool retried_safe;           /* the one repetition of a safe request is used up */
 	bool is_parked, was_parked, park_over; /* waits for discovery; waited as long as it may */
+	bool park_patient;                     /* waits also when there is no such service just now */
 	bool greet;                  /* inbound: the caller is an agent that said hello */
 	bool renewed;                /* tried_index[] is of an earlier spec */
 	bool port_given;             /* the target named a port */

@@ -7,7 +7,7 @@ struct wname { /* a name that somebody waits for, or that is no service */
 	struct list link;    /* wsidecar.names, most recently used first */
 	struct list waiting; /* struct exchange.parked */
 	usec unknown_until;
-	bool asked;          /* control knows that we wait */
+	usec asked;          /* when control was told that we wait; 0: not since the last spec */
 	struct str name;     /* lower case; bytes follow */
 	char bytes[PARK_NAME_BYTES];
 };
@@ -89,11 +89,11 @@ static void on_wanted(struct mail *m)
 	mem_free(q);
 }
 
-static bool ask(struct wsidecar *sc, struct wname *n)
+static bool ask(struct wsidecar *sc, struct wname *n, usec now)
 {
 	struct worker *w = sc->w;
 
-	if (n->asked)
+	if (n->asked && now < n->asked + PARK_ASKED_TIME)
 		return true;
 	struct want_mail *q = w->cfg.wanted ? mem_zalloc(sizeof(*q)) : NULL;
 	if (!q)
@@ -104,7 +104,7 @@ static bool ask(struct wsidecar *sc, struct wname *n)
 	q->n = n->name.n;
 	memcpy(q->name, n->bytes, n->name.n);
 	loop_post(w->cfg.control, &q->m);
-	n->asked = true;
+	n->asked = now;
 	return true;
 }
 
@@ -131,13 +131,14 @@ enum park_result park(struct exchange *x, struct str name, usec limit, bool pati
 		return PARK_FULL;
 	if (n->unknown_until > now && !patient)
 		return PARK_NO;
-	if (!ask(sc, n))
+	if (!ask(sc, n, now))
 		return PARK_FULL;
 	if (!x->park_until)
 		x->park_until = now + limit;
 	if (!x->was_parked)
 		count(sc, COUNTER_PARKED);
 	x->is_parked = x->was_parked = true;
+	x->park_patient = patient;
 	sc->n_parked++;
 	list_append(&n->waiting, &x->parked);
 	timer_init(&x->wait_timer, on_limit, x);
@@ -201,7 +202,7 @@ void park_resume(struct wsidecar *sc)
 	list_init(&taken);
 	LIST_EACH(it, tmp, &sc->names) {
 		struct wname *n = LIST_OWNER(it, struct wname, link);
-		n->asked = false;
+		n->asked = 0;
 		move_all(&taken, &n->waiting);
 	}
 	run_all(&taken);
@@ -215,9 +216,13 @@ void park_unknown(struct wsidecar *sc, struct str name)
 	if (!n)
 		return;
 	list_init(&taken);
-	n->asked = false;
 	n->unknown_until = loop_now(sc->w->loop) + PARK_UNKNOWN_TIME;
-	move_all(&taken, &n->waiting);
+	LIST_EACH(it, tmp, &n->waiting) {
+		if (LIST_OWNER(it, struct exchange, parked)->park_patient)
+			continue; /* it would only park again, and control answer again */
+		list_remove(it);
+		list_append(&taken, it);
+	}
 	run_all(&taken);
 }
 

@@ -16,6 +16,7 @@
 #define PARK_REQUESTS_MAX 4096u
 #define PARK_NAME_BYTES 128u
 #define PARK_UNKNOWN_TIME (5 * USEC_SEC) /* a name that is no service is not asked for again before that */
+#define PARK_ASKED_TIME (1 * USEC_SEC)   /* what control left open is asked for again by who is parked after that: so it stays wanted */
 
 enum park_result {
 	PARK_WAIT,  /* it waits now; nothing more to do */
@@ -32,7 +33,7 @@ bool park_may_be_service(struct str host);
 void park_leave(struct exchange *x);
 /* The sidecar has a new spec: all that wait run anew on it. */
 void park_resume(struct wsidecar *sc);
-/* There is no service of that name: who waits for it runs again and is told PARK_NO. */
+/* There is no service of that name: who waits for it runs again and is told PARK_NO, but for the patient. */
 void park_unknown(struct wsidecar *sc, struct str name);
 void park_free(struct wsidecar *sc); /* the worker ends */
 

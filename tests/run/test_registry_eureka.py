@@ -176,3 +176,34 @@ def test_a_server_that_lost_its_data(t):
     asked = server.count("GET", "/apps/")
     agent.until("asked", lambda: server.count("GET", "/apps/") > asked + 4)
     assert known(agent) == sorted(places)
+
+
+def test_a_server_that_refuses_the_own_instance(t):
+    """Trouble of the own registration says nothing of what is read: instances of others are believed also after registry-keep"""
+    one, server = service(t), _server(t)
+    server.put("QUOTES", "a", one)
+    server.refuses = True
+    agent = caller(t, "eureka:" + server.url, service="accounts", port=service(t).split(":")[1], inbound=t.port().text, registry_lease="1s",
+                   registry_keep="1s", **POLL)
+    until_known(agent, [one])
+    agent.until("trouble", lambda: _trouble(agent))
+    load, asked = traffic(agent), server.count("GET", "/apps/delta")
+    agent.until("asked on, for longer than keep", lambda: server.count("GET", "/apps/delta") > asked + 15, 20)
+    assert known(agent) == [one] and _trouble(agent)
+    load.end()
+
+
+@limit(60)
+def test_a_late_answer_of_the_other_server(t):
+    """When both the reader and the own instance find that a server is down, they go on at the next one, not back at the first"""
+    one, first, second = service(t), _server(t), _server(t)
+    for server in (first, second):
+        server.put("QUOTES", "a", one)
+    both = "eureka:%s|%s" % (first.url, second.url)
+    agent = caller(t, both, service="accounts", port=service(t).split(":")[1], inbound=t.port().text, registry_lease="1s", **POLL)
+    agent.until("registered", lambda: first.instances.get("ACCOUNTS"))
+    until_known(agent, [one])
+    first.slow_refusal = 1.0  # of what is written; what is read fails at once
+    agent.until("the reader is there", lambda: second.count("GET", "/apps") > 0, 10)
+    agent.until("so is the instance", lambda: second.instances.get("ACCOUNTS"), 15)
+    assert first.late <= 1, "the first one is asked again, %d times" % first.late

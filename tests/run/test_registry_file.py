@@ -7,6 +7,8 @@ import time
 from harness.case import rows
 from harness.config import service
 from harness.members import caller, known, traffic, until_known, upstream
+from harness.message import request
+from harness.redis import RedisServer
 
 SOON = 2.0
 
@@ -151,3 +153,61 @@ def test_a_file_that_goes_and_comes(t):
     os.unlink(path)
     agent.until("trouble", lambda: _trouble(agent), SOON)
     assert known(agent) == [one]
+
+
+def _single_labels(t, path, **more):
+    env = dict({"OUTRIDER_REGISTRY": "file:" + path, "OUTRIDER_EGRESS": "deny", "OUTRIDER_ENDPOINT_WAIT": "30s", "OUTRIDER_WORKERS": "2"}, **more)
+    return t.sidecar(env=env)
+
+
+def _asked(t, agent, name):
+    """The status of one call through 4140 on a connection of its own: each worker has a memory of what is no service."""
+    c = t.client(agent.outbound)
+    c.send(request("GET", "/", name, ["Connection: close"]))
+    return c.read_response().status
+
+
+def test_a_name_that_is_known_to_be_none(t):
+    """A host that the registry does not list is no service at once, also when it was said before and to another worker; when it is listed
+    later it is found, though nobody called it for registry-idle meanwhile."""
+    path = _path(t, "images: ['127.0.0.1:1']\n")
+    agent = _single_labels(t, path, OUTRIDER_REGISTRY_IDLE="1s")
+    began = time.monotonic()
+    assert {_asked(t, agent, "quotes") for _ in range(24)} == {403}  # of the rule that comes next
+    assert time.monotonic() - began < 6
+    agent.until("nobody asks for it", lambda: agent.get("/upstreams")["registries"][0]["services"] == 0)
+    _write(path, "quotes: ['%s']\n" % service(t))
+    agent.until("it is found", lambda: _asked(t, agent, "quotes") == 200, 15)
+
+
+def test_a_file_that_is_away_for_longer_than_keep(t):
+    """registry-keep: a list that cannot be read is believed so long; when it comes back as it was, so are its instances."""
+    one = service(t)
+    text = "quotes: [%s]\n" % one
+    path = _path(t, text)
+    agent = caller(t, "file:" + path, registry_poll="200ms", registry_keep="1s")
+    until_known(agent, [one])
+    os.unlink(path)
+    agent.until("not believed any more", lambda: known(agent) == [], 8)
+    _write(path, text)
+    until_known(agent, [one], 8)
+    assert not _trouble(agent)
+
+
+def test_another_order_of_registries(t):
+    """registry of an upstream is live: another order, and a registry that is named no more, count at once."""
+    server, folder = RedisServer(t), t.tempdir()
+    by_file, by_redis = service(t), service(t)
+    now = int(server("TIME")[0])
+    server("HSET", "outrider:registry:quotes:values", "a", json.dumps({"address": by_redis}))
+    server("ZADD", "outrider:registry:quotes", (now + 600) * 1000, "a")
+
+    def order(text):
+        _write(os.path.join(folder, "application.properties"), "outrider.upstream.quotes.registry=%s\n" % text)
+    order("file,redis")
+    registries = "file:%s,redis:%s" % (_path(t, "quotes: [%s]\n" % by_file, "lists.yml"), server.text)
+    agent = caller(t, registries, config="file:" + folder)
+    until_known(agent, [by_file])
+    for text, expected in (("redis,file", by_redis), ("file", by_file), ("redis", by_redis)):
+        order(text)
+        until_known(agent, [expected], 8)

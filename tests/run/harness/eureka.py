@@ -7,9 +7,10 @@ import time
 
 class EurekaServer:
     """instances: {app: {id: instance}}. mode: what happens to reads ("" = answered): hang, garbage, empty, huge, 401, 500, …;
-    forget(): as after a restart; lie: a hash that is never right; no_delta: 403 for deltas; quirks: the JSON of old servers."""
+    refuses: no registrations; slow_refusal: it fails, of what is written only after so long, `late` counts; forget(): as after a restart; lie: a hash that is never right; no_delta: 403 for deltas; quirks: the JSON of old servers."""
 
     def __init__(self, quirks=False):
+        self.refuses, self.slow_refusal, self.late = False, 0.0, 0
         self.instances, self.mode, self.lie, self.no_delta, self.quirks = {}, "", False, False, quirks
         self.asked, self.lock, self.changes = [], threading.RLock(), []
         outer = self
@@ -95,6 +96,13 @@ class EurekaServer:
             return 500, b""
         if self.mode.isdigit():
             return int(self.mode), b"no"
+        reads = method == "GET" and len(parts) <= 1 or parts[:1] == ["delta"]
+        if self.slow_refusal:
+            self.late += not reads
+            time.sleep(0 if reads else self.slow_refusal)
+            return 500, b""
+        if self.refuses and not reads:
+            return 400, b""
         with self.lock:
             if method == "GET" and len(parts) <= 1 or parts[:1] == ["delta"]:
                 return self._read(parts)
