@@ -256,6 +256,7 @@ struct build_request discovering_request(struct sidecar *sc, const struct option
 		.slots = sc->crew->slots,
 		.ns = sc->ns,
 		.identity = sc->identity,
+		.stack = sc->who.stack,
 		.slot = sc->who.slot,
 		.own = sc->own,
 		.n_own = sc->n_own,

@@ -26,7 +26,7 @@ struct build_request {
 	struct slots *slots;
 	struct netspace *ns; /* where its connections are made; NULL: the agent's own */
 	struct str identity; /* tells sidecars of one process apart; empty: the service's name */
-	struct str slot; /* of its task; empty: none is known */
+	struct str stack, slot; /* of its task; empty: none is known */
 	struct str via; /* the loop mark; empty: "outrider-" and 16 random hex digits, or what previous has */
 	const struct addr *own; /* own addresses; NULL: the machine is asked */
 	size_t n_own;

@@ -86,19 +86,24 @@ bool build_put_hello(struct build *b)
 		return true;
 	text_init(&t, 8192); /* more than the options can say, so only memory can be short */
 	add_word(&t, "service", b->s->service);
+	add_word(&t, "stack", b->q.stack);
+	add_word(&t, "slot", b->q.slot);
 	add_word(&t, "node", node);
 	add_word(&t, "zone", options_text(b->o, OPT_ZONE));
 	add_word(&t, "v", STR("1"));
+	size_t n = t.n;
 	while (option_item_next(&meta, &item)) {
 		size_t equals = str_find(item, '=');
 		char key[64];
 		if (equals != SIZE_MAX && str_copy(str_make(item.p, equals), key, sizeof(key)))
 			add_word(&t, key, str_make(item.p + equals + 1, item.n - equals - 1));
+		if (t.n <= HELLO_MAX) /* metadata that do not fit are left out; who we are never is */
+			n = t.n;
 	}
 	if (t.failed)
 		b->s->hello = str_make(NULL, 0);
-	else /* too long for a hello: what can be said */
-		b->s->hello = t.n > HELLO_MAX ? STR("v=1") : arena_str(&b->s->arena, text_str(&t));
+	else
+		b->s->hello = n > HELLO_MAX ? STR("v=1") : arena_str(&b->s->arena, str_make(t.p, n));
 	text_release(&t);
 	return b->s->hello.p != NULL;
 }

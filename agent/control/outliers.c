@@ -214,12 +214,12 @@ static void look(struct outliers *o, const struct spec_upstream *u, usec now)
 	if (version == at->version)
 		return;
 	at->version = version;
-	at->again = 0;
+	bool any = false; /* what was planned for those stays, however often the upstream changes */
 	for (uint32_t i = 0; i < b->n && i < u->n_endpoints; i++) {
 		tell(o, u, i);
-		if (cell_word(b->cells[i]) & BALANCE_HOLD_GONE)
-			at->again = now + OUTLIERS_AGAIN;
+		any = any || (cell_word(b->cells[i]) & BALANCE_HOLD_GONE);
 	}
+	at->again = !any ? 0 : at->again ? at->again : now + OUTLIERS_AGAIN;
 }
 
 void outliers_tick(struct outliers *o, usec now)
