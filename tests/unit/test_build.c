@@ -1,6 +1,8 @@
 /* Options to spec. */
 #include "options_help.h"
 
+#include <stdio.h>
+
 struct made {
 	struct options *o;
 	struct slots *slots;
@@ -388,6 +390,21 @@ START_TEST(slots_run_out_in_good_order)
 }
 END_TEST
 
+/* Who we are stands in the hello however much metadata there is: else no address would be dropped for a 421. */
+START_TEST(metadata_that_do_not_fit_leave_the_hello)
+{
+	char flags[1024];
+	char big[500];
+
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	snprintf(flags, sizeof(flags), "--service=account --port=6767 --node=n1 --zone=z1 --meta=version=2,big=%s,more=1", big);
+	struct made m = make(flags, COMMAND_SIDECAR);
+	ck_str(m.s->hello, "service=account;node=n1;zone=z1;v=1;version=2");
+	unmake(&m);
+}
+END_TEST
+
 Suite *suite_build(void)
 {
 	Suite *s = suite_create("build");
@@ -406,6 +423,7 @@ Suite *suite_build(void)
 	tcase_add_test(t, what_has_the_stamp_is_not_looked_at);
 	tcase_add_test(t, every_allocation_may_fail);
 	tcase_add_test(t, slots_run_out_in_good_order);
+	tcase_add_test(t, metadata_that_do_not_fit_leave_the_hello);
 	suite_add_tcase(s, t);
 	return s;
 }
