@@ -7,10 +7,10 @@ import time
 
 class EurekaServer:
     """instances: {app: {id: instance}}. mode: what happens to reads ("" = answered): hang, garbage, empty, huge, 401, 500, …;
-    refuses: no registrations; slow_refusal: it fails, of what is written only after so long, `late` counts; forget(): as after a restart; lie: a hash that is never right; no_delta: 403 for deltas; quirks: the JSON of old servers."""
+    refuses: no registrations; deaf: it fails when it is read; slow_refusal: what is written fails after so long, `late` counts; forget(): as after a restart; lie: a hash that is never right; no_delta: 403 for deltas; quirks: the JSON of old servers."""
 
     def __init__(self, quirks=False):
-        self.refuses, self.slow_refusal, self.late = False, 0.0, 0
+        self.refuses, self.deaf, self.slow_refusal, self.late = False, False, 0.0, 0
         self.instances, self.mode, self.lie, self.no_delta, self.quirks = {}, "", False, False, quirks
         self.asked, self.lock, self.changes = [], threading.RLock(), []
         outer = self
@@ -97,9 +97,11 @@ class EurekaServer:
         if self.mode.isdigit():
             return int(self.mode), b"no"
         reads = method == "GET" and len(parts) <= 1 or parts[:1] == ["delta"]
-        if self.slow_refusal:
-            self.late += not reads
-            time.sleep(0 if reads else self.slow_refusal)
+        if self.slow_refusal and not reads:
+            self.late += 1
+            time.sleep(self.slow_refusal)
+            return 500, b""
+        if self.deaf and reads:
             return 500, b""
         if self.refuses and not reads:
             return 400, b""
