@@ -75,6 +75,8 @@ void admin_page_log_tail(struct admin *a, struct httpd_request *r);
 void admin_page_tap(struct admin *a, struct httpd_request *r);
 void admin_page_swarm(struct admin *a, struct httpd_request *r);
 void admin_swarm_stop(struct admin *a);
+/* `from` of a page of endpoints, 0 where it is not said. false: nonsense, and it was answered so. */
+bool admin_from(struct httpd_request *r, uint32_t *ret);
 void admin_page_upstreams(struct admin *a, struct httpd_request *r);
 void admin_page_endpoint_state(struct admin *a, struct httpd_request *r);
 /* Into an empty text "delay 300ms of 50%, abort 418 of 100%", the faults that are thrown at calls on purpose; nothing where there are none. */
@@ -85,7 +87,7 @@ void admin_circuit_why(struct text *t, const struct breaker_view *v,
 void admin_circuit_now(struct text *t, const struct circuit *c, const struct breaker_policy *p);
 void admin_page_circuits(struct admin *a, struct httpd_request *r);
 void admin_page_circuit_state(struct admin *a, struct httpd_request *r);
-void admin_page_explain(struct admin *a, struct httpd_request *r);
+void admin_page_explain(struct admin *a, struct httpd_request *r); /* admin_explain.c */
 void admin_page_stats(struct admin *a, struct httpd_request *r);
 void admin_page_metrics(struct admin *a, struct httpd_request *r); /* metrics.c */
 void admin_page_connections(struct admin *a, struct httpd_request *r);

@@ -196,7 +196,7 @@ const struct admin_route *admin_routes(size_t *n)
 		{ "GET", "/hystrix.stream", page_hystrix, false, "the circuits as events for the Hystrix Dashboard and Turbine" },
 		{ "GET", "/swarm/*", admin_page_swarm, false, "the same page of every agent of outrider.agents: /swarm/circuits, /swarm/sidecars …" },
 		{ "GET", "/explain", admin_page_explain, false,
-			"where a request would go: ?service=quotes, at an edge ?path=/api&host=…; candidates, scores, exclusions" },
+			"where a request would go: ?service=quotes, at an edge ?path=/api&host=…; who would be picked, candidates, scores, exclusions; &key= &sidecar= &from=" },
 		{ "GET", "/why/*", admin_page_why, false,
 			"/why/ID, a request's or a trace's: its way, attempts, phases, whose fault it is, what to do" },
 		{ "GET", "/failures", admin_page_failures, false,

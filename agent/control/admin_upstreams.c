@@ -1,4 +1,4 @@
-/* Admin pages about upstreams and their endpoints: /upstreams, /explain, and draining by hand. */
+/* Admin pages about upstreams and their endpoints: /upstreams, and draining by hand. */
 #include "control/admin.h"
 #include "control/endpoint_state.h"
 
@@ -226,19 +226,29 @@ static void put_registries(struct json *j, const struct agent *a)
 	json_end(j);
 }
 
-void admin_page_upstreams(struct admin *a, struct httpd_request *r)
+bool admin_from(struct httpd_request *r, uint32_t *ret)
 {
-	struct text t;
-	uint64_t from = 0;
 	struct str said = httpd_query(r, "from");
+	uint64_t from = 0;
 
 	if (said.n && (!str_u64(said, &from) || from > UINT32_MAX)) {
 		admin_refuse(r, 400, "bad-from", "`from` is the number of an endpoint.", "GET /upstreams?service=<service>&from=1000");
-		return;
+		return false;
 	}
+	*ret = (uint32_t)from;
+	return true;
+}
+
+void admin_page_upstreams(struct admin *a, struct httpd_request *r)
+{
+	struct text t;
+	uint32_t from;
+
+	if (!admin_from(r, &from))
+		return;
 	text_init(&t, ADMIN_PAGE_MAX);
 	struct json j = json_begin(&t);
-	struct listing l = { .j = &j, .page = &t, .agent = a->agent, .only = httpd_query(r, "service"), .from = (uint32_t)from };
+	struct listing l = { .j = &j, .page = &t, .agent = a->agent, .only = httpd_query(r, "service"), .from = from };
 	json_object(&j);
 	put_u64(&j, "version", a->agent->n_sidecars ? a->agent->sidecars[0].spec->version : 0);
 	put_registries(&j, a->agent);
@@ -326,98 +336,6 @@ void admin_page_endpoint_state(struct admin *a, struct httpd_request *r)
 	put_str(&j, "upstream", service);
 	put_str(&j, "endpoint", address);
 	put_str(&j, "state", state);
-	json_end(&j);
-	admin_reply(r, 200, &t);
-}
-
-/* --- /explain ------------------------------------------------------------------------------------------------------------- */
-
-static void put_candidate(struct json *j, const struct agent *a, const struct spec_upstream *u,
-	const struct balance_census *census, uint32_t i)
-{
-	const struct balance_part *part = a->n_workers ? worker_balance_part(a->workers[0], u->slot) : NULL;
-	static const char *const tiers[] = { "same-node", "same-zone", "elsewhere" };
-	struct balance_candidate c;
-
-	if (!part) { /* this worker never called it */
-		json_object(j);
-		put_text(j, "address", u->endpoints[i].text);
-		json_end(j);
-		return;
-	}
-	balance_explain(&u->balance, part, census, NULL, i, clock_now(), &c);
-	json_object(j);
-	put_text(j, "address", u->endpoints[i].text);
-	put_text(j, "excluded", c.excluded == BALANCE_CANDIDATE ? NULL : balance_excluded_name((enum balance_excluded)c.excluded));
-	put_text(j, "tier", c.tier < BALANCE_TIERS ? tiers[c.tier] : "?");
-	put_u64(j, "subset", c.set);
-	put_u64(j, "weight", c.weight);
-	put_u64(j, "warm_percent", c.warm);
-	put_u64(j, "in_flight", c.in_flight);
-	json_key(j, "latency_ms");
-	json_num(j, (double)c.cost / 1000);
-	json_key(j, "failure_load");
-	json_num(j, (double)c.ghost);
-	json_key(j, "score");
-	json_num(j, (double)c.score);
-	if (c.until)
-		put_instant(j, "until", c.until);
-	json_end(j);
-}
-
-static void put_choice(struct json *j, const struct agent *a, const struct spec_upstream *u)
-{
-	struct balance_census census;
-	balance_count(&u->balance, &census);
-	put_str(j, "upstream", u->name);
-	put_text(j, "source", u->source ? u->source : "options");
-	put_text(j, "balance", balance_policy_name(u->balancing.policy));
-	put_u64(j, "available", census.available);
-	json_key(j, "panic");
-	json_bool(j, census.panic);
-	json_key(j, "candidates");
-	json_array(j);
-	for (uint32_t i = 0; i < u->n_endpoints; i++)
-		put_candidate(j, a, u, &census, i);
-	json_end(j);
-}
-
-/* The edge's route for a path; a sidecar has none. */
-static const struct spec_route *route_for(const struct spec_sidecar *s, struct str host, struct str path)
-{
-	for (uint32_t i = 0; i < s->n_routes; i++)
-		if (spec_route_matches(&s->routes[i], host, path))
-			return &s->routes[i];
-	return NULL;
-}
-
-void admin_page_explain(struct admin *a, struct httpd_request *r)
-{
-	const struct spec_sidecar *s = a->agent->n_sidecars ? a->agent->sidecars[0].spec : NULL;
-	struct str service = httpd_query(r, "service"), path = httpd_query(r, "path"), host = httpd_query(r, "host");
-	const struct spec_route *route = s && s->is_edge && !service.n ? route_for(s, host, path.n ? path : STR("/")) : NULL;
-	const struct spec_upstream *u = route ? route->upstream : s && service.n ? spec_find_upstream(s, service) : NULL;
-	struct text t;
-
-	text_init(&t, ADMIN_PAGE_MAX);
-	struct json j = json_begin(&t);
-	json_object(&j);
-	put_str(&j, "service", service);
-	put_str(&j, "path", path);
-	json_key(&j, "route");
-	if (route)
-		json_str(&j, route->name);
-	else
-		json_null(&j);
-	if (u) {
-		put_choice(&j, a->agent, u);
-	} else {
-		put_text(&j, "upstream", NULL);
-		put_text(&j, "why",
-			s && s->is_edge && !service.n ? "no route of this edge matches the host and path" :
-			s && s->discovers ? "no option names that service and nobody called it yet: the first call asks the registries" :
-					    "no option names that service: a call to it would be egress");
-	}
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }
