@@ -4,6 +4,7 @@ import http.client
 import http.server
 import os
 import threading
+import time
 
 from .agent import sanitized
 
@@ -42,9 +43,11 @@ def service(t):
 
 
 class Traffic:
-    """Requests one after the other on kept connections, until it is stopped; failed ones are remembered."""
+    """Requests one after the other on n kept connections, until it is stopped; failed ones are remembered. rate: so many a second, all
+    together, by a timetable (who is late catches up); 0: as fast as answers come."""
 
-    def __init__(self, address, n=2):
+    def __init__(self, address, n=2, rate=0):
+        self.pause = n / rate if rate else 0
         self.address, self.stop, self.done, self.failed = address, False, 0, []
         self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(n)]
         for thread in self.threads:
@@ -52,7 +55,10 @@ class Traffic:
 
     def _run(self):
         conn = http.client.HTTPConnection(*self.address, timeout=10)
+        begun, sent = time.monotonic(), 0
         while not self.stop:
+            time.sleep(max(0, begun + sent * self.pause - time.monotonic()))  # the pace is what a test with a rate wants
+            sent += 1
             try:
                 conn.request("GET", "/", headers={"Host": "handler"})
                 reply = conn.getresponse()
