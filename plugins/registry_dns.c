@@ -6,7 +6,8 @@
  *
  * Every poll (1 s, jittered by a tenth) asks anew: the TTL says nothing (shared knowledge: docker-swarm, section 5: 600 s
  * whatever happens). Endpoints have port 0: who calls finds out whether an agent stands there. NXDOMAIN and empty answers are
- * on_gone, failure and silence are trouble, told once three polls in a row failed for a service. */
+ * on_gone, failure and silence are trouble, told once three polls in a row failed for a service. When one family (A, AAAA) answers and the
+ * other fails, the former addresses of that one stay, for KEEP_FAMILY at most. */
 #include "plugin.h"
 
 #include "base/mem.h"
@@ -22,6 +23,7 @@
 #define WAIT_DOUBLINGS 5u
 #define NAME_MAX_BYTES 253u
 #define FAILS_TOLD 3u
+#define KEEP_FAMILY (3600 * USEC_SEC) /* as outrider.registry-keep has it for dns */
 
 struct watched {
 	struct list link;
@@ -31,6 +33,9 @@ struct watched {
 	struct lookup *lookup;
 	unsigned fails;  /* in a row */
 	unsigned waited; /* times that another one's answer was not there yet */
+	struct addr *both; /* owned: the last answer that had both families; NULL: none had */
+	size_t n_both;
+	usec lacks_since; /* a family of it; 0: none */
 };
 
 struct registry {
@@ -104,30 +109,91 @@ static struct answers *shared(const struct registry *r, uint64_t *group)
 	return r->plain ? netspace_answers(r->ns, group) : NULL;
 }
 
+/* --- one family fails --------------------------------------------------------------------------------------------------- */
+
+static size_t count_family(const struct addr *at, size_t n, int family)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < n; i++)
+		found += at[i].sa.sa_family == family;
+	return found;
+}
+
+static void forget_both(struct watched *w)
+{
+	mem_free(w->both);
+	w->both = NULL;
+	w->n_both = 0;
+}
+
+/* What is kept for the day on which a family fails: only of names that have both. No memory: nothing is kept. */
+static void keep_both(struct watched *w, const struct addr *at, size_t n)
+{
+	size_t v4 = count_family(at, n, AF_INET);
+
+	forget_both(w);
+	if (v4 && v4 < n && (w->both = mem_zarray(n, sizeof(*at))) != NULL) {
+		memcpy(w->both, at, n * sizeof(*at));
+		w->n_both = n;
+	}
+}
+
+/* The answer and the former addresses of the family that failed; owned by the caller. NULL: nothing is to be added. */
+static struct addr *with_former(struct watched *w, const struct addr *at, size_t n, int lacking, size_t *ret_n)
+{
+	usec now = loop_now(w->owner->loop);
+	size_t more = lacking ? count_family(w->both, w->n_both, lacking) : 0;
+
+	w->lacks_since = !more ? 0 : w->lacks_since ? w->lacks_since : now;
+	struct addr *all = more && now - w->lacks_since < KEEP_FAMILY ? mem_zarray(n + more, sizeof(*at)) : NULL;
+	if (!all)
+		return NULL;
+	memcpy(all, at, n * sizeof(*at));
+	for (size_t i = 0; i < w->n_both; i++)
+		if (w->both[i].sa.sa_family == lacking)
+			all[n++] = w->both[i];
+	*ret_n = n;
+	return all;
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------------ */
+
 static void take(struct watched *w, enum lookup_end end, const struct addr *addrs, size_t n, const char *why)
 {
 	struct registry *r = w->owner;
 
 	timer_set(r->loop, &w->timer, loop_now(r->loop) + jittered(r));
 	count_failure(w, end, why);
-	if (end == LOOKUP_FOUND)
+	if (end == LOOKUP_FOUND) {
 		tell(w, addrs, n);
-	else if (end == LOOKUP_NONE)
+		keep_both(w, addrs, n);
+	} else if (end == LOOKUP_NONE)
 		r->events.on_gone(r->arg, str_of(w->service));
 }
 
-static void on_answer(void *arg, enum lookup_end end, const struct addr *addrs, size_t n, const char *why)
+static void settle(struct watched *w, enum lookup_end end, const struct addr *addrs, size_t n, const char *why)
 {
-	struct watched *w = arg;
 	uint64_t group;
 	struct answers *with = shared(w->owner, &group);
 
-	w->lookup = NULL;
 	if (with && end == LOOKUP_FAILED)
 		answers_waive(with, group, w->name);
 	else if (with)
 		answers_put(with, group, w->name, loop_now(w->owner->loop), &(struct answer){ end, addrs, n });
 	take(w, end, addrs, n, why);
+}
+
+static void on_answer(void *arg, enum lookup_end end, const struct addr *addrs, size_t n, int lacking, const char *why)
+{
+	struct watched *w = arg;
+	struct addr *all = NULL;
+
+	w->lookup = NULL;
+	if (end == LOOKUP_FOUND && (all = with_former(w, addrs, n, lacking, &n)) != NULL)
+		addrs = all;
+	settle(w, end, addrs, n, why);
+	mem_free(all);
 }
 
 static void on_timer(void *arg)
@@ -194,6 +260,7 @@ static void watched_free(struct watched *w)
 	lookup_cancel(w->lookup);
 	timer_clear(&w->timer);
 	list_remove(&w->link);
+	forget_both(w);
 	mem_free(w->service);
 	mem_free(w->name);
 	mem_free(w);

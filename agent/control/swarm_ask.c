@@ -152,10 +152,11 @@ static void ask_agent(struct swarm_ask *a, const struct addr *at)
 
 /* --- names ------------------------------------------------------------------------------------------------------------------------ */
 
-static void on_addresses(void *arg, enum lookup_end end, const struct addr *addrs, size_t n, const char *why)
+static void on_addresses(void *arg, enum lookup_end end, const struct addr *addrs, size_t n, int lacking, const char *why)
 {
 	struct asked_name *name = arg;
 
+	(void)lacking;
 	name->lookup = NULL;
 	for (size_t i = 0; i < n; i++) {
 		struct addr at = addrs[i];

@@ -9,6 +9,8 @@ struct lookup {
 	void *arg;
 	struct timer timer; /* the end; then the turn on which cb is called */
 	unsigned outstanding, failed;
+	int unknown; /* a family that failed */
+	bool heard[2]; /* of A, of AAAA */
 	struct addr *at; /* owned */
 	size_t n;
 	const char *why; /* of a failure, else of what is not there; c-ares' own words, for ever */
@@ -24,6 +26,14 @@ static void free_if_done(struct lookup *q)
 	mem_free(q);
 }
 
+/* The family of which nobody said whether there are addresses; 0: of both it is known. */
+static int lacking(const struct lookup *q)
+{
+	if (q->unknown)
+		return q->unknown;
+	return !q->heard[0] ? AF_INET : !q->heard[1] ? AF_INET6 : 0;
+}
+
 static void finish(struct lookup *q)
 {
 	enum lookup_end end = q->n ? LOOKUP_FOUND : q->failed || q->outstanding ? LOOKUP_FAILED : LOOKUP_NONE;
@@ -33,7 +43,7 @@ static void finish(struct lookup *q)
 	q->cb = NULL;
 	q->at = NULL;
 	timer_clear(&q->timer);
-	cb(q->arg, end, at, q->n, why);
+	cb(q->arg, end, at, q->n, end == LOOKUP_FOUND ? lacking(q) : 0, why);
 	mem_free(at);
 	free_if_done(q);
 }
@@ -60,8 +70,8 @@ static bool add(struct lookup *q, const struct addr *addrs, size_t n)
 static void on_family(void *arg, int family, enum dns_end end, const struct addr *addrs, size_t n, const char *why)
 {
 	struct lookup *q = arg;
-	(void)family;
 	q->outstanding--;
+	q->heard[family == AF_INET6] = true;
 	if (!q->cb) {
 		free_if_done(q);
 		return;
@@ -70,8 +80,10 @@ static void on_family(void *arg, int family, enum dns_end end, const struct addr
 		end = DNS_FAILED;
 		why = "out of memory";
 	}
-	if (end == DNS_FAILED)
+	if (end == DNS_FAILED) {
 		q->failed++;
+		q->unknown = family;
+	}
 	if (why && (end == DNS_FAILED || !q->why))
 		q->why = why;
 	if (!q->outstanding)

@@ -6,7 +6,7 @@ import random
 import socket
 
 from harness.case import rows
-from harness.dns import DnsServer
+from harness.dns import A, AAAA, DnsServer
 from harness.message import request
 
 _hosts = itertools.count(1)
@@ -113,6 +113,27 @@ def test_a_dead_registry_changes_nothing(t, what):
     before = dns.count("tasks.quotes")
     agent.until("asked again", lambda: dns.count("tasks.quotes") > before + 1, 20)
     assert _call(t, agent, origins) == 0 and _addresses(agent) == ips
+
+
+@rows({"%s-%s" % (name, how): (kind, how) for name, kind in (("A", A), ("AAAA", AAAA)) for how in ("servfail", "silent", "garbage")})
+def test_one_family_fails(t, kind, how):
+    """A name with IPv4 and IPv6 instances: while questions for one family fail, its former instances stay, and the other family follows the answers."""
+    lost, kept, new = ("127.77.0.1", "fd00::1", "fd00::2") if kind == A else ("fd00::1", "127.77.0.1", "127.77.0.2")
+    dns = _dns(t, {"tasks.quotes": [lost, kept]})
+    agent = t.sidecar(env=_env(dns, upstream_quotes_port="1", timeout_connect="1s"))
+    c = t.client(agent.outbound)
+    c.send(request("GET", "/", "quotes"))
+    c.read_response()
+    assert _addresses(agent) == sorted([lost, kept])
+    dns.ill[kind] = how
+    dns.names["tasks.quotes"] = [kept, new]
+    agent.until("the other family follows", lambda: new in _addresses(agent), 20)
+    assert _addresses(agent) == sorted([lost, kept, new])
+    before = dns.count("tasks.quotes")
+    agent.until("asked again", lambda: dns.count("tasks.quotes") > before + 2, 30)
+    assert _addresses(agent) == sorted([lost, kept, new])
+    dns.ill.clear()
+    agent.until("what is gone is gone", lambda: _addresses(agent) == sorted([kept, new]), 20)
 
 
 def test_hold_ends(t):

@@ -21,6 +21,7 @@ class DnsServer:
     """names: {"tasks.quotes": ["127.0.5.1", …]}; a name that is not there is NXDOMAIN. Modes: answer, silent, servfail, garbage."""
 
     def __init__(self, names=None, ttl=600):
+        self.ill = {}  # {A or AAAA: mode}, while other questions are answered as self.mode says
         self.names, self.ttl, self.mode, self.truncate, self.asked = dict(names or {}), ttl, "answer", False, []
         self.tcp_asked = 0
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -95,12 +96,13 @@ class DnsServer:
             return None
         question = data[12:end + 4]
         self.asked.append((name, kind))
-        if self.mode == "silent":
+        mode = self.ill.get(kind, self.mode)
+        if mode == "silent":
             return None
-        if self.mode == "garbage":
+        if mode == "garbage":
             return data[:2] + b"\xff" * 30
         addresses = self.names.get(name)
-        code = SERVFAIL if self.mode == "servfail" else NXDOMAIN if addresses is None else NOERROR
+        code = SERVFAIL if mode == "servfail" else NXDOMAIN if addresses is None else NOERROR
         if callable(addresses):
             addresses = addresses()
         answers = [ipaddress.ip_address(a).packed for a in addresses or []] if code == NOERROR else []
