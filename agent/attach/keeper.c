@@ -4,6 +4,7 @@
 #include "attach/privileges.h"
 #include "attach/seccomp.h"
 #include "control/commands.h"
+#include "control/option_value.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -219,6 +220,17 @@ static bool start(struct keeper *k, struct err *err)
 	       proxy_start(k, err) && open_engine(k, err);
 }
 
+/* Its sockets are the keeper's alone, and its addresses would be chosen among the agent's networks, not the container's. */
+static bool names_docker(const struct options *o)
+{
+	struct str rest = options_text(o, OPT_REGISTRY), item;
+
+	while (option_item_next(&rest, &item))
+		if (str_eq(item, STR("docker")) || str_starts(item, STR("docker:")))
+			return true;
+	return false;
+}
+
 static int read_options(struct keeper *k)
 {
 	int rest;
@@ -229,6 +241,11 @@ static int read_options(struct keeper *k)
 	if (rest < k->argc)
 		fprintf(stderr, "outrider node: unexpected argument \"%s\"; options are written --name=value, see: outrider node --help\n",
 			k->argv[rest]);
+	if (good && names_docker(k->options)) {
+		fprintf(stderr, "outrider node: outrider.registry=docker: is for an edge or a sidecar on a manager; a node's agent asks dns:, which knows the "
+				"same instances: leave the option away, or set OUTRIDER_REGISTRY=dns:\n");
+		good = false;
+	}
 	k->log.level = (enum log_level)options_u64(k->options, OPT_LOG_LEVEL);
 	k->rule = (struct container_rule){ .all = options_u64(k->options, OPT_EXPOSE) == 1, .stacks = options_text(k->options, OPT_EXPOSE_STACKS),
 		.networks = options_text(k->options, OPT_EXPOSE_NETWORKS) };

@@ -1,6 +1,7 @@
 """outrider node against a scripted engine, in real network namespaces: who gets a sidecar, what of a container counts, who takes over."""
 import os
 
+from harness.agent import run
 from harness.case import limit, rows
 from harness.hystrix import Reader
 from harness.node import Engine, node as _node, serving as _serving
@@ -141,6 +142,12 @@ def test_a_successor_takes_over(t):
     assert second.get("/sidecars/c7/stats")["counters"]["outrider_requests_total"] == 1
     first.leave()
     assert space.fetch("http://127.0.0.1:4143/") == "same" and space.listeners() == before
+
+
+def test_no_registry_docker(t):
+    """registry docker: would choose addresses in the agent's own networks: refused at the start, with what to set instead"""
+    status, _, err = run(["node"], {"OUTRIDER_REGISTRY": "redis:redis:6379,docker:"})
+    assert status == 2 and "OUTRIDER_REGISTRY=dns:" in err, (status, err)
 
 
 @limit(150)
