@@ -81,7 +81,8 @@ class Estate:
     def __init__(self, swarm):
         self.swarm, self.docker = swarm, swarm.docker
         programs()
-        swarm.image("handler:1", {"/handler": os.path.join(PROGRAMS, "handler"), "/busybox": "/bin/busybox"}, 'ENTRYPOINT ["/handler"]')
+        swarm.image("handler:1", {"/handler": os.path.join(PROGRAMS, "handler"), "/busybox": "/bin/busybox", "/bin/sh": "/bin/busybox"},
+                    'ENTRYPOINT ["/handler"]')
         swarm.agent_image()
         self.deploy(os.path.join(DEPLOY, "outrider.yml"), "outrider")
         until("the agents are healthy", lambda: self.agents() == swarm.n, 240, show=lambda: self.docker(

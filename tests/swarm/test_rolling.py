@@ -39,6 +39,30 @@ def test_update_of_a_service(_t, swarm):
     whole(result)
 
 
+HEALTH = ("--health-cmd", "/busybox wget -q -O /dev/null http://127.0.0.1:8080/", "--health-interval", "1s", "--health-timeout", "2s",
+          "--health-retries", "3")
+
+
+def test_update_with_health_checks(_t, swarm):
+    """the same of a service with a health check of its own, which swarm calls running, and names in DNS, when it is healthy: nothing fails"""
+    e = estate(swarm)
+
+    def healthy():
+        return sum(len(e.docker(n, "ps", "-q", "-f", "label=com.docker.swarm.service.name=shop_quotes", "-f", "health=healthy").split())
+                   for n in range(1, e.swarm.n + 1))
+
+    def act():
+        e.update("shop_quotes", *HEALTH, "--update-monitor", "1s")
+        assert healthy() == 3, e.state()
+        e.update("shop_quotes", "--env-add", "GREETING=two", "--update-monitor", "1s")
+        e.update("shop_quotes", "--rollback")
+        assert healthy() == 3, e.state()
+        e.update("shop_quotes", "--no-healthcheck", "--update-monitor", "1s")
+    result = rolls(e, act)
+    swarm.say("  " + told(result))
+    whole(result)
+
+
 def test_update_of_the_agent(_t, swarm):
     """the agent's own update, on all nodes: neither kept connections nor 2,000 new ones a second lose anything"""
     e = estate(swarm)
