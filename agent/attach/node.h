@@ -120,6 +120,7 @@ void node_put_sidecars(void *arg, struct json *j); /* agent.put_sidecars */
 struct admin *node_find_sidecar(void *arg, struct str name); /* agent.find_sidecar */
 void node_each_sidecar(void *arg, void (*fn)(void *to, const struct agent_fact *f), void *to); /* agent.each_sidecar */
 const char *node_sidecar_name(const struct node_sidecar *s); /* of its task, without swarm of its container; unique on the node */
+enum agent_proxy node_proxy(const struct node_sidecar *s); /* of one that serves: whether its variables lead to its outbound listener */
 const char *node_wiring(const struct node *n, const struct node_sidecar *s); /* how its own calls reach it */
 
 /* --- node_doctor.c -------------------------------------------------------------------------------------------- */

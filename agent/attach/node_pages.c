@@ -40,6 +40,50 @@ const char *node_sidecar_name(const struct node_sidecar *s)
 	return s->task[0] ? s->task : s->container.name.p;
 }
 
+/* Where http://user:password@HOST:PORT/ leads. false: it is nothing that we listen at. */
+static bool proxy_address(struct str url, struct addr *ret)
+{
+	struct str host;
+	struct err err;
+
+	if (str_istarts(url, STR("http://")))
+		url = str_make(url.p + 7, url.n - 7);
+	if (!str_next(&url, '/', &host))
+		return false;
+	for (size_t at = str_find(host, '@'); at != SIZE_MAX; at = str_find(host, '@'))
+		host = str_make(host.p + at + 1, host.n - at - 1);
+	if (str_istarts(host, STR("localhost:"))) {
+		uint64_t port;
+		return str_u64(str_make(host.p + 10, host.n - 10), &port) && port <= UINT16_MAX &&
+		       addr_parse_ip(STR("127.0.0.1"), (uint16_t)port, ret);
+	}
+	return addr_parse(host, ret, &err) && ret->sa.sa_family != AF_UNIX;
+}
+
+/* An image may bring the proxy of a company, which is none of ours. */
+static bool leads_here(const struct spec_sidecar *spec, struct str url)
+{
+	struct addr a;
+
+	if (!spec || !url.n || !proxy_address(url, &a))
+		return false;
+	for (uint32_t i = 0; i < spec->n_listeners; i++) {
+		const struct spec_listener *l = &spec->listeners[i];
+		if (l->kind == LISTEN_OUTBOUND && (addr_eq(&l->addr, &a) || (addr_is_any(&l->addr) && addr_port(&l->addr) == addr_port(&a))))
+			return true;
+	}
+	return false;
+}
+
+enum agent_proxy node_proxy(const struct node_sidecar *s)
+{
+	struct str lower = container_env(&s->container, "http_proxy"), upper = container_env(&s->container, "HTTP_PROXY");
+
+	if (leads_here(s->sidecar.spec, lower) || leads_here(s->sidecar.spec, upper))
+		return AGENT_PROXY_SET;
+	return lower.n || upper.n ? AGENT_PROXY_OTHER : AGENT_PROXY_UNSET;
+}
+
 const char *node_wiring(const struct node *n, const struct node_sidecar *s)
 {
 	const char *why = agent_wiring(&n->own.agent, &s->sidecar.view);
@@ -73,6 +117,7 @@ static void put_sidecar(struct json *j, const struct node *n, const struct node_
 	put(j, "service", s->service);
 	put(j, "stack", s->stack);
 	put(j, "task", s->task);
+	put(j, "slot", s->slot);
 	put(j, "container", s->container.name.p);
 	put(j, "id", s->container.id.p);
 	put(j, "node", n->name);

@@ -136,6 +136,7 @@ static void say_serving(struct node_sidecar *s)
 
 	s->serving = true;
 	s->served = clock_wall();
+	s->sidecar.view.proxy = node_proxy(s); /* its listeners are known now */
 	agent_note(&s->sidecar.agent, CHANGE_SIDECAR_UP, STR(""), str_of(s->task), "the sidecar of %s serves", s->task);
 	snprintf(took, sizeof(took), "%.1f", (double)(clock_now() - s->since) / USEC_MS);
 	log_write(&s->sidecar.log, LEVEL_INFO, "node", "a sidecar serves",
@@ -158,8 +159,6 @@ static void set_up(struct node_sidecar *s)
 	s->sidecar.agent.command = "node";
 	s->sidecar.agent.version = n->version;
 	s->sidecar.view.name = node_sidecar_name(s);
-	bool proxy = container_env(&s->container, "http_proxy").n || container_env(&s->container, "HTTP_PROXY").n;
-	s->sidecar.view.proxy = proxy ? AGENT_PROXY_SET : AGENT_PROXY_UNSET;
 	s->sidecar.who = (struct telemetry_who){ .stack = str_of(s->stack), .slot = str_of(s->slot), .node = str_of(n->name) };
 	s->sidecar.log.service = s->service;
 	s->sidecar.log.task = s->task;

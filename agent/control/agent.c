@@ -44,6 +44,8 @@ const char *agent_wiring(const struct agent *a, const struct agent_sidecar *s)
 		return NULL;
 	if (pinned || s->proxy == AGENT_PROXY_SET)
 		return "ready: no call seen yet";
+	if (s->proxy == AGENT_PROXY_OTHER)
+		return "not wired: no call seen, the proxy variable names another proxy, no pinned name";
 	return s->proxy == AGENT_PROXY_UNSET ? "not wired: no call seen, no proxy variable, no pinned name" :
 					       "not wired: no call seen, no pinned name; a proxy variable would not be seen from here";
 }

@@ -21,14 +21,14 @@ struct json;
 
 struct agent;
 
-enum agent_proxy { AGENT_PROXY_UNKNOWN, AGENT_PROXY_UNSET, AGENT_PROXY_SET };
+enum agent_proxy { AGENT_PROXY_UNKNOWN, AGENT_PROXY_UNSET, AGENT_PROXY_OTHER, AGENT_PROXY_SET };
 
 struct agent_sidecar {
 	struct spec_sidecar *spec; /* the newest */
 	const struct agent *agent; /* its own, where the process has many */
 	const struct telemetry_who *who;
 	const char *name;       /* as /sidecars/NAME takes it; NULL: that of its service */
-	enum agent_proxy proxy; /* whether the service's environment names a proxy; beside a process that runs already it is not known */
+	enum agent_proxy proxy; /* whether the service's environment names a proxy, OTHER: one that is not its sidecar; beside a process that runs already it is not known */
 };
 
 struct agent_fact { /* of a sidecar, whether it serves or not; texts are borrowed */

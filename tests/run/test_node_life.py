@@ -297,6 +297,21 @@ def test_who_stays_pays_for_itself(t):
     assert cost("c55") < before / 2 and load("c55") < 0.5, (before, cost("c55"), load("c55"))
 
 
+@rows({"ours": ("http://127.0.0.1:4140", "ready"), "by name": ("http://user:pass@localhost:4140/", "ready"), "without a scheme": ("127.0.0.1:4140", "ready"),
+       "another": ("http://proxy.example.org:3128", "not wired: no call seen, the proxy variable names another proxy"),
+       "another port": ("http://127.0.0.1:3128/", "not wired: no call seen, the proxy variable names another proxy")})
+@limit(150)
+def test_a_proxy_variable(t, url, says):
+    """a proxy variable is a wiring when it leads to the sidecar's own listener; that of a company, which an image may bring, is none"""
+    engine = Engine(t)
+    agent = _node(t, engine)
+    for n, name in ((56, "http_proxy"), (57, "HTTP_PROXY")):
+        engine.container(t, n, ["OUTRIDER_PORT=8080", "%s=%s" % (name, url)])
+    agent.until("they serve", lambda: len(_serving(agent)) == 2)
+    found = [one["outbound"] for one in _serving(agent).values()]
+    assert all(one.startswith(says) for one in found), found
+
+
 @limit(150)
 def test_pages_of_a_sidecar(t):
     """/sidecars says wiring and cost of each; outrider get --service finds one by service, service.stack, task and container"""
@@ -310,7 +325,7 @@ def test_pages_of_a_sidecar(t):
     one, other = _serving(agent)["c38"], _serving(agent)["c39"]
     assert one["outbound"] == "not wired: no call seen, no proxy variable, no pinned name", one
     assert other["outbound"] == "ready: no call seen yet", other
-    assert (one["service"], one["stack"], one["task"], one["node"]) == ("accounts", "shop", "shop_accounts.1.abc", "node-1"), one
+    assert (one["service"], one["stack"], one["task"], one["slot"], one["node"]) == ("accounts", "shop", "shop_accounts.1.abc", "1", "node-1"), one
     assert {"cpu_ms", "connections", "sockets_in_stock", "memory_kb"} <= set(one["cost"]) and one["requests"] == 1, one
     for name in ("accounts", "accounts.shop", "shop_accounts.1.abc", "c38", "%064x" % 38):
         status, out, err = run(["get", "/stats", "--service=" + name, "--admin=%s:%d" % agent.admin])
