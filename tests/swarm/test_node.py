@@ -52,6 +52,27 @@ def test_the_admin_port_of_a_node(_t, swarm):
     assert refused in ("401", "403"), refused
 
 
+def test_an_admin_port_on_loopback_only(_t, swarm):
+    """with OUTRIDER_ADMIN=127.0.0.1:4191 no service reaches the agent's 4191; the agent is healthy, its pages answer on its node, calls go on"""
+    e = estate(swarm)
+    node, container = e.container("shop_accounts")
+
+    def asked():
+        address = swarm.docker(1, "inspect", "-f", '{{(index .NetworkSettings.Networks "outrider").IPAddress}}', e.agent(1))
+        return swarm.inside(node, container, "curl", "-s", "-m", "5", "http://%s:4191/sidecars" % address).returncode
+    assert asked() == 0
+    e.update("outrider_agent", "--env-add", "OUTRIDER_ADMIN=127.0.0.1:4191", "--update-monitor", "1s")
+    try:
+        until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
+        assert asked() == 7  # curl's word for: refused
+        assert "accounts" in {s["service"] for s in e.sidecars(1)}
+        assert json.loads(swarm.inside(node, container, "curl", "-s", "-m", "5", "http://127.0.0.1:4191/stats").stdout)["counters"]
+        assert len(e.call("/").strip()) == 12
+    finally:
+        e.update("outrider_agent", "--env-rm", "OUTRIDER_ADMIN", "--update-monitor", "1s")
+        until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
+
+
 def test_the_proxy_has_no_rights(_t, swarm):
     """the half that parses what comes from networks: no user of power, no capability, no new privileges, a filter of system calls"""
     e = estate(swarm)
