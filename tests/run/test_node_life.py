@@ -258,7 +258,7 @@ def test_a_keeper_that_is_late(t):
     agent.until("all is well", lambda: space.fetch("http://127.0.4.2:8082/") == "here")
 
 
-CALLS = """
+LOAD = """
 import http.client, sys, threading
 def call():
     conn = http.client.HTTPConnection("127.0.0.1", 4143)
@@ -280,7 +280,7 @@ def test_who_stays_pays_for_itself(t):
     _, quiet = engine.container(t, 55, ["OUTRIDER_PORT=8080"], "x")
     agent.until("both serve", lambda: [s["handler"] for s in _serving(agent).values()] == ["up", "up"])
     for one, many in ((space, "40"), (quiet, "1")):
-        done = one.run("python3", "-c", CALLS, "30", many)
+        done = one.run("python3", "-c", LOAD, "30", many)
         assert done.returncode == 0, done.stderr
 
     def cost(container):
@@ -293,7 +293,7 @@ def test_who_stays_pays_for_itself(t):
     assert before > 10 and load("c54") > 0.5, (before, load("c54"))
     engine.gone(busy)
     agent.until("it has ended", lambda: list(_serving(agent)) == ["c55"])
-    quiet.run("python3", "-c", CALLS, "5", "1")
+    quiet.run("python3", "-c", LOAD, "5", "1")
     assert cost("c55") < before / 2 and load("c55") < 0.5, (before, cost("c55"), load("c55"))
 
 
