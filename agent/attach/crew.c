@@ -332,5 +332,6 @@ void crew_release(struct crew *c)
 	memory_load_close(&c->memory);
 	drop_all(c); /* the workers are gone: they say nothing of the specs they had */
 	slots_free(c->slots);
+	near_release(&c->near);
 	crew_init(c);
 }

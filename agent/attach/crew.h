@@ -17,6 +17,7 @@
 #include "control/memory_load.h"
 #include "control/slots.h"
 #include "control/tap.h"
+#include "control/near.h"
 #include "control/telemetry.h"
 #include "net/timer.h"
 #include "proxy/worker.h"
@@ -50,6 +51,7 @@ struct crew {
 	struct trim *trim;       /* owned: under way; NULL: none is */
 	uint64_t changes;        /* of the specs in force: who has gathered them gathers them anew */
 	struct list specs;       /* of spec_hold: what workers have and have not said to be released */
+	struct near near;        /* owned; a node's, else nothing is known */
 	struct sidecar *sidecars[SLOTS_SIDECARS_MAX]; /* borrowed, by slot */
 };
 

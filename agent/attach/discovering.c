@@ -145,15 +145,34 @@ static void on_changed(void *arg, struct str service)
 	want_respec(sc);
 }
 
+static void balance_anew(struct sidecar *sc)
+{
+	sc->called->met++;
+	sc->respec_wanted = true;
+	if (!timer_armed(&sc->called->gap)) /* every upstream is made anew for it, and it is not urgent */
+		timer_set(sc->loop, &sc->called->gap, loop_touch(sc->loop) + HELLO_GAP);
+}
+
+void discovering_near(struct sidecar *sc)
+{
+	const struct spec_sidecar *spec = sc->spec;
+
+	for (uint32_t i = 0; sc->called && spec && i < spec->n_upstreams; i++) {
+		const struct spec_upstream *u = spec->upstreams[i];
+		for (uint32_t e = 0; u->locality && e < u->n_endpoints; e++)
+			if (near_changed(&sc->crew->near, &u->endpoints[e].addr)) {
+				balance_anew(sc);
+				return;
+			}
+	}
+}
+
 void discovering_met(struct sidecar *sc, const struct addr *endpoint, struct str hello)
 {
 	struct str before = discovery_hello(sc->discovery, endpoint);
 	if (str_eq(before, hello) || !discovery_met(sc->discovery, endpoint, hello))
 		return;
-	sc->called->met++;
-	sc->respec_wanted = true;
-	if (!timer_armed(&sc->called->gap)) /* every upstream is made anew for it, and it is not urgent */
-		timer_set(sc->loop, &sc->called->gap, loop_touch(sc->loop) + HELLO_GAP);
+	balance_anew(sc);
 }
 
 static void on_replaced(void *arg, struct str service, const struct endpoint_set *was, const struct endpoint_set *is)
@@ -261,6 +280,7 @@ struct build_request discovering_request(struct sidecar *sc, const struct option
 		.own = sc->own,
 		.n_own = sc->n_own,
 		.previous = sc->spec,
+		.near = &sc->crew->near,
 		.discovery = sc->discovery,
 		.called = sc->called->names,
 		.n_called = sc->called->n,

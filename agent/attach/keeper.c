@@ -18,6 +18,7 @@
 
 static bool on_container(void *arg, const struct container *c)
 {
+	neighbours_see(arg, c);
 	return wards_see(arg, c);
 }
 
@@ -38,6 +39,7 @@ static void on_stopping(void *arg, struct str id)
 
 static void on_gone(void *arg, struct str id)
 {
+	neighbours_gone(arg, id);
 	wards_gone(arg, id);
 }
 
@@ -49,6 +51,7 @@ static void on_listed(void *arg)
 	early_begin(k);
 	handover_look(k);
 	logs_look_all(k);
+	neighbours_tell(k);
 	facts_tell(k);
 	if (!k->engine_version[0])
 		log_write(&k->log, LEVEL_WARN, "keeper", "this node has no name: the engine refuses GETs of /info", NULL);
@@ -211,6 +214,7 @@ static bool start(struct keeper *k, struct err *err)
 	child_limits_raise(&limits); /* listeners and stocks of many containers; the proxy has the same limit */
 	timer_init(&k->stop_timer, on_stop_timer, k);
 	timer_init(&k->again_timer, wards_try_again, k);
+	neighbours_begin(k);
 	if (k->loop)
 		facts_begin(k);
 	if (!k->loop || !check_rights(err) || !netns_begin(&k->home, options_text(k->options, OPT_NETNS).p, err))
@@ -264,6 +268,7 @@ static void end(struct keeper *k)
 		timer_clear(&k->again_timer);
 	}
 	facts_end(k);
+	neighbours_end(k);
 	wards_end_all(k);
 	logs_proxy_ended(k);
 	early_end(k);
@@ -286,6 +291,7 @@ int keeper_main(const char *version, int argc, char **argv)
 
 	list_init(&k.wards);
 	list_init(&k.used);
+	list_init(&k.neighbours);
 	list_init(&k.logs);
 	log_init(&k.log, STDERR_FILENO, LEVEL_INFO);
 	int status = read_options(&k);

@@ -5,6 +5,7 @@
  *     keeper_facts.c     what /doctor says of all that
  *     keeper_early.c     the namespace of a container that starts
  *     keeper_proxy.c     the proxy process and what it asks for     keeper_handover.c  listeners to and from another keeper
+ *     keeper_neighbours.c  addresses of all containers
  *     keeper_logs.c      containers' log streams into pipes         log_choice.h       whose
  *     engine.h           the container engine                       netns.h            sockets in namespaces
  *
@@ -93,6 +94,8 @@ struct keeper {
 	bool blind; /* what is mounted there later is not seen */
 	struct list wards;
 	struct list used; /* keeper_early.c */
+	struct list neighbours; /* keeper_neighbours.c */
+	struct timer neighbours_timer;
 	int names_fd; /* inotify of the folder */
 	struct watch on_names;
 	struct timer early_timer;
@@ -153,6 +156,13 @@ void facts_look(struct keeper *k);  /* the folder is open: says what is wrong wi
 void facts_end(struct keeper *k);
 void facts_tell(struct keeper *k);  /* the proxy */
 void facts_tell_files(struct keeper *k); /* there are other containers, or listeners, than before */
+
+/* --- keeper_neighbours.c ------------------------------------------------------------------------------------------ */
+void neighbours_begin(struct keeper *k);
+void neighbours_see(struct keeper *k, const struct container *c); /* with a sidecar or without */
+void neighbours_gone(struct keeper *k, struct str id);
+void neighbours_tell(struct keeper *k); /* the proxy, when all are known */
+void neighbours_end(struct keeper *k);
 
 /* --- keeper_early.c ----------------------------------------------------------------------------------------------- */
 void early_begin(struct keeper *k);                  /* the containers are listed: what is in the folder is somebody's */

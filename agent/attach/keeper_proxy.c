@@ -203,6 +203,7 @@ static _Noreturn void be_proxy(struct keeper *k, int records, int calls, char **
 static void tell_all(struct keeper *k)
 {
 	proxy_tell_node(k);
+	neighbours_tell(k); /* before the containers, whose upstreams are built with it */
 	facts_tell(k);
 	LIST_EACH(it, tmp, &k->wards) {
 		struct ward *w = LIST_OWNER(it, struct ward, link);

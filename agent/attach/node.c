@@ -42,6 +42,26 @@ static void take_container(struct node *n, const struct wire_record *r, int *fds
 	mem_wipe_free((char *)(uintptr_t)bytes.p, bytes.n); /* its variables may be secrets */
 }
 
+static void take_near(struct node *n, int *fds, size_t *n_fds)
+{
+	struct err err = { "" };
+
+	if (*n_fds != 1)
+		return;
+	*n_fds = 0;
+	struct str bytes = wire_read_bytes(fds[0], NEAR_TEXT_MAX, &err);
+	bool good = bytes.p && near_replace(&n->crew.near, bytes);
+	mem_free((char *)(uintptr_t)bytes.p);
+	if (!good)
+		log_write(&n->log, LEVEL_WARN, "node", "not all instances of this node count as near", LOG_FIELDS(log_text("why",
+			err.text[0] ? err.text : "they are too many, or memory is short")));
+	LIST_EACH(it, tmp, &n->sidecars) {
+		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
+		if (s->serving && !s->ending)
+			discovering_near(&s->sidecar);
+	}
+}
+
 static void take_sockets(struct node *n, const struct wire_record *r, int *fds, size_t *n_fds)
 {
 	struct node_sidecar *s = node_find(n, r->container);
@@ -116,6 +136,9 @@ static void hear(struct node *n, const struct wire_record *r, int *fds, size_t *
 		break;
 	case WIRE_SOCKETS:
 		take_sockets(n, r, fds, n_fds);
+		break;
+	case WIRE_NEAR:
+		take_near(n, fds, n_fds);
 		break;
 	case WIRE_FACT:
 		node_fact(n, r);

@@ -129,6 +129,7 @@ void discovering_again(struct sidecar *sc);
 void discovering_names(struct sidecar *sc, const struct options *o);
 void discovering_wanted(struct sidecar *sc, struct str name);                           /* worker_config.wanted */
 void discovering_met(struct sidecar *sc, const struct addr *endpoint, struct str hello); /* worker_config.met */
+void discovering_near(struct sidecar *sc); /* crew.near was replaced */
 void discovering_stop(struct sidecar *sc);
 
 /* --- announcing.c ------------------------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
  *     LOG (number, kind: of a terminal; fd: a pipe) ──>  reads the engine's log stream of that container there
  *     LOG (number, n: enum doctor_level, why) ───────>  why there is none
  *                                      <───────────   LOG_AT (number, kind: seconds, n: nanoseconds of what it read last; error: 1 = it read all)
+ *     NEAR (bytes: addresses of this node) ────────>  locality (control/near.h)
  *                                      <───────────   LEFT: nothing is under way any more
  *
  * Two sockets: `records` for what nobody waits for, `calls` for LISTEN, which the proxy waits for (microseconds; WIRE_WAIT at most).
@@ -52,6 +53,7 @@ enum wire_op {
 	WIRE_REOPEN,
 	WIRE_LOG,
 	WIRE_LOG_AT,
+	WIRE_NEAR, /* fd: bytes, the addresses of all containers of this node, one a line */
 	WIRE_OPS
 };
 

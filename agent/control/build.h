@@ -12,6 +12,7 @@
 #define OUTRIDER_CONTROL_BUILD_H
 
 #include "control/discovery.h"
+#include "control/near.h"
 #include "control/options.h"
 #include "control/slots.h"
 #include "proxy/spec.h"
@@ -31,11 +32,12 @@ struct build_request {
 	const struct addr *own; /* own addresses; NULL: the machine is asked */
 	size_t n_own;
 	const struct spec_sidecar *previous; /* may be NULL */
+	const struct near *near;             /* which addresses stand on this node; NULL: nothing is known */
 	const struct discovery *discovery;   /* NULL: upstreams have the endpoints of their options only */
 	const struct str
 		*called; /* sorted names of services that no option names, but that were called and found */
 	size_t n_called;
-	uint64_t met;                        /* grows when an agent said something new of itself: balancing is made anew */
+	uint64_t met;                        /* grows when an agent said something new of itself, or near did: balancing is made anew */
 	/* Options of the same stamp (slots_serial()) say the same, so that an upstream is not even compared when nobody told
 	 * anything new of it: a change of one costs what that one costs. 0: the options may be others than those before. */
 	uint64_t stamp;

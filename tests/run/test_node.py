@@ -1,8 +1,10 @@
 """outrider node against a scripted engine, in real network namespaces: who gets a sidecar, what of a container counts, who takes over."""
 import os
+import shutil
+import subprocess
 
 from harness.agent import run
-from harness.case import limit, rows
+from harness.case import Skip, limit, rows
 from harness.hystrix import Reader
 from harness.node import Engine, node as _node, serving as _serving
 
@@ -148,6 +150,60 @@ def test_no_registry_docker(t):
     """registry docker: would choose addresses in the agent's own networks: refused at the start, with what to set instead"""
     status, _, err = run(["node"], {"OUTRIDER_REGISTRY": "redis:redis:6379,docker:"})
     assert status == 2 and "OUTRIDER_REGISTRY=dns:" in err, (status, err)
+
+
+NAMES = """
+import http.server, sys, threading
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.server.server_address[0].encode()
+        self.send_response(200); self.send_header('Content-Length', str(len(body))); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *_): pass
+for one in sys.argv[1:]:
+    threading.Thread(target=http.server.ThreadingHTTPServer((one, 9000), H).serve_forever).start()
+print("ready", flush=True)
+"""
+ASK = """
+import urllib.request
+print(*[urllib.request.urlopen("http://127.0.4.1:8081/", timeout=20).read().decode() for _ in range(20)])
+"""
+
+
+@limit(150)
+def test_who_is_near(t):
+    """an instance that says no hello is on the same node when a container of this node has its address, and only then: it is preferred while it runs"""
+    if not shutil.which("ip"):
+        raise Skip("there is no ip")
+    engine = Engine(t)
+
+    def plain(number, address):
+        ident, _ = engine.container(t, number)
+        engine.containers[ident]["NetworkSettings"]["Networks"]["shop"]["IPAddress"] = address
+        engine.event("update", ident)
+        return ident
+    near = plain(91, "10.77.0.2")
+    _, space = engine.container(t, 90, ["OUTRIDER_PORT=8080", "OUTRIDER_UPSTREAMS=db@127.0.4.1:8081",
+                                        "OUTRIDER_UPSTREAM_DB_ENDPOINTS=10.77.0.1:9000,10.77.0.2:9000"])
+    for address in ("10.77.0.1", "10.77.0.2"):
+        assert space.run("ip", "addr", "add", address + "/32", "dev", "lo").returncode == 0
+    held = subprocess.Popen(["nsenter", "--net=" + space.path, "python3", "-c", NAMES, "10.77.0.1", "10.77.0.2"], stdout=subprocess.PIPE)
+    try:
+        assert held.stdout.readline() == b"ready\n"
+        agent = _node(t, engine)
+        agent.until("it serves", lambda: "c90" in _serving(agent))
+
+        def asked():
+            done = space.run("python3", "-c", ASK)
+            return set(done.stdout.split()) or done.stderr
+        agent.until("one is near", lambda: asked() == {"10.77.0.2"})
+        engine.gone(near)
+        plain(92, "10.77.0.1")
+        agent.until("the other is near", lambda: asked() == {"10.77.0.1"})
+        engine.gone("%064x" % 92)
+        agent.until("none is", lambda: asked() == {"10.77.0.1", "10.77.0.2"})
+    finally:
+        held.kill()
+        held.communicate()
 
 
 @limit(150)
