@@ -194,13 +194,20 @@ def test_who_is_near(t):
 
         def asked():
             done = space.run("python3", "-c", ASK)
-            return set(done.stdout.split()) or done.stderr
-        agent.until("one is near", lambda: asked() == {"10.77.0.2"})
+            assert done.returncode == 0, done.stderr
+            return set(done.stdout.split())
+
+        def tiers():
+            asked()  # each worker learns of it by a call
+            return [one.get("tier") for one in agent.get("/sidecars/c90/explain?service=db")["candidates"]]
+        agent.until("one is near", lambda: tiers() == ["elsewhere", "same-node"])
+        assert asked() == {"10.77.0.2"}
         engine.gone(near)
         plain(92, "10.77.0.1")
-        agent.until("the other is near", lambda: asked() == {"10.77.0.1"})
+        agent.until("the other is near", lambda: tiers() == ["same-node", "elsewhere"])
+        assert asked() == {"10.77.0.1"}
         engine.gone("%064x" % 92)
-        agent.until("none is", lambda: asked() == {"10.77.0.1", "10.77.0.2"})
+        agent.until("none is", lambda: tiers() == ["elsewhere", "elsewhere"])
     finally:
         held.kill()
         held.communicate()
