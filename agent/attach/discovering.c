@@ -170,9 +170,12 @@ void discovering_near(struct sidecar *sc)
 void discovering_met(struct sidecar *sc, const struct addr *endpoint, struct str hello)
 {
 	struct str before = discovery_hello(sc->discovery, endpoint);
-	if (str_eq(before, hello) || !discovery_met(sc->discovery, endpoint, hello))
+	bool none = str_eq(hello, STR(HELLO_NONE));
+
+	if (str_eq(before, hello) || (none && before.n) || !discovery_met(sc->discovery, endpoint, hello))
 		return;
-	balance_anew(sc);
+	if (!none || near_where(&sc->crew->near, endpoint) == NEAR_ELSEWHERE) /* else nothing is different for it */
+		balance_anew(sc);
 }
 
 static void on_replaced(void *arg, struct str service, const struct endpoint_set *was, const struct endpoint_set *is)

@@ -81,7 +81,7 @@ static void put_hello(struct json *j, struct str hello)
 {
 	struct str pair;
 	json_key(j, "agent");
-	if (!hello.n) {
+	if (!hello.n || str_eq(hello, STR(HELLO_NONE))) {
 		json_null(j);
 		return;
 	}

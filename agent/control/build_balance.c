@@ -87,16 +87,17 @@ static void find_place(struct place *p, const struct options *o)
 		p->node = str_of(p->host);
 }
 
-/* By what the node's agent knows of its containers, by what its registry says, else by what its agent said. */
-static uint8_t tier_of(const struct place *p, const struct registry_endpoint *e, struct str hello, enum near_place near)
+/* By what its registry says, else by what its agent said; where there is no agent that could, by what the node's knows of its containers. */
+static uint8_t tier_of(const struct place *p, const struct registry_endpoint *e, struct str hello, bool silent, enum near_place near)
 {
 	struct str node = e && e->node.n ? e->node : met_value(hello, STR("node"));
 	struct str zone = e && e->zone.n ? e->zone : met_value(hello, STR("zone"));
+	bool unknown = !node.n && !zone.n;
 
 	/* Unknown places count as the nearest that they can be: who is never called never says hello. */
-	if (near == NEAR_HERE || str_eq(node, p->node) || (near == NEAR_UNKNOWN && !node.n && !zone.n))
+	if (near == NEAR_HERE || str_eq(node, p->node) || (unknown && !(silent && near == NEAR_ELSEWHERE)))
 		return BALANCE_SAME_NODE;
-	if (p->zone.n && (str_eq(zone, p->zone) || (!node.n && !zone.n)))
+	if (p->zone.n && (str_eq(zone, p->zone) || unknown))
 		return BALANCE_SAME_ZONE;
 	return BALANCE_ELSEWHERE;
 }
@@ -190,7 +191,8 @@ bool build_balance(struct spec_upstream *u, const struct build_request *q, const
 		m[i] = (struct balance_member){ .text = str_of(e->text),
 			.slot = e->slot,
 			.weight = e->info ? e->info->weight : 100,
-			.tier = u->locality ? tier_of(&here, e->info, hello, near_where(q->near, &e->addr)) : (uint8_t)BALANCE_ELSEWHERE,
+			.tier = u->locality ? tier_of(&here, e->info, hello, e->agent == ENDPOINT_PLAIN || str_eq(hello, STR(HELLO_NONE)),
+							near_where(q->near, &e->addr)) : (uint8_t)BALANCE_ELSEWHERE,
 			.set = subset_of(subsets, n_subsets, e->info, hello),
 			.down = is_down(e),
 			.cell = slots_cell(q->slots, e->slot) };

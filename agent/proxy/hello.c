@@ -78,14 +78,6 @@ bool hello_has_direct_port(const struct exchange *x)
 	return direct_port(x) != AGENT_PORT;
 }
 
-void hello_no_agent(struct wendpoint *ep, usec now)
-{
-	if (ep->agent == ENDPOINT_PLAIN)
-		return;
-	ep->agent = ENDPOINT_ABSENT;
-	ep->absent_until = now + HELLO_ABSENT_TIME;
-}
-
 bool hello_is_due(const struct exchange *x)
 {
 	const struct origin *o = x->a.o;
@@ -114,21 +106,21 @@ static void on_met(struct mail *m)
 }
 
 /* Control hears of it when it is something new. */
-static void tell_control(struct exchange *x, struct str hello)
+static void tell_control(struct exchange *x, struct wendpoint *ep, struct str hello)
 {
 	struct worker *w = x->w;
 	uint64_t hash = str_hash(hello, 1);
 
-	if (!w->cfg.met || hello.n > HELLO_MAX || hash == x->a.ep->hello_hash)
+	if (!w->cfg.met || hello.n > HELLO_MAX || hash == ep->hello_hash)
 		return;
 	struct met_mail *q = mem_zalloc(sizeof(*q));
 	if (!q)
 		return; /* the next connection says it again */
-	x->a.ep->hello_hash = hash;
+	ep->hello_hash = hash;
 	q->m.fn = on_met;
 	q->w = w;
 	q->sidecar = x->sc->slot;
-	q->addr = x->a.ep->addr;
+	q->addr = ep->addr;
 	q->n = hello.n;
 	if (hello.n)
 		memcpy(q->text, hello.p, hello.n);
@@ -145,6 +137,21 @@ static void drop_endpoint(struct exchange *x)
 	count(x->sc, COUNTER_WRONG_SERVICES);
 }
 
+void hello_unsaid(struct exchange *x, struct wendpoint *ep)
+{
+	if (x->a.balanced && ep->agent != ENDPOINT_PLAIN && !ep->hello_hash) /* who once said one may be starting anew */
+		tell_control(x, ep, STR(HELLO_NONE));
+}
+
+void hello_no_agent(struct exchange *x, struct wendpoint *ep)
+{
+	if (ep->agent == ENDPOINT_PLAIN)
+		return;
+	ep->agent = ENDPOINT_ABSENT;
+	ep->absent_until = loop_now(x->w->loop) + HELLO_ABSENT_TIME;
+	hello_unsaid(x, ep);
+}
+
 void hello_learn(struct exchange *x)
 {
 	const struct origin *o = x->a.o;
@@ -153,12 +160,12 @@ void hello_learn(struct exchange *x)
 	if (!o || !o->said_hello || o->uses != 1 || x->res.status < 200)
 		return;
 	if (!f) {
-		hello_no_agent(x->a.ep, loop_now(x->w->loop));
+		hello_no_agent(x, x->a.ep);
 		return;
 	}
 	struct str hello = field_value(f);
 	x->a.ep->agent = ENDPOINT_AGENT;
-	tell_control(x, hello);
+	tell_control(x, x->a.ep, hello);
 	struct str service = hello_get(hello, STR("service"));
 	if (x->res.status == 421 && service.n && !str_ieq(service, x->upstream->name))
 		drop_endpoint(x);

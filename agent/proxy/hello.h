@@ -24,9 +24,11 @@ bool hello_is_due(const struct exchange *x);
 void hello_learn(struct exchange *x);
 /* Where x's attempt connects: the endpoint's address, for one without a port that of its agent or of the service itself. */
 struct addr hello_address(const struct exchange *x);
-/* Connecting to the agent at an address without a port failed: the service itself is next. */
 /* May the service itself be reached at another port than an agent of it would be? (Its own may be 4143.) */
 bool hello_has_direct_port(const struct exchange *x);
-void hello_no_agent(struct wendpoint *ep, usec now);
+/* Connecting to the agent at an address without a port failed: the service itself is next. */
+void hello_no_agent(struct exchange *x, struct wendpoint *ep);
+/* A connection there asks for no hello (a tunnel): control hears HELLO_NONE unless it heard something before. */
+void hello_unsaid(struct exchange *x, struct wendpoint *ep);
 
 #endif

@@ -19,7 +19,7 @@ static bool tries_service_itself(struct origin *o, int err)
 		return false;
 	if (o->ep->agent == ENDPOINT_AGENT && err == ETIMEDOUT)
 		return false; /* one stood there: the whole instance is out of reach */
-	hello_no_agent(o->ep, loop_now(o->w->loop));
+	hello_no_agent(x, o->ep);
 	origin_close(o, STREAM_CLOSE);
 	x->a.o = NULL;
 	x->n_connects--; /* looking for an agent was no try */
@@ -125,9 +125,11 @@ enum origin_start origin_connect(struct exchange *x)
 	bool portless = addr_port(&ep->addr) != addr_port(&to);
 	o->port = addr_port(&to);
 	o->to_agent = ep->agent != ENDPOINT_PLAIN && (!portless || o->port == AGENT_PORT);
+	if (!o->to_agent)
+		hello_unsaid(x, ep);
 	int r = try_connect(o, x);
 	if (r < 0 && portless && o->to_agent && hello_has_direct_port(x)) {
-		hello_no_agent(ep, loop_now(x->w->loop));
+		hello_no_agent(x, ep);
 		stream_close(&o->s, STREAM_CLOSE);
 		mem_free(o);
 		return origin_connect(x); /* once: it goes to the service itself now */

@@ -47,6 +47,7 @@ enum endpoint_agent { /* does an agent stand at the endpoint? */
 	ENDPOINT_ABSENT  /* none answered; tried again after a while */
 };
 #define AGENT_PORT 4143
+#define HELLO_NONE "-" /* in place of what an agent says of itself: it was called, and there is none */
 #define HELLO_MAX 512u /* bytes of what one agent says of itself */
 
 enum hash_kind { HASH_CLIENT, HASH_HEADER, HASH_COOKIE, HASH_QUERY };

@@ -159,8 +159,8 @@ class H(http.server.BaseHTTPRequestHandler):
         body = self.server.server_address[0].encode()
         self.send_response(200); self.send_header('Content-Length', str(len(body))); self.end_headers(); self.wfile.write(body)
     def log_message(self, *_): pass
-for one in sys.argv[1:]:
-    threading.Thread(target=http.server.ThreadingHTTPServer((one, 9000), H).serve_forever).start()
+for one in sys.argv[2:]:
+    threading.Thread(target=http.server.ThreadingHTTPServer((one, int(sys.argv[1])), H).serve_forever).start()
 print("ready", flush=True)
 """
 ASK = """
@@ -169,8 +169,9 @@ print(*[urllib.request.urlopen("http://127.0.4.1:8081/", timeout=20).read().deco
 """
 
 
+@rows({"a port of its own": (9000,), "asked for a hello in vain": (4143,)})
 @limit(150)
-def test_who_is_near(t):
+def test_who_is_near(t, port):
     """an instance that says no hello is on the same node when a container of this node has its address, and only then: it is preferred while it runs"""
     if not shutil.which("ip"):
         raise Skip("there is no ip")
@@ -182,11 +183,11 @@ def test_who_is_near(t):
         engine.event("update", ident)
         return ident
     near = plain(91, "10.77.0.2")
-    _, space = engine.container(t, 90, ["OUTRIDER_PORT=8080", "OUTRIDER_UPSTREAMS=db@127.0.4.1:8081",
-                                        "OUTRIDER_UPSTREAM_DB_ENDPOINTS=10.77.0.1:9000,10.77.0.2:9000"])
+    _, space = engine.container(t, 90, ["OUTRIDER_UPSTREAMS=db@127.0.4.1:8081", "OUTRIDER_UPSTREAM_DB_ENDPOINTS=10.77.0.1:%d,10.77.0.2:%d" % (port, port)],
+                                labels={"outrider.enable": "true"})
     for address in ("10.77.0.1", "10.77.0.2"):
         assert space.run("ip", "addr", "add", address + "/32", "dev", "lo").returncode == 0
-    held = subprocess.Popen(["nsenter", "--net=" + space.path, "python3", "-c", NAMES, "10.77.0.1", "10.77.0.2"], stdout=subprocess.PIPE)
+    held = subprocess.Popen(["nsenter", "--net=" + space.path, "python3", "-c", NAMES, str(port), "10.77.0.1", "10.77.0.2"], stdout=subprocess.PIPE)
     try:
         assert held.stdout.readline() == b"ready\n"
         agent = _node(t, engine)
