@@ -72,6 +72,7 @@ struct trials {
 	char *room;                 /* of the copies */
 	struct balance_cell *cells; /* in it, each on a cache line of its own */
 	struct balance_cell **at;
+	struct balance_tally *tally; /* in the room, too */
 	uint32_t *times; /* by index */
 	uint8_t *why;    /* of the last time */
 	uint8_t nobody;  /* why nobody was picked */
@@ -87,7 +88,7 @@ static void trials_release(struct trials *t)
 
 static bool trials_init(struct trials *t, const struct balance_spec *s)
 {
-	*t = (struct trials){ .room = mem_zarray(s->n + 1u, sizeof(struct balance_cell)),
+	*t = (struct trials){ .room = mem_zarray(s->n + 2u, sizeof(struct balance_cell)),
 		.at = mem_zarray(s->n + 1u, sizeof(struct balance_cell *)),
 		.times = mem_zarray(s->n + 1u, sizeof(*t->times)),
 		.why = mem_zarray(s->n + 1u, sizeof(*t->why)) };
@@ -95,6 +96,9 @@ static bool trials_init(struct trials *t, const struct balance_spec *s)
 		return false;
 	uintptr_t odd = (uintptr_t)t->room % _Alignof(struct balance_cell);
 	t->cells = (struct balance_cell *)(void *)(t->room + (odd ? _Alignof(struct balance_cell) - odd : 0));
+	_Static_assert(sizeof(*t->tally) <= sizeof(*t->cells) && _Alignof(struct balance_tally) <= _Alignof(struct balance_cell), "it stands behind the last");
+	t->tally = (struct balance_tally *)(void *)(t->cells + s->n);
+	atomic_store_explicit(&t->tally->version, 1, memory_order_relaxed);
 	for (uint32_t i = 0; i < s->n; i++) {
 		const struct balance_cell *c = s->cells[i];
 		atomic_store_explicit(&t->cells[i].word, cell_word(c), memory_order_relaxed);
@@ -109,7 +113,6 @@ static void try_picks(struct trials *t, const struct balance_spec *s, struct bal
 	const struct balance_request *q)
 {
 	struct balance_spec copy = *s;
-	struct balance_tally tally = { .version = 1 };
 	struct rng r;
 	usec now = clock_now();
 
@@ -118,7 +121,7 @@ static void try_picks(struct trials *t, const struct balance_spec *s, struct bal
 		for (unsigned k = 0; k < BALANCE_TIERS; k++)
 			part.turn[i][k] = (uint32_t)rng_next(&r);
 	copy.cells = t->at;
-	copy.tally = &tally;
+	copy.tally = t->tally;
 	for (unsigned i = 0; i < TRIALS; i++) {
 		struct balance_ticket ticket = balance_pick(&copy, &part, q, now, &r);
 		if (ticket.index == BALANCE_NONE) {

@@ -124,7 +124,7 @@ struct wupstream {
 struct worker {
 	struct worker_config cfg;
 	pthread_t thread;
-	bool started;
+	bool started, ended; /* ended: its thread has ended, and nobody reads what is posted; control's */
 	struct loop *loop;
 	struct resolver *resolver;
 	struct block_pool blocks;

@@ -345,6 +345,8 @@ static void on_unknown(struct mail *m)
 
 bool worker_unknown(struct worker *w, uint32_t slot, struct str name)
 {
+	if (w->ended) /* nobody would read it */
+		return true;
 	struct unknown_mail *u = name.n <= PARK_NAME_BYTES ? mem_zalloc(sizeof(*u)) : NULL;
 
 	if (!u)

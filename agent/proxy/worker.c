@@ -191,6 +191,7 @@ void worker_join(struct worker *w)
 	if (w->started)
 		pthread_join(w->thread, NULL);
 	w->started = false;
+	w->ended = true;
 	loop_turn(w->loop, false); /* what was posted while it ended: specs that are still to be given back */
 	close_all(w);
 }

@@ -59,7 +59,8 @@ class Scene:
         return self.bus()["times"]
 
     def answer(self):
-        return int(self.agent.admin_call("GET", "/app/config/answer", {"X-Outrider": "1"})[2])
+        status, _, body = self.agent.admin_call("GET", "/app/config/answer", {"X-Outrider": "1"})
+        return int(body) if status == 200 else None
 
     def live(self, seconds=PATIENCE):
         self.agent.until("the new value is live", lambda: self.answer() == self.value, seconds)

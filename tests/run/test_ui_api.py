@@ -4,7 +4,7 @@ import os
 import time
 
 from harness.agent import sanitized
-from harness.case import limit, rows, slow
+from harness.case import Skip, limit, rows, slow
 from harness.live import CHANGE, HELLO, SERIES, Live, changes_of, fits, state_of
 from harness.node import Engine
 from harness.service import Service

@@ -92,9 +92,13 @@ Suite *suite_attach_seccomp(void)
 {
 	Suite *s = suite_create("attach_seccomp");
 	TCase *t = tcase_create("attach_seccomp");
+#ifdef SANITIZED /* there is no filter in such a build */
+	(void)the_proxy_makes_no_process_and_enters_nothing, (void)the_keeper_enters_namespaces_and_makes_none, (void)one_above_the_other;
+#else
 	tcase_add_test(t, the_proxy_makes_no_process_and_enters_nothing);
 	tcase_add_test(t, the_keeper_enters_namespaces_and_makes_none);
 	tcase_add_test(t, one_above_the_other);
+#endif
 	suite_add_tcase(s, t);
 	return s;
 }
