@@ -158,7 +158,7 @@ static void put_exchange(struct access_log *a, const struct telemetry_who *who, 
 	if (r->trace_hi | r->trace_lo)
 		line_hex(a->message, r->trace_lo);
 	out.trace_id = str_make(a->message->mem + begin, a->message->n - begin);
-	out.level = access_level(r);
+	out.level = (uint8_t)access_level(r);
 	give(a, &out);
 }
 

@@ -57,7 +57,7 @@ static bool is_there(const struct option_subset *at, uint32_t n, const struct op
 bool option_subsets(
 	struct str list, struct option_subset at[OPTION_SUBSETS_MAX], uint32_t *n, struct err *why)
 {
-	struct option_subset one;
+	struct option_subset one = { 0 };
 	struct str item;
 	uint32_t sum = 0;
 

@@ -165,6 +165,11 @@ static void claim(struct circuit *c, struct str label)
 	atomic_store_explicit(&c->labelled, 2, memory_order_release);
 }
 
+static bool is_labelled(const struct circuit *c)
+{
+	return atomic_load_explicit(&c->labelled, memory_order_acquire) == 2;
+}
+
 struct circuit *circuit_of_key(struct circuit *const *keyed, struct str label)
 {
 	if (label.n >= CIRCUIT_LABEL)
@@ -172,7 +177,7 @@ struct circuit *circuit_of_key(struct circuit *const *keyed, struct str label)
 	uint64_t first = str_hash(label, 0);
 	for (unsigned i = 0; i < CIRCUIT_KEYS; i++) {
 		struct circuit *c = keyed[(first + i) % CIRCUIT_KEYS];
-		if (!circuit_label(c))
+		if (!is_labelled(c))
 			claim(c, label);
 		const char *has = circuit_label(c);
 		if (has && strncmp(has, label.p, label.n) == 0 && has[label.n] == '\0')
@@ -183,7 +188,7 @@ struct circuit *circuit_of_key(struct circuit *const *keyed, struct str label)
 
 const char *circuit_label(const struct circuit *c)
 {
-	return atomic_load_explicit(&c->labelled, memory_order_acquire) == 2 ? c->label : NULL;
+	return is_labelled(c) ? c->label : NULL;
 }
 
 void circuit_reset(struct circuit *c)
