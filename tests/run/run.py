@@ -20,6 +20,7 @@ import sys
 import time
 import traceback
 
+JOBS = min(12, 3 * (os.cpu_count() or 1))  # most tests wait more than they compute
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
@@ -174,7 +175,7 @@ def _indent(text, mark):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default=os.environ.get("OUTRIDER_BIN", "build/outrider"))
-    parser.add_argument("-j", type=int, default=4, metavar="N", help="tests at a time (default 4)")
+    parser.add_argument("-j", type=int, default=JOBS, metavar="N", help="tests at a time (default: three per CPU, at most 12)")
     parser.add_argument("-k", metavar="PATTERN", help="only names that contain or match it; several by comma")
     parser.add_argument("--skip", metavar="PATTERN", help="leave these out")
     parser.add_argument("--list", action="store_true", help="names and promises, runs nothing")
