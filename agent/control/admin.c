@@ -243,6 +243,7 @@ bool admin_start(struct admin *a, struct agent *agent, const struct guard_policy
 	*a = (struct admin){ .agent = agent, .guard = *guard };
 	list_init(&a->waiters);
 	hystrix_init(&a->hystrix, agent);
+	hystrix_swarm_init(&a->hystrix_swarm, agent);
 	a->watch = (struct reload_watch){ .fn = admin_app_changed, .arg = a };
 	a->httpd = httpd_new(agent->loop, on_request, a, err);
 	if (a->httpd)
@@ -259,6 +260,7 @@ void admin_stop(struct admin *a)
 {
 	reload_unwatch(&a->watch);
 	hystrix_stop(&a->hystrix);
+	hystrix_swarm_stop(&a->hystrix_swarm);
 	if (a->httpd)
 		httpd_free(a->httpd);
 	a->httpd = NULL;

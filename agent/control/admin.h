@@ -11,6 +11,7 @@
 #include "control/agent.h"
 #include "control/guard.h"
 #include "control/hystrix.h"
+#include "control/hystrix_swarm.h"
 #include "control/swarm_ask.h"
 #include "control/tap.h"
 #include "net/httpd.h"
@@ -27,6 +28,7 @@ struct admin {
 	unsigned n_waiters;
 	struct reload_watch watch;
 	struct hystrix hystrix;
+	struct hystrix_swarm hystrix_swarm;
 	struct swarm *swarm; /* owned, admin_swarm.c; NULL: never asked */
 };
 
@@ -74,6 +76,7 @@ void admin_page_log_recent(struct admin *a, struct httpd_request *r);
 void admin_page_log_tail(struct admin *a, struct httpd_request *r);
 void admin_page_tap(struct admin *a, struct httpd_request *r);
 void admin_page_swarm(struct admin *a, struct httpd_request *r);
+void admin_page_swarm_hystrix(struct admin *a, struct httpd_request *r);
 void admin_swarm_stop(struct admin *a);
 /* `from` of a page of endpoints, 0 where it is not said. false: nonsense, and it was answered so. */
 bool admin_from(struct httpd_request *r, uint32_t *ret);

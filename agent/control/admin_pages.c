@@ -161,6 +161,19 @@ static void page_hystrix(struct admin *a, struct httpd_request *r)
 	hystrix_serve(&a->hystrix, r);
 }
 
+static void page_hystrix_once(struct admin *a, struct httpd_request *r)
+{
+	struct hystrix_sums sums;
+	struct text t;
+
+	hystrix_sums_init(&sums, 0); /* the names are those of our own options */
+	hystrix_sum(&sums, a->agent, clock_now());
+	text_init(&t, SWARM_PAGE_MAX - 1);
+	hystrix_sums_write(&t, &sums);
+	hystrix_sums_release(&sums);
+	admin_reply(r, 200, &t);
+}
+
 const struct admin_route *admin_routes(size_t *n)
 {
 	static const struct admin_route rows[] = {
@@ -194,6 +207,8 @@ const struct admin_route *admin_routes(size_t *n)
 		{ "PUT", "/circuits/*", admin_page_circuit_state, true,
 			"by hand: /circuits/<service>/open, /close, or /auto" },
 		{ "GET", "/hystrix.stream", page_hystrix, false, "the circuits as events for the Hystrix Dashboard and Turbine" },
+		{ "GET", "/hystrix.json", page_hystrix_once, false, "their figures once, added up by name, for that stream of another agent" },
+		{ "GET", "/swarm/hystrix.stream", admin_page_swarm_hystrix, false, "the circuits of all agents of outrider.agents added up, as such events" },
 		{ "GET", "/swarm/*", admin_page_swarm, false, "the same page of every agent of outrider.agents: /swarm/circuits, /swarm/sidecars …" },
 		{ "GET", "/explain", admin_page_explain, false,
 			"where a request would go: ?service=quotes, at an edge ?path=/api&host=…; who would be picked, candidates, scores, exclusions; &key= &sidecar= &from=" },

@@ -82,8 +82,8 @@ void admin_swarm_stop(struct admin *a)
 /* What may be asked of others: pages that end, and show nothing that needs a guard. */
 static bool may_ask(struct str page)
 {
-	static const char *const streams[] = { "/hystrix.stream", "/tap", "/ui/live", "/ui/*", "/swarm/*",
-		"/" };
+	static const char *const streams[] = { "/hystrix.stream", "/tap", "/log/tail", "/ui/live", "/ui/*",
+		"/swarm/*", "/swarm/hystrix.stream", "/" };
 	const struct admin_route *row;
 
 	if (page.n == 0 || page.p[0] != '/' || admin_match("GET", page, &row) != ADMIN_FOUND ||
@@ -180,26 +180,50 @@ static void refuse_busy(struct httpd_request *r, const struct err *err)
 		"Ask again in a moment.");
 }
 
+/* Are the other agents to be seen from here? Else the request is answered. */
+static bool is_seen(const struct admin *a, struct httpd_request *r)
+{
+	if (!a->agent->sees_swarm)
+		admin_refuse(r, 404, "not-here", "In a container's network only its own sidecar is shown.",
+			"Ask the admin port of the node's agent.");
+	return a->agent->sees_swarm;
+}
+
+/* What asks the agents; NULL and err: no memory. */
+static struct swarm *swarm_of(struct admin *a, struct err *err)
+{
+	if (!a->swarm)
+		a->swarm = swarm_new(a->agent->loop, err);
+	return a->swarm;
+}
+
+void admin_page_swarm_hystrix(struct admin *a, struct httpd_request *r)
+{
+	struct err err = { "" };
+
+	if (!is_seen(a, r))
+		return;
+	if (swarm_of(a, &err))
+		hystrix_swarm_serve(&a->hystrix_swarm, a->swarm, r);
+	else
+		refuse_busy(r, &err);
+}
+
 void admin_page_swarm(struct admin *a, struct httpd_request *r)
 {
 	static const struct str prefix = { "/swarm", 6 };
 	struct str path = httpd_path(r), page = str_make(path.p + prefix.n, path.n - prefix.n);
 	struct err err = { "" };
 
-	if (!a->agent->sees_swarm) {
-		admin_refuse(r, 404, "not-here", "In a container's network only its own sidecar is shown.",
-			"Ask the admin port of the node's agent.");
+	if (!is_seen(a, r))
 		return;
-	}
 	if (!may_ask(page)) {
 		admin_refuse(r, 404, "no-such-page", "There is no such page to ask of the agents.",
 			"/swarm/circuits, /swarm/sidecars, /swarm/upstreams, /swarm/stats …");
 		return;
 	}
-	if (!a->swarm)
-		a->swarm = swarm_new(a->agent->loop, &err);
-	struct page_ask *q = a->swarm && swarm_asks(a->swarm) < SWARM_ASKS_MAX ? mem_zalloc(sizeof(*q))
-									       : NULL;
+	bool may = swarm_of(a, &err) && swarm_asks(a->swarm) < SWARM_ASKS_MAX;
+	struct page_ask *q = may ? mem_zalloc(sizeof(*q)) : NULL;
 	if (!q) {
 		refuse_busy(r, &err);
 		return;

@@ -142,6 +142,7 @@ static void ask_agent(struct swarm_ask *a, const struct addr *at)
 	snprintf(to->text, sizeof(to->text), "%s", text);
 	snprintf(url, sizeof(url), "http://%s/%s", text, a->page);
 	usec now = loop_touch(a->swarm->loop), left = a->until > now + LEFT_MIN ? a->until - now : LEFT_MIN;
+	left = (left + USEC_MS - 1) / USEC_MS * USEC_MS; /* whoever falls silent is said to have been asked for "3s" */
 	const struct fetch_request f = { .url = url, .body_max = a->q.page_max, .total = left, .idle = left };
 	to->fetch = fetch_start(a->swarm->fetcher, &f, on_page, to, &err);
 	if (to->fetch)

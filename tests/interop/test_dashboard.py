@@ -13,13 +13,14 @@ PROXY_TIMEOUT = 10.0  # seconds of silence after which the dashboard's proxy end
 
 # What stands in the tiles, by the classes of the dashboard's templates.
 TILES = """(() => {
-    const tile = document.getElementById('CIRCUIT_quotes_0'), pool = document.getElementById('THREAD_POOL_quotes_0');
+    const tile = document.getElementById('CIRCUIT_%s_0'), pool = document.getElementById('THREAD_POOL_%s_0');
     const text = (of, where) => of.querySelector(where).textContent.trim();
     if (!tile || !pool || !tile.querySelector('.circuitStatus'))
         return null;
     const count = name => parseInt(text(tile, 'a.' + name).replace(/,/g, ''));
     return {name: text(tile, 'p.name'), status: text(tile, '.circuitStatus').replace(/\\s+/g, ' '),
-        rate: parseFloat(text(tile, 'span.ratePerSecond')), errors: parseFloat(text(tile, 'a.errorPercentage .value')),
+        rate: parseFloat(text(tile, 'span.ratePerSecond')), each: parseFloat(text(tile, 'span.ratePerSecondPerHost')),
+        hosts: text(tile, '.cell.header') === 'Hosts' ? text(tile, '.cell.data') : '', errors: parseFloat(text(tile, 'a.errorPercentage .value')),
         success: count('success'), failure: count('failure'), shorted: count('shortCircuited'), rejected: count('rejected'),
         timeout: count('timeout'), bad: count('badRequest'), median: text(tile, '.latencyMedian .value'),
         slowest: text(tile, '.latency995 .value'), pool: text(pool, 'p.name'), all: tile.textContent + pool.textContent,
@@ -54,10 +55,10 @@ def stream(agent):
     return "http://%s:%d/hystrix.stream" % agent.admin
 
 
-def shown(agent, page, what, check, seconds=30):
-    """The tiles, once they say this."""
+def shown(agent, page, what, check, seconds=30, name="quotes"):
+    """The tiles of this circuit, once they say this."""
     def look():
-        tiles = page.value(TILES)
+        tiles = page.value(TILES % (name, name))
         if tiles and check(tiles):
             return tiles
         return time.sleep(0.1)  # the stream has news twice a second
@@ -106,6 +107,33 @@ def test_the_dashboard_shows_circuits(t, estate):
     service.answer = 200
     shown(agent, page, "closed again", lambda it: it["status"] == "Circuit Closed" and it["errors"] == 0 and it["success"] > 10)
     assert idle.join(30) >= 10
+
+
+@needs("browser", "hystrix-dashboard")
+@limit(120)
+def test_the_dashboard_shows_a_swarm(t, estate):
+    """The real dashboard shows /swarm/hystrix.stream of three agents, without a Turbine: one tile of three hosts with the calls of all of
+    them; one circuit of three open in orange, with the share; all of them open; and closed again."""
+    dashboard = estate.get("hystrix-dashboard")
+    service = t.service(200)
+    agents = [t.sidecar(endpoints={"quotes": [service]}, env=BREAKER) for _ in range(3)]
+    watch = t.sidecar(env={"OUTRIDER_AGENTS": ",".join("127.0.0.1:%d" % agent.admin[1] for agent in agents)})
+    for agent in agents:
+        t._keep(Load(agent.outbound))
+    url = "http://%s:%d/swarm/hystrix.stream" % watch.admin
+    page = t._keep(estate.get("browser").open(dashboard.page(url, "swarm"), dashboard.underscore()))
+    tiles = shown(watch, page, "closed", lambda it: it["status"] == "Circuit Closed" and it["success"] > 300 and it["rate"] > 20, name="accountservice.quotes")
+    assert tiles["name"] == tiles["pool"] == "accountservice.quotes" and tiles["hosts"] == "3" and tiles["errors"] == 0, tiles
+    assert tiles["rate"] > 2 * tiles["each"] > 0 and float(tiles["median"]) <= float(tiles["slowest"]), tiles
+    assert "NaN" not in tiles["all"] and "undefined" not in tiles["all"], tiles
+    assert agents[0].admin_call("PUT", "/circuits/quotes/open", {"X-Outrider": "1"}, b"")[0] == 200
+    shown(watch, page, "one of three", lambda it: it["status"] == 'Circuit {"Open":1,"Closed":2}' and it["shorted"] > 5, name="accountservice.quotes")
+    picture(estate, page, "swarm-one-open")
+    service.answer = 503
+    shown(watch, page, "open", lambda it: it["status"] == "Circuit Open" and it["failure"] >= 10, name="accountservice.quotes")
+    service.answer = 200
+    assert agents[0].admin_call("PUT", "/circuits/quotes/auto", {"X-Outrider": "1"}, b"")[0] == 200
+    shown(watch, page, "closed again", lambda it: it["status"] == "Circuit Closed" and it["errors"] == 0, name="accountservice.quotes")
 
 
 def picture(estate, page, name):

@@ -299,7 +299,7 @@ def test_a_swarm_that_says_too_much(t):
     assert len(there) == 10 and page["failed"] == 2 and {one["why"] for one in named} == {"left out: the reply would be too long"}, (len(there), named)
 
 
-@rows({"stream": ("/swarm/hystrix.stream", 404), "itself": ("/swarm/swarm/stats", 404), "secret": ("/swarm/app/config", 404),
+@rows({"stream": ("/swarm/tap", 404), "log": ("/swarm/log/tail", 404), "itself": ("/swarm/swarm/stats", 404), "secret": ("/swarm/app/config", 404),
        "nothing": ("/swarm/", 404), "odd": ("/swarm/circuits?service=a%20b", 400), "put": ("/swarm/refresh", 404)})
 def test_what_is_not_asked_of_others(t, path, status):
     """Streams, secrets, and what changes state are not passed on."""

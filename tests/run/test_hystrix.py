@@ -107,6 +107,50 @@ def test_sums_of_two_agents(t):
         assert total["requestCount" if "requestCount" in total else "rollingCountThreadsExecuted"] == 7, total
 
 
+def test_the_stream_of_a_swarm(t):
+    """/swarm/hystrix.stream adds up the circuits of all agents by <service>.<upstream>: counts are sums, reportingHosts says of how many;
+    who does not answer, or talks nonsense, is named in a comment, and the others count all the same."""
+    service, odd, gone = t.service(200), t.service((200, b'{"figures":1,"circuits":[]}')), t.port()
+    agents = [t.sidecar(endpoints={"quotes": [service]}, env=dict(QUIET, OUTRIDER_BREAKER_VOLUME="5", OUTRIDER_BREAKER_SLEEP_WINDOW="60s")) for _ in range(3)]
+    asked = ["127.0.0.1:%d" % agent.admin[1] for agent in agents]
+    watch = t.sidecar(env={"OUTRIDER_AGENTS": ",".join(asked + [odd.text, gone.text])})
+    reader = Reader(t, watch, prefix="/swarm")
+    assert reader.head.status == 200 and reader.head.get("content-type") == "text/event-stream;charset=UTF-8", reader.head
+    for n, agent in enumerate(agents):
+        calls(t, agent, 5 + n)
+    command, pool = reader.until("added up", lambda *events: events and events[0]["requestCount"] == 18 and events)
+    assert command["name"] == command["threadPool"] == pool["name"] == "accountservice.quotes" and command["group"] == "accountservice", command
+    assert command["reportingHosts"] == pool["reportingHosts"] == 3 and command["rollingCountSuccess"] == pool["rollingCountThreadsExecuted"] == 18
+    assert command["isCircuitBreakerOpen"] is False and command["propertyValue_circuitBreakerRequestVolumeThreshold"] == 5, command
+    why = reader.remarks[-1]
+    assert why.startswith(": 5 agents were asked; missing: ") and odd.text + ": an agent of another version" in why and gone.text + ": " in why, why
+    assert asked[0] not in why
+    for agent in agents[:2]:
+        assert agent.admin_call("PUT", "/circuits/quotes/open", {"X-Outrider": "1"}, b"")[0] == 200
+    command, _ = reader.until("two are open", lambda *events: events and events[0]["isCircuitBreakerOpen"] and events)
+    assert json.loads(command["isCircuitBreakerOpen"]) == {"true": 2, "false": 1}, command
+    agents[2].die()
+    command, _ = reader.until("two are left", lambda *events: events and events[0]["reportingHosts"] == 2 and events)
+    assert command["isCircuitBreakerOpen"] == 2 and command["propertyValue_circuitBreakerForceOpen"], command
+
+
+def test_a_swarm_whose_agents_hang(t):
+    """An agent that takes the question and never answers delays the others by three seconds and no more; pings come all the time, the
+    places become free when readers leave, also the last."""
+    mute, other = t.origin("mute"), t.sidecar(endpoints={"quotes": [t.service(200)]}, env=QUIET)
+    watch = t.sidecar(env={"OUTRIDER_AGENTS": "%s,127.0.0.1:%d" % (mute.text, other.admin[1])})
+    calls(t, other, 2)
+    readers = [Reader(t, watch, prefix="/swarm") for _ in range(5)]
+    assert Reader(t, watch, prefix="/swarm").head.status == 503
+    command, _ = readers[0].until("the other one", lambda *events: events and events[0]["requestCount"] == 2 and events)
+    assert mute.text + " took the request and fell silent: no answer within 3s" in readers[0].remarks[0], readers[0].remarks
+    for reader in readers[:-1]:
+        reader.wire.reset()
+    readers[-1].tick()
+    readers[-1].wire.close()
+    watch.until("a place is free, and the stream begins again", lambda: Reader(t, watch, prefix="/swarm").head.status == 200)
+
+
 # --- readers -----------------------------------------------------------------------------------------------------------------
 
 

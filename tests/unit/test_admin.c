@@ -115,7 +115,7 @@ START_TEST(pages_answer)
 	for (size_t i = 0; i < n; i++) {
 		char line[128];
 		if (rows[i].changes_state || strncmp(rows[i].path, "/app/", 5) == 0 /* guarded */ ||
-			strcmp(rows[i].path, "/hystrix.stream") == 0 || strcmp(rows[i].path, "/tap") == 0 || strcmp(rows[i].path, "/log/tail") == 0 || strcmp(rows[i].path, "/ui/live") == 0 /* never end */ || strcmp(rows[i].path, "/metrics") == 0 /* no JSON */ ||
+			strcmp(rows[i].path, "/hystrix.stream") == 0 || strcmp(rows[i].path, "/swarm/hystrix.stream") == 0 || strcmp(rows[i].path, "/tap") == 0 || strcmp(rows[i].path, "/log/tail") == 0 || strcmp(rows[i].path, "/ui/live") == 0 /* never end */ || strcmp(rows[i].path, "/metrics") == 0 /* no JSON */ ||
 			strchr(rows[i].path, '*')) /* of what is not there here */
 			continue;
 		snprintf(line, sizeof(line), "GET %s", rows[i].path);
