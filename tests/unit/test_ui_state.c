@@ -172,7 +172,7 @@ START_TEST(a_full_node)
 	ck_assert_uint_eq(count(text_z(&t), "\"rejected\":"), UI_CIRCUITS_MAX);
 	ck_assert(s.left_edges == 500 && s.left_circuits == 800 && s.left_sidecars == 0);
 	ck_assert_uint_lt(t.n, UI_STATE_MAX);
-#ifndef __SANITIZE_ADDRESS__
+#ifndef SANITIZED
 	ck_assert_msg(best < 40 * USEC_MS, "%.1f ms",
 		(double)best / USEC_MS); /* the aim is 10, on a machine of its own */
 #endif
