@@ -25,6 +25,10 @@ static bool make_spec(struct sidecar *sc, struct err *err)
 	sc->agent.sidecars = &sc->view;
 	sc->agent.n_sidecars = 1;
 	crew_seat(sc->crew, sc->spec->slot, sc);
+	if (sc->spec->hello_left)
+		log_write(&sc->log, LEVEL_WARN, "discovery", "metadata find no room in what other agents are told; they are left out",
+			LOG_FIELDS(log_u64("left_out", sc->spec->hello_left), log_u64("bytes", HELLO_MAX),
+				log_text("remedy", "shorten OUTRIDER_META; registries are told all of it")));
 	minding_follow(sc, reload_options(sc->reload), sc->spec);
 	return true;
 }

@@ -99,6 +99,8 @@ bool build_put_hello(struct build *b)
 			add_word(&t, key, str_make(item.p + equals + 1, item.n - equals - 1));
 		if (t.n <= HELLO_MAX) /* metadata that do not fit are left out; who we are never is */
 			n = t.n;
+		else
+			b->s->hello_left++;
 	}
 	if (t.failed)
 		b->s->hello = str_make(NULL, 0);

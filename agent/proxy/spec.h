@@ -225,6 +225,7 @@ struct spec_sidecar {
 	struct spec_access access;
 	struct str agent; /* "node/service.slot", as replies say it; empty: they do not */
 	struct str hello; /* what we say of ourselves to other agents; at most HELLO_MAX */
+	uint16_t hello_left; /* own metadata that found no room in it */
 	bool discovers; /* names that no upstream has may be services all the same: ask control before egress */
 	uint8_t egress; /* enum egress */
 	uint32_t n_egress_list;

@@ -269,6 +269,18 @@ def test_agents_greet_each_other(t):
     assert said["service"] == "quotes" and said["node"] == "n2" and said["version"] == "2", said
 
 
+def test_metadata_that_do_not_fit(t):
+    """Metadata beyond what a hello holds are left out, and the log says so once; who the agent is, and what fits, is told."""
+    ip, handler = _ip(), t.origin("handler")
+    told = _peer(t, ip, "quotes", handler, node="n2", meta="version=2,rack=%s,colour=%s" % ("r" * 300, "c" * 300))
+    agent = t.sidecar(env=_env(_dns(t, {"tasks.quotes": [ip]})))
+    _ask_peer(t, agent, handler)
+    said = agent.until("met", lambda: _upstream(agent)["endpoints"][0]["agent"])
+    assert said["service"] == "quotes" and said["version"] == "2" and len(said["rack"]) == 300 and "colour" not in said, said
+    lines = [line for line in map(json.loads, told.lines()) if "find no room" in line["message"]]
+    assert len(lines) == 1 and lines[0]["left_out"] == 1 and lines[0]["level"] == "warn", lines
+
+
 def test_another_service_at_the_address(t):
     """An address that changed its owner answers 421; the request goes elsewhere, whatever its method; nobody goes there again."""
     wrong, right = _ip(), _ip()
