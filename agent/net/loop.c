@@ -190,6 +190,28 @@ void loop_post(struct loop *l, struct mail *m)
 		wake(l);
 }
 
+/* The exchange is an acquire: what was written before a ring that found it in the box is seen by what fn does. */
+static void on_bell(struct mail *m)
+{
+	struct bell *b = LIST_OWNER(m, struct bell, mail);
+
+	(void)atomic_exchange_explicit(&b->in_box, false, memory_order_acq_rel);
+	b->fn(b);
+}
+
+void bell_init(struct bell *b, void (*fn)(struct bell *b))
+{
+	b->mail.fn = on_bell;
+	b->fn = fn;
+	atomic_init(&b->in_box, false);
+}
+
+void bell_ring(struct loop *l, struct bell *b)
+{
+	if (!atomic_exchange_explicit(&b->in_box, true, memory_order_acq_rel))
+		loop_post(l, &b->mail);
+}
+
 /* --- whose turn it is ---------------------------------------------------------------------------------------- */
 
 #define PARTY_WINDOW 256  /* events: some 5 ms of a worker that has no time left */

@@ -47,6 +47,17 @@ struct mail {
 /* Any thread; wakes the loop (eventfd) when its box was empty. Mail is handled in order of posting. Never fails. */
 void loop_post(struct loop *l, struct mail *m);
 
+/* A word that may be said again before it was heard: the mail lies in the box once at most, for one that is posted while it lies there
+ * would be its own successor, and the loop would never come to its end. Whoever rings sees it handled later than that, once
+ * or several times. One loop; any thread rings. */
+struct bell {
+	struct mail mail;
+	_Atomic bool in_box;
+	void (*fn)(struct bell *b); /* on the loop's thread */
+};
+void bell_init(struct bell *b, void (*fn)(struct bell *b));
+void bell_ring(struct loop *l, struct bell *b);
+
 /* --- readiness ------------------------------------------------------------------------------------------- */
 struct party;
 struct watch {

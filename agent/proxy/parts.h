@@ -141,8 +141,8 @@ struct worker {
 	_Atomic uint64_t busy, busy_inbound;
 	struct overload over;
 	struct ring ring;         /* of records, control reads it */
-	struct mail ring_mail;
-	_Atomic bool ring_told;   /* the mail is on its way, or not answered yet */
+	struct bell ring_bell;
+	_Atomic bool ring_told;   /* control was told of what it has not read yet */
 	uint32_t n_clients, n_seated; /* connections of all sidecars; sidecars that have a spec */
 	uint32_t changes;         /* specs that it was given */
 	uint8_t drain;            /* enum drain_step + 1; 0 = not draining */
@@ -197,5 +197,7 @@ void parts_forget_dynamic(struct worker *w, uint32_t slot);
 struct wendpoint *part_dynamic(struct worker *w, struct wupstream *up, const struct addr *a, usec now);
 void part_endpoint_free(struct wendpoint *e);
 void part_upstream_free(struct wupstream *u);
+
+void record_init(struct worker *w); /* record.c: before its first exchange */
 
 #endif

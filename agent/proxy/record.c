@@ -217,20 +217,24 @@ static void fill(struct exchange *x, struct record *r, uint8_t why, usec duratio
 	memcpy(r + 1, x->tries, x->n_tries * sizeof(x->tries[0]));
 }
 
-/* Control is told once, and again when it has read: a dropped record wakes it, too. */
-static void on_recorded(struct mail *m)
+static void on_recorded(struct bell *b)
 {
-	struct worker *w = LIST_OWNER(m, struct worker, ring_mail);
+	struct worker *w = LIST_OWNER(b, struct worker, ring_bell);
 
 	w->cfg.recorded(w->cfg.arg, w->cfg.index);
 }
 
+void record_init(struct worker *w)
+{
+	bell_init(&w->ring_bell, on_recorded);
+}
+
+/* Control is told once, and again when it has read, for which it need not have heard of it: a dropped record wakes it, too. */
 static void tell(struct worker *w)
 {
 	if (atomic_load_explicit(&w->ring_told, memory_order_relaxed) || atomic_exchange_explicit(&w->ring_told, true, memory_order_seq_cst))
 		return;
-	w->ring_mail.fn = on_recorded;
-	loop_post(w->cfg.control, &w->ring_mail);
+	bell_ring(w->cfg.control, &w->ring_bell);
 }
 
 /* The second half of the ring is for those who do not flood it. */

@@ -110,6 +110,7 @@ struct worker *worker_new(const struct worker_config *cfg, struct err *err)
 	list_init(&w->ready);
 	list_init(&w->tunnels);
 	overload_init(w);
+	record_init(w);
 	if (!make_tables(w) || (cfg->recorded && !ring_init(&w->ring, cfg->ring))) {
 		err_set(err, "no memory for a worker's tables");
 		worker_free(w);

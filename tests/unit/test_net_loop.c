@@ -75,6 +75,59 @@ START_TEST(mail_of_four_threads_arrives_in_order)
 }
 END_TEST
 
+#define RINGS 20000u
+
+struct belfry {
+	struct bell bell;
+	struct loop *loop;
+	_Atomic uint32_t rung; /* before each ring */
+	uint32_t heard, times;
+};
+
+static void on_bell_rung(struct bell *bell)
+{
+	struct belfry *b = LIST_OWNER(bell, struct belfry, bell);
+
+	b->times++;
+	b->heard = atomic_load_explicit(&b->rung, memory_order_relaxed);
+	if (b->heard == THREADS * RINGS)
+		loop_stop(b->loop);
+}
+
+static void *ring_all(void *arg)
+{
+	struct belfry *b = arg;
+
+	for (unsigned i = 0; i < RINGS; i++) {
+		atomic_fetch_add_explicit(&b->rung, 1, memory_order_relaxed);
+		bell_ring(b->loop, &b->bell);
+	}
+	return NULL;
+}
+
+/* However often it is rung, the loop comes to an end, and the last ring is heard. */
+START_TEST(a_bell_rung_by_four_threads)
+{
+	struct belfry b = { .loop = loop_new(NULL) };
+	pthread_t threads[THREADS];
+
+	ck_assert_ptr_nonnull(b.loop);
+	bell_init(&b.bell, on_bell_rung);
+	bell_ring(b.loop, &b.bell);
+	bell_ring(b.loop, &b.bell);
+	loop_turn(b.loop, false);
+	ck_assert_uint_eq(b.times, 1);
+	for (unsigned i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, ring_all, &b), 0);
+	loop_run(b.loop);
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_uint_eq(b.heard, THREADS * RINGS);
+	ck_assert_uint_le(b.times, THREADS * RINGS + 1);
+	loop_free(b.loop);
+}
+END_TEST
+
 static void *run(void *arg)
 {
 	loop_run(arg);
@@ -397,6 +450,7 @@ Suite *suite_net_loop(void)
 	TCase *t = tcase_create("all");
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, mail_of_four_threads_arrives_in_order);
+	tcase_add_test(t, a_bell_rung_by_four_threads);
 	tcase_add_test(t, stops_from_another_thread);
 	tcase_add_test(t, a_turn_ends_with_its_hook);
 	tcase_add_test(t, time_stands_still_within_a_turn);

@@ -26,7 +26,7 @@ struct side { /* one sidecar and what stands behind it */
 
 static struct loop *control;
 static struct worker *worker;
-static unsigned n_released;
+static unsigned n_released, n_recorded;
 
 static void released(void *arg, unsigned index, struct spec_sidecar *spec)
 {
@@ -36,10 +36,17 @@ static void released(void *arg, unsigned index, struct spec_sidecar *spec)
 	n_released++;
 }
 
+static void recorded(void *arg, unsigned index)
+{
+	(void)arg;
+	(void)index;
+	n_recorded++;
+}
+
 static void setup(void)
 {
 	struct err err;
-	n_released = 0;
+	n_released = n_recorded = 0;
 	control = loop_new(&err);
 	ck_assert_ptr_nonnull(control);
 	struct worker_config cfg = { .buffers_max = 64u << 20,
@@ -47,7 +54,9 @@ static void setup(void)
 		.max_upstreams = 4 * SIDECARS,
 		.max_endpoints = 64,
 		.control = control,
-		.released = released };
+		.released = released,
+		.recorded = recorded,
+		.ring = 65536 };
 	worker = worker_new(&cfg, &err);
 	ck_assert_msg(worker != NULL, "%s", err.text);
 }
@@ -62,8 +71,8 @@ static void teardown(void)
 {
 	worker_stop(worker);
 	worker_join(worker);
+	loop_turn(control, false); /* what it still had to say */
 	worker_free(worker);
-	loop_turn(control, false);
 	loop_free(control);
 }
 
@@ -332,6 +341,41 @@ END_TEST
 
 /* --- the balancer and the step table -------------------------------------------------------------------------- */
 
+/* What control reads without having been told, as its timer does, is written while the word about an earlier record still lies in its box. */
+START_TEST(control_hears_of_records_whenever_it_reads)
+{
+	struct side s;
+	char buf[1024];
+	uint32_t n;
+
+	make_side(&s, 0);
+	close(s.handler_fd); /* each request fails, and so is recorded */
+	ck_assert(worker_set_sidecar(worker, &s.spec, &s.fd));
+	start();
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 3; i++) {
+			int c = dial(&s.at);
+			say(c, "GET / HTTP/1.1\r\nHost: q\r\nConnection: close\r\n\r\n");
+			hear(c, "503", buf, sizeof(buf));
+			while (read(c, buf, sizeof(buf)) > 0)
+				;
+			close(c);
+			worker_ring_read(worker);
+			usec until = clock_now() + 5 * USEC_SEC;
+			while (!ring_peek(worker_ring(worker), &n) && clock_now() < until)
+				;
+			ck_assert_ptr_nonnull(ring_peek(worker_ring(worker), &n));
+			ring_pop(worker_ring(worker));
+		}
+		loop_turn(control, false);
+		ck_assert_uint_ge(n_recorded, round + 1);
+		ck_assert_uint_le(n_recorded, 3 * (round + 1));
+	}
+	s.handler_fd = dial(&s.at); /* free_side() closes it */
+	free_side(&s);
+}
+END_TEST
+
 START_TEST(round_robin_passes_over_what_was_tried)
 {
 	struct spec_endpoint e[3] = { 0 };
@@ -432,6 +476,7 @@ Suite *suite_proxy_worker(void)
 	tcase_add_test(t, a_dropped_sidecar_leaves_nothing);
 	tcase_add_test(t, a_listener_leaves_with_its_last_clients);
 	tcase_add_test(t, round_robin_passes_over_what_was_tried);
+	tcase_add_test(t, control_hears_of_records_whenever_it_reads);
 	tcase_add_test(t, no_allocation_failure_ends_the_worker);
 	suite_add_tcase(s, t);
 	return s;
