@@ -100,6 +100,25 @@ def test_pages_of_all_nodes(_t, swarm):
     assert len({s["node"] for one in sidecars for s in one["answer"]["sidecars"]}) == 3, sidecars
 
 
+def test_circuits_of_all_nodes_added_up(_t, swarm):
+    """/swarm/hystrix.stream of one agent, read from another container by its address on network outrider, as a dashboard would: callers on
+    three nodes are three hosts of one circuit, and their calls are added up"""
+    e = estate(swarm)
+    node, container = e.container("shop_accounts")
+    at = e.get(1, "/swarm/circuits")["agents"][0]["agent"]
+
+    def seen():
+        for n in range(1, swarm.n + 1):
+            for one in e.containers("shop_quotes", n):
+                swarm.inside(n, one, "curl", "-s", "-m", "5", "-x", "http://127.0.0.1:4140", "http://accounts/")
+        text = swarm.inside(node, container, "curl", "-sN", "-m", "3", "http://%s/swarm/hystrix.stream" % at).stdout
+        events = [json.loads(line[6:]) for line in text.split("\n") if line.startswith("data: ")]
+        return [one for one in events if one["type"] == "HystrixCommand" and one["name"].endswith("quotes.accounts")
+                and one["reportingHosts"] == 3 and one["rollingCountSuccess"] >= 3]
+    command = until("three hosts", seen, 120)[-1]
+    assert command["requestCount"] == command["rollingCountSuccess"] and command["isCircuitBreakerOpen"] is False, command
+
+
 def test_variables_of_a_service(_t, swarm):
     """options of a container's env take effect for its sidecar alone, and change with `service update`"""
     e = estate(swarm)
