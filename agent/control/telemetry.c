@@ -58,33 +58,38 @@ static void give(struct telemetry *t, const struct record *r, uint32_t n)
 		t->consumers[i].record(t->consumers[i].arg, &who, r, n);
 }
 
-/* false: there is more than fits before `until`. */
-static bool drain_worker(struct telemetry *t, struct worker *w, usec until)
+/* How many; *all is false when there are more than fit before `until`. */
+static unsigned drain_worker(struct telemetry *t, struct worker *w, usec until, bool *all)
 {
 	struct ring *ring = worker_ring(w);
 	unsigned seen = 0;
 	uint32_t n;
 
 	for (const void *r; (r = ring_peek(ring, &n)) != NULL; ring_pop(ring)) {
-		if (++seen % LOOK_EVERY == 0 && clock_now() >= until)
-			return false;
+		if (++seen % LOOK_EVERY == 0 && clock_now() >= until) {
+			*all = false;
+			break;
+		}
 		give(t, r, n);
 	}
-	return true;
+	return seen;
 }
 
+/* A worker that saw "control was told" just before it was read here says nothing of its record, which may still have been on its way to
+ * memory. So who found something looks once more; a fence of the worker's for each record would cost more. */
 static void on_time(void *arg)
 {
 	struct telemetry *t = arg;
 	usec until = clock_now() + SLICE;
+	unsigned found = 0;
 	bool all = true;
 
 	for (unsigned i = 0; i < t->n_workers; i++) {
 		worker_ring_read(t->workers[i]);
-		all = drain_worker(t, t->workers[i], until) && all;
+		found += drain_worker(t, t->workers[i], until, &all);
 	}
-	if (!all)
-		timer_set(t->cfg.loop, &t->timer, loop_touch(t->cfg.loop) + TELEMETRY_EVERY / 4);
+	if (found)
+		timer_set(t->cfg.loop, &t->timer, loop_touch(t->cfg.loop) + (all ? TELEMETRY_EVERY : TELEMETRY_EVERY / 4));
 }
 
 void telemetry_recorded(struct telemetry *t, unsigned worker)
@@ -95,8 +100,10 @@ void telemetry_recorded(struct telemetry *t, unsigned worker)
 
 void telemetry_drain(struct telemetry *t)
 {
+	bool all;
+
 	for (unsigned i = 0; i < t->n_workers; i++)
-		(void)drain_worker(t, t->workers[i], UINT64_MAX);
+		(void)drain_worker(t, t->workers[i], UINT64_MAX, &all);
 }
 
 bool telemetry_consume(struct telemetry *t, const struct telemetry_consumer *c)

@@ -4,7 +4,7 @@
  *                                                                                 ├──> flight recorder (control/flight.h)
  *                                                                                 └──> access log
  *
- * A worker wakes control by one mail when its ring was empty, or is half full; nothing runs while nobody calls. What does not fit is dropped and
+ * A worker wakes control when there is a record that control was not told of; nothing runs while nobody calls. What does not fit is dropped and
  * counted, never waited for. Thread: control's. */
 #ifndef OUTRIDER_CONTROL_TELEMETRY_H
 #define OUTRIDER_CONTROL_TELEMETRY_H

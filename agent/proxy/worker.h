@@ -74,7 +74,7 @@ struct worker_config {
 	void (*overloaded)(void *arg, unsigned worker, enum overload_step step);
 	/* Posted to the same loop: the worker's buffers grew by some MiB, so memory_percent may be old; may be NULL. */
 	void (*grew)(void *arg);
-	/* Posted to the same loop: there are records in its ring (worker_ring()), after it was empty or as it is half full; may be NULL: nothing is
+	/* Posted to the same loop: there are records in its ring (worker_ring()) that control was not told of; may be NULL: nothing is
 	 * recorded. */
 	void (*recorded)(void *arg, unsigned worker);
 	size_t ring;         /* bytes of the ring */
