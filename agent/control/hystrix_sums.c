@@ -95,7 +95,7 @@ static bool read_row(const cJSON *row, struct hystrix_figures *f)
 	const cJSON *item = cJSON_IsArray(row) ? row->child : NULL;
 
 	for (unsigned i = 0; i < NAMES; i++, item = item->next) {
-		if (!cJSON_IsString(item))
+		if (!item || !cJSON_IsString(item))
 			return false;
 		*names[i] = str_of(item->valuestring);
 		if (!names[i]->n || names[i]->n > HYSTRIX_NAME_MAX)
