@@ -6,7 +6,7 @@
 #include <check.h>
 #include <string.h>
 
-#define LOOK (TELEMETRY_EVERY + 4 * USEC_MS)
+#define LOOK (3 * TELEMETRY_EVERY) /* a timer set in a turn fires in no earlier one than the next; its wheel rounds up */
 
 static struct loop *loop;
 static struct worker *worker;
