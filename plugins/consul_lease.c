@@ -144,12 +144,6 @@ static void on_reply(void *arg, const struct fetch_reply *reply)
 
 /* --- questions ------------------------------------------------------------------------------------------------------------- */
 
-static void put(struct json *j, const char *key, struct str value)
-{
-	json_key(j, key);
-	json_str(j, value);
-}
-
 /* Consul takes letters, digits, - and _ in a key. */
 static void put_meta(struct json *j, struct str key, struct str value)
 {
@@ -178,10 +172,10 @@ static void put_check(struct json *j, const struct consul_lease *l)
 	snprintf(ttl, sizeof(ttl), "%llums", (unsigned long long)(l->of->lease / USEC_MS));
 	json_key(j, "Check");
 	json_object(j);
-	put(j, "CheckID", str_of(id));
-	put(j, "TTL", str_of(ttl));
-	put(j, "Status", str_of(status_word(l)));
-	put(j, "DeregisterCriticalServiceAfter", STR(FORGET_AFTER));
+	json_put_str(j, "CheckID", str_of(id));
+	json_put_str(j, "TTL", str_of(ttl));
+	json_put_str(j, "Status", str_of(status_word(l)));
+	json_put_str(j, "DeregisterCriticalServiceAfter", STR(FORGET_AFTER));
 	json_end(j);
 }
 
@@ -193,9 +187,9 @@ static void write_registration(struct text *t, const struct consul_lease *l, con
 
 	addr_ip_text(at, ip);
 	json_object(&j);
-	put(&j, "ID", self->id);
-	put(&j, "Name", self->service);
-	put(&j, "Address", str_of(ip));
+	json_put_str(&j, "ID", self->id);
+	json_put_str(&j, "Name", self->service);
+	json_put_str(&j, "Address", str_of(ip));
 	json_key(&j, "Port");
 	json_u64(&j, addr_port(at));
 	json_key(&j, "Meta");
@@ -218,8 +212,8 @@ static void write_report(struct text *t, const struct consul_lease *l)
 	struct json j = json_begin(t);
 
 	json_object(&j);
-	put(&j, "Status", str_of(status_word(l)));
-	put(&j, "Output", STR("said by its agent"));
+	json_put_str(&j, "Status", str_of(status_word(l)));
+	json_put_str(&j, "Output", STR("said by its agent"));
 	json_end(&j);
 }
 

@@ -227,24 +227,12 @@ const char *eureka_status_word(uint8_t state)
 	return state == REGISTRY_UP ? "UP" : state == REGISTRY_STARTING ? "STARTING" : "DOWN";
 }
 
-static void put_key(struct json *j, const char *key, struct str value)
-{
-	json_key(j, key);
-	json_str(j, value);
-}
-
-static void put_number(struct json *j, const char *key, uint64_t n)
-{
-	json_key(j, key);
-	json_u64(j, n);
-}
-
 static void put_port(struct json *j, const char *key, uint16_t port, bool enabled)
 {
 	json_key(j, key);
 	json_object(j);
-	put_number(j, "$", port);
-	put_key(j, "@enabled", str_of(enabled ? "true" : "false"));
+	json_put_u64(j, "$", port);
+	json_put_str(j, "@enabled", str_of(enabled ? "true" : "false"));
 	json_end(j);
 }
 
@@ -252,11 +240,11 @@ static void put_metadata(struct json *j, const struct registry_instance *self, c
 {
 	json_key(j, "metadata");
 	json_object(j);
-	put_key(j, OWNER_KEY, str_of(owner));
+	json_put_str(j, OWNER_KEY, str_of(owner));
 	if (self->node.n)
-		put_key(j, "node", self->node);
+		json_put_str(j, "node", self->node);
 	if (self->zone.n)
-		put_key(j, "zone", self->zone);
+		json_put_str(j, "zone", self->zone);
 	for (size_t i = 0; i < self->n_meta; i++) {
 		if (str_eq(self->meta[i].key, STR("node")) || str_eq(self->meta[i].key, STR("zone")))
 			continue;
@@ -273,7 +261,7 @@ static void put_case(struct json *j, const char *key, struct str s, bool upper)
 
 	for (size_t i = 0; i < n; i++)
 		copy[i] = (char)(upper ? toupper((unsigned char)s.p[i]) : tolower((unsigned char)s.p[i]));
-	put_key(j, key, str_make(copy, n));
+	json_put_str(j, key, str_make(copy, n));
 }
 
 static void put_urls(struct json *j, const struct registry_instance *self, const char *ip, uint16_t port)
@@ -281,9 +269,9 @@ static void put_urls(struct json *j, const struct registry_instance *self, const
 	char home[ADDR_TEXT_MAX + 32];
 
 	snprintf(home, sizeof(home), strchr(ip, ':') ? "http://[%s]:%u/" : "http://%s:%u/", ip, port);
-	put_key(j, "homePageUrl", str_of(home));
-	put_key(j, "statusPageUrl", self->status_url.n ? self->status_url : str_of(home));
-	put_key(j, "healthCheckUrl", self->health_url.n ? self->health_url : str_of(home));
+	json_put_str(j, "homePageUrl", str_of(home));
+	json_put_str(j, "statusPageUrl", self->status_url.n ? self->status_url : str_of(home));
+	json_put_str(j, "healthCheckUrl", self->health_url.n ? self->health_url : str_of(home));
 }
 
 void eureka_write(struct text *t, const struct registry_instance *self, const struct addr *at, usec lease, const char *owner,
@@ -298,31 +286,31 @@ void eureka_write(struct text *t, const struct registry_instance *self, const st
 	json_object(&j);
 	json_key(&j, "instance");
 	json_object(&j);
-	put_key(&j, "instanceId", self->id);
-	put_key(&j, "hostName", str_of(ip));
+	json_put_str(&j, "instanceId", self->id);
+	json_put_str(&j, "hostName", str_of(ip));
 	put_case(&j, "app", self->service, true);
-	put_key(&j, "ipAddr", str_of(ip));
-	put_key(&j, "status", str_of(eureka_status_word(self->state)));
-	put_key(&j, "overriddenStatus", STR("UNKNOWN"));
+	json_put_str(&j, "ipAddr", str_of(ip));
+	json_put_str(&j, "status", str_of(eureka_status_word(self->state)));
+	json_put_str(&j, "overriddenStatus", STR("UNKNOWN"));
 	put_port(&j, "port", addr_port(at), true);
 	put_port(&j, "securePort", 443, false);
-	put_number(&j, "countryId", 1);
+	json_put_u64(&j, "countryId", 1);
 	json_key(&j, "dataCenterInfo");
 	json_object(&j);
-	put_key(&j, "@class", STR("com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo"));
-	put_key(&j, "name", STR("MyOwn"));
+	json_put_str(&j, "@class", STR("com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo"));
+	json_put_str(&j, "name", STR("MyOwn"));
 	json_end(&j);
 	json_key(&j, "leaseInfo");
 	json_object(&j);
-	put_number(&j, "renewalIntervalInSecs", duration / 3 ? duration / 3 : 1);
-	put_number(&j, "durationInSecs", duration);
+	json_put_u64(&j, "renewalIntervalInSecs", duration / 3 ? duration / 3 : 1);
+	json_put_u64(&j, "durationInSecs", duration);
 	json_end(&j);
 	put_metadata(&j, self, owner);
 	put_urls(&j, self, ip, addr_port(at));
 	put_case(&j, "vipAddress", self->service, false);
 	put_case(&j, "secureVipAddress", self->service, false);
-	put_key(&j, "lastUpdatedTimestamp", str_of(ms));
-	put_key(&j, "lastDirtyTimestamp", str_of(ms));
+	json_put_str(&j, "lastUpdatedTimestamp", str_of(ms));
+	json_put_str(&j, "lastDirtyTimestamp", str_of(ms));
 	json_end(&j);
 	json_end(&j);
 }

@@ -9,30 +9,18 @@
 #define EXCHANGE_BYTES (16u * 1024) /* under way, the handler silent: docs/resilience.md */
 #define SIDECAR_BYTES (128u * 1024) /* an idle one, both processes */
 
-static void put(struct json *j, const char *key, const char *z)
-{
-	json_key(j, key);
-	json_strz(j, z);
-}
-
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
 static void put_state(struct json *j, const struct node_sidecar *s)
 {
 	const struct handler *h = s->sidecar.handler;
 
-	put(j, "state", s->ending && !s->anew ? "ending" : s->serving ? "serving" : "failed");
+	json_put_strz(j, "state", s->ending && !s->anew ? "ending" : s->serving ? "serving" : "failed");
 	if (s->why.text[0])
-		put(j, "why", s->why.text);
-	put(j, "handler", h ? handler_word(handler_state(h)) : "none");
+		json_put_strz(j, "why", s->why.text);
+	json_put_strz(j, "handler", h ? handler_word(handler_state(h)) : "none");
 	if (h && handler_why(h)[0])
-		put(j, "handler_why", handler_why(h));
+		json_put_strz(j, "handler_why", handler_why(h));
 	if (s->problems.n)
-		put(j, "options_left_out", text_z(&s->problems));
+		json_put_strz(j, "options_left_out", text_z(&s->problems));
 }
 
 const char *node_sidecar_name(const struct node_sidecar *s)
@@ -102,10 +90,10 @@ static void put_cost(struct json *j, const struct node_sidecar *s, const uint64_
 	json_object(j);
 	json_key(j, "estimated");
 	json_bool(j, true);
-	put_u64(j, "cpu_ms", (uint64_t)(s->sidecar.agent.cost.cpu / USEC_MS));
-	put_u64(j, "connections", v[COUNTER_CONNECTIONS_OPEN]);
-	put_u64(j, "sockets_in_stock", stock);
-	put_u64(j, "memory_kb", (v[COUNTER_CONNECTIONS_OPEN] * CONNECTION_BYTES + v[COUNTER_REQUESTS_ACTIVE] * EXCHANGE_BYTES + SIDECAR_BYTES) / 1024);
+	json_put_u64(j, "cpu_ms", (uint64_t)(s->sidecar.agent.cost.cpu / USEC_MS));
+	json_put_u64(j, "connections", v[COUNTER_CONNECTIONS_OPEN]);
+	json_put_u64(j, "sockets_in_stock", stock);
+	json_put_u64(j, "memory_kb", (v[COUNTER_CONNECTIONS_OPEN] * CONNECTION_BYTES + v[COUNTER_REQUESTS_ACTIVE] * EXCHANGE_BYTES + SIDECAR_BYTES) / 1024);
 	json_end(j);
 }
 
@@ -114,20 +102,20 @@ static void put_sidecar(struct json *j, const struct node *n, const struct node_
 	uint64_t v[COUNTER_COUNT] = { 0 }, reasons[REASON_COUNT];
 
 	json_object(j);
-	put(j, "service", s->service);
-	put(j, "stack", s->stack);
-	put(j, "task", s->task);
-	put(j, "slot", s->slot);
-	put(j, "container", s->container.name.p);
-	put(j, "id", s->container.id.p);
-	put(j, "node", n->name);
+	json_put_strz(j, "service", s->service);
+	json_put_strz(j, "stack", s->stack);
+	json_put_strz(j, "task", s->task);
+	json_put_strz(j, "slot", s->slot);
+	json_put_strz(j, "container", s->container.name.p);
+	json_put_strz(j, "id", s->container.id.p);
+	json_put_strz(j, "node", n->name);
 	put_state(j, s);
 	if (s->sidecar.spec)
 		agent_sum_counters(&n->own.agent, s->sidecar.spec->slot, v, reasons);
-	put(j, "outbound", s->serving ? node_wiring(n, s) : "none");
+	json_put_strz(j, "outbound", s->serving ? node_wiring(n, s) : "none");
 	if (s->serving)
-		put_u64(j, "serving_since_ms", (uint64_t)(s->served / USEC_MS));
-	put_u64(j, "requests", v[COUNTER_REQUESTS]);
+		json_put_u64(j, "serving_since_ms", (uint64_t)(s->served / USEC_MS));
+	json_put_u64(j, "requests", v[COUNTER_REQUESTS]);
 	put_cost(j, s, v);
 	node_put_output(j, s);
 	json_end(j);

@@ -37,6 +37,37 @@ void json_bool(struct json *j, bool v);
 void json_null(struct json *j);
 void json_raw(struct json *j, struct str json); /* a value that is JSON already: nothing of it is looked at */
 
+/* A member of an object: the key, then the value. */
+static inline void json_put_str(struct json *j, const char *key, struct str s)
+{
+	json_key(j, key);
+	json_str(j, s);
+}
+
+static inline void json_put_strz(struct json *j, const char *key, const char *z)
+{
+	json_key(j, key);
+	json_strz(j, z);
+}
+
+static inline void json_put_u64(struct json *j, const char *key, uint64_t v)
+{
+	json_key(j, key);
+	json_u64(j, v);
+}
+
+static inline void json_put_num(struct json *j, const char *key, double v)
+{
+	json_key(j, key);
+	json_num(j, v);
+}
+
+static inline void json_put_bool(struct json *j, const char *key, bool v)
+{
+	json_key(j, key);
+	json_bool(j, v);
+}
+
 /* Length of the valid UTF-8 character at z (n bytes are there, n >= 1), or 0. */
 size_t utf8_length(const char *z, size_t n);
 

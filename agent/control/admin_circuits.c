@@ -3,24 +3,6 @@
 
 #include <inttypes.h>
 
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
-static void put_text(struct json *j, const char *key, const char *z)
-{
-	json_key(j, key);
-	json_strz(j, z);
-}
-
-static void put_str(struct json *j, const char *key, struct str s)
-{
-	json_key(j, key);
-	json_str(j, s);
-}
-
 /* A monotonic instant as wall time; 0: null. */
 static void put_instant(struct json *j, const char *key, usec at)
 {
@@ -117,11 +99,11 @@ static void put_window(struct json *j, const struct breaker_view *v)
 
 	json_key(j, "window");
 	json_object(j);
-	put_u64(j, "total", v->total);
-	put_u64(j, "errors", v->errors);
-	put_u64(j, "error_percent", v->error_percent);
+	json_put_u64(j, "total", v->total);
+	json_put_u64(j, "errors", v->errors);
+	json_put_u64(j, "error_percent", v->error_percent);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		put_u64(j, rows[i].key, v->n[rows[i].id]);
+		json_put_u64(j, rows[i].key, v->n[rows[i].id]);
 	json_end(j);
 }
 
@@ -152,19 +134,19 @@ static void put_circuit(
 	text_init(&t, 1024);
 	admin_circuit_why(&t, &v, p);
 	json_object(j);
-	put_str(j, "sidecar", s->spec->service);
-	put_str(j, "instance", agent_sidecar_name(s));
-	put_str(j, "upstream", u->name);
+	json_put_str(j, "sidecar", s->spec->service);
+	json_put_str(j, "instance", agent_sidecar_name(s));
+	json_put_str(j, "upstream", u->name);
 	if (u->route.n)
-		put_str(j, "route", u->route);
+		json_put_str(j, "route", u->route);
 	if (circuit_label(c))
-		put_text(j, "key", circuit_label(c));
-	put_text(j, "state", p->on || v.open ? breaker_state_word(v.state) : "off");
-	put_text(j, "forced",
+		json_put_strz(j, "key", circuit_label(c));
+	json_put_strz(j, "state", p->on || v.open ? breaker_state_word(v.state) : "off");
+	json_put_strz(j, "forced",
 		breaker_force_word(v.force != BREAKER_AUTO ? v.force : (enum breaker_force)p->force));
 	json_key(j, "open");
 	json_bool(j, v.open);
-	put_text(j, "why", text_z(&t));
+	json_put_strz(j, "why", text_z(&t));
 	text_clear(&t);
 	admin_circuit_faults(&t, u);
 	json_key(j, "faults");
@@ -174,9 +156,9 @@ static void put_circuit(
 	put_instant(j, "until", v.until);
 	put_window(j, &v);
 	put_latency(j, c, now);
-	put_u64(j, "active", atomic_load_explicit(&b->active, memory_order_relaxed));
-	put_u64(j, "queued", atomic_load_explicit(&b->queued, memory_order_relaxed));
-	put_u64(j, "limit", circuit_limit(c, &u->policy.bulkhead));
+	json_put_u64(j, "active", atomic_load_explicit(&b->active, memory_order_relaxed));
+	json_put_u64(j, "queued", atomic_load_explicit(&b->queued, memory_order_relaxed));
+	json_put_u64(j, "limit", circuit_limit(c, &u->policy.bulkhead));
 	json_end(j);
 	text_release(&t);
 }
@@ -319,8 +301,8 @@ void admin_page_circuit_state(struct admin *a, struct httpd_request *r)
 	text_clear(&t);
 	struct json j = json_begin(&t);
 	json_object(&j);
-	put_str(&j, "upstream", service);
-	put_text(&j, "force", breaker_force_word(f));
+	json_put_str(&j, "upstream", service);
+	json_put_strz(&j, "force", breaker_force_word(f));
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }

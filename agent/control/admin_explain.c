@@ -16,30 +16,6 @@
 #define LISTED_BYTES                                                                                         \
 	(ADMIN_PAGE_MAX * 3 / 4) /* then a page lists no further candidates, but says where they are */
 
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
-static void put_text(struct json *j, const char *key, const char *z)
-{
-	json_key(j, key);
-	json_strz(j, z);
-}
-
-static void put_str(struct json *j, const char *key, struct str s)
-{
-	json_key(j, key);
-	json_str(j, s);
-}
-
-static void put_num(struct json *j, const char *key, double v)
-{
-	json_key(j, key);
-	json_num(j, v);
-}
-
 /* --- whose eyes ------------------------------------------------------------------------------------------------------- */
 
 /* What the first worker that called the upstream knows; *which: its number, or n_workers when none did. */
@@ -160,14 +136,14 @@ static void put_picked(struct json *j, const struct spec_upstream *u, const stru
 		if (!t.times[i])
 			break;
 		json_object(j);
-		put_text(j, "address", u->endpoints[i].text);
-		put_num(j, "percent", (double)t.times[i] * 100 / TRIALS);
-		put_text(j, "by", balance_why_name((enum balance_why)t.why[i]));
+		json_put_strz(j, "address", u->endpoints[i].text);
+		json_put_num(j, "percent", (double)t.times[i] * 100 / TRIALS);
+		json_put_strz(j, "by", balance_why_name((enum balance_why)t.why[i]));
 		json_end(j);
 		t.times[i] = 0;
 	}
 	json_end(j);
-	put_text(j, "nobody",
+	json_put_strz(j, "nobody",
 		t.nobody && t.nobody < BALANCE_WHYS ? balance_why_name((enum balance_why)t.nobody) : NULL);
 	trials_release(&t);
 }
@@ -182,7 +158,7 @@ static void put_until(struct json *j, usec at)
 	if (!at)
 		return;
 	clock_iso(at <= mono ? wall - (mono - at) : wall + (at - mono), iso);
-	put_text(j, "until", iso);
+	json_put_strz(j, "until", iso);
 }
 
 static void put_candidate(struct json *j, const struct spec_upstream *u, const struct balance_part *part,
@@ -194,20 +170,20 @@ static void put_candidate(struct json *j, const struct spec_upstream *u, const s
 
 	balance_explain(&u->balance, part, census, NULL, i, clock_now(), &c);
 	json_object(j);
-	put_text(j, "address", u->endpoints[i].text);
-	put_text(j, "state", state.word);
-	put_text(j, "excluded",
+	json_put_strz(j, "address", u->endpoints[i].text);
+	json_put_strz(j, "state", state.word);
+	json_put_strz(j, "excluded",
 		c.excluded == BALANCE_CANDIDATE ? NULL
 						: balance_excluded_name((enum balance_excluded)c.excluded));
-	put_text(j, "why", state.why);
-	put_text(j, "tier", c.tier < BALANCE_TIERS ? tiers[c.tier] : "?");
-	put_u64(j, "subset", c.set);
-	put_u64(j, "weight", c.weight);
-	put_u64(j, "warm_percent", c.warm);
-	put_u64(j, "in_flight", c.in_flight);
-	put_num(j, "latency_ms", (double)c.cost / 1000);
-	put_num(j, "failure_load", (double)c.ghost);
-	put_num(j, "score", (double)c.score);
+	json_put_strz(j, "why", state.why);
+	json_put_strz(j, "tier", c.tier < BALANCE_TIERS ? tiers[c.tier] : "?");
+	json_put_u64(j, "subset", c.set);
+	json_put_u64(j, "weight", c.weight);
+	json_put_u64(j, "warm_percent", c.warm);
+	json_put_u64(j, "in_flight", c.in_flight);
+	json_put_num(j, "latency_ms", (double)c.cost / 1000);
+	json_put_num(j, "failure_load", (double)c.ghost);
+	json_put_num(j, "score", (double)c.score);
 	put_until(j, c.until);
 	json_end(j);
 }
@@ -224,7 +200,7 @@ static void put_more(struct json *j, const struct asking *q, const struct spec_u
 	snprintf(more, sizeof(more), "/explain?service=%.*s&from=%u%s%.*s", STR_ARG(u->name), i,
 		q->sidecar.n ? "&sidecar=" : "", (int)(q->sidecar.n < 256 ? q->sidecar.n : 256),
 		q->sidecar.n ? q->sidecar.p : "");
-	put_text(j, "candidates_more", more);
+	json_put_strz(j, "candidates_more", more);
 }
 
 static void put_candidates(struct json *j, const struct text *page, const struct asking *q,
@@ -234,10 +210,10 @@ static void put_candidates(struct json *j, const struct text *page, const struct
 	uint32_t i = q->from;
 
 	balance_count(&u->balance, &census);
-	put_u64(j, "available", census.available);
+	json_put_u64(j, "available", census.available);
 	json_key(j, "panic");
 	json_bool(j, census.panic);
-	put_u64(j, "candidates_total", u->balance.n);
+	json_put_u64(j, "candidates_total", u->balance.n);
 	json_key(j, "candidates");
 	json_array(j);
 	for (; i < u->balance.n && page->n < LISTED_BYTES; i++)
@@ -275,9 +251,9 @@ static void put_choice(struct json *j, const struct text *page, const struct age
 
 	like.has_hash = key.n > 0;
 	like.hash = key.n ? balance_id(key.p, key.n) : 0;
-	put_str(j, "upstream", u->name);
-	put_text(j, "source", u->source ? u->source : "options");
-	put_text(j, "balance", balance_policy_name(u->balancing.policy));
+	json_put_str(j, "upstream", u->name);
+	json_put_strz(j, "source", u->source ? u->source : "options");
+	json_put_strz(j, "balance", balance_policy_name(u->balancing.policy));
 	json_key(j, "key");
 	if (key.n)
 		json_str(j, key);
@@ -342,9 +318,9 @@ static void put_answer(struct json *j, const struct text *page, const struct age
 
 	if (route && u != route->upstream)
 		route = NULL; /* that path leads elsewhere */
-	put_str(j, "sidecar", s ? s->service : STR(""));
-	put_str(j, "service", q->service);
-	put_str(j, "path", q->path);
+	json_put_str(j, "sidecar", s ? s->service : STR(""));
+	json_put_str(j, "service", q->service);
+	json_put_str(j, "path", q->path);
 	json_key(j, "route");
 	if (route)
 		json_str(j, route->name);
@@ -354,8 +330,8 @@ static void put_answer(struct json *j, const struct text *page, const struct age
 		put_choice(j, page, a, q, u);
 		return;
 	}
-	put_text(j, "upstream", NULL);
-	put_text(j, "why", why_none(s, q));
+	json_put_strz(j, "upstream", NULL);
+	json_put_strz(j, "why", why_none(s, q));
 }
 
 void admin_page_explain(struct admin *a, struct httpd_request *r)

@@ -16,12 +16,6 @@
 #define OF_TRACE_MAX 256u /* exchanges of one trace that are looked at */
 #define FULL_BYTES (ADMIN_PAGE_MAX * 3 / 4)
 
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
 static void put_str(struct json *j, const char *key, struct str s)
 {
 	json_key(j, key);
@@ -79,18 +73,18 @@ void admin_put_reach(struct json *j, const struct agent *g)
 		char since[64], seconds[64];
 		snprintf(seconds, sizeof(seconds), "%s_s", rows[i].key);
 		snprintf(since, sizeof(since), "%s_since", rows[i].key);
-		put_u64(j, seconds, v.back / USEC_SEC);
+		json_put_u64(j, seconds, v.back / USEC_SEC);
 		put_time(j, since, wall - v.back);
 		if (g->seat)
 			continue; /* how many others there are is not of this sidecar's business */
 		snprintf(since, sizeof(since), "%s_kept", rows[i].key);
-		put_u64(j, since, v.entries);
+		json_put_u64(j, since, v.entries);
 		snprintf(since, sizeof(since), "%s_pushed_out", rows[i].key);
-		put_u64(j, since, v.pushed_out);
+		json_put_u64(j, since, v.pushed_out);
 		snprintf(since, sizeof(since), "%s_left_out", rows[i].key); /* of a sidecar that had more than half of it */
-		put_u64(j, since, v.left_out);
+		json_put_u64(j, since, v.left_out);
 	}
-	put_u64(j, "bytes", flight_bytes(g->flight));
+	json_put_u64(j, "bytes", flight_bytes(g->flight));
 	json_end(j);
 }
 
@@ -119,8 +113,8 @@ static void put_failure(struct json *j, const struct flight_entry *e)
 	put_str(j, "listener", str_of(record_listener(r)));
 	put_str(j, "upstream", record_text(r, RECORD_UPSTREAM));
 	put_str(j, "endpoint", str_of(peer));
-	put_u64(j, "attempts", r->n_tries);
-	put_u64(j, "status", r->status);
+	json_put_u64(j, "attempts", r->n_tries);
+	json_put_u64(j, "status", r->status);
 	put_str(j, "reason", r->reason ? str_of(reason_word((enum reason)r->reason)) : STR(""));
 	put_str(j, "retried_for", first ? str_of(reason_word((enum reason)first)) : STR(""));
 	put_ms(j, "duration_ms", r->duration);
@@ -269,8 +263,8 @@ static void put_trace(struct json *j, struct trace_list *l, const struct record 
 	put_ms(j, "duration_ms", s.to - s.from);
 	json_key(j, "failed");
 	json_bool(j, s.failed);
-	put_u64(j, "spans", s.spans);
-	put_u64(j, "exchanges", n);
+	json_put_u64(j, "spans", s.spans);
+	json_put_u64(j, "exchanges", n);
 	json_end(j);
 }
 

@@ -13,18 +13,6 @@
 #define RECENT_MAX 1000u
 #define FILTERS "?service=&level=warn&kind=agent|access|app&subsystem=&q=text&limit=200"
 
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
-static void put_text(struct json *j, const char *key, const char *z)
-{
-	json_key(j, key);
-	json_strz(j, z);
-}
-
 /* --- /log ---------------------------------------------------------------------------------------------------------------- */
 
 static void put_levels(struct json *j, const struct logs *h)
@@ -35,7 +23,7 @@ static void put_levels(struct json *j, const struct logs *h)
 	json_object(j);
 	for (unsigned i = 0; logs_level_row(h, i, &row); i++)
 		if (row.level < LEVEL_COUNT)
-			put_text(j, row.subsystem, log_level_word(row.level));
+			json_put_strz(j, row.subsystem, log_level_word(row.level));
 	json_end(j);
 	json_key(j, "subsystems");
 	json_array(j);
@@ -47,18 +35,18 @@ static void put_levels(struct json *j, const struct logs *h)
 static void put_sink(struct json *j, const struct logs_sink *s)
 {
 	json_object(j);
-	put_text(j, "sink", s->name);
-	put_text(j, "state", s->trouble[0] ? "trouble" : "ok");
+	json_put_strz(j, "sink", s->name);
+	json_put_strz(j, "state", s->trouble[0] ? "trouble" : "ok");
 	if (s->trouble[0])
-		put_text(j, "why", s->trouble);
-	put_u64(j, "produced", s->counts.produced);
-	put_u64(j, "sent", s->counts.sent);
-	put_u64(j, "queued", s->counts.queued);
+		json_put_strz(j, "why", s->trouble);
+	json_put_u64(j, "produced", s->counts.produced);
+	json_put_u64(j, "sent", s->counts.sent);
+	json_put_u64(j, "queued", s->counts.queued);
 	json_key(j, "dropped");
 	json_object(j);
-	put_u64(j, "full", s->counts.dropped_full);
-	put_u64(j, "failed", s->counts.dropped_failed);
-	put_u64(j, "long", s->counts.dropped_long);
+	json_put_u64(j, "full", s->counts.dropped_full);
+	json_put_u64(j, "failed", s->counts.dropped_failed);
+	json_put_u64(j, "long", s->counts.dropped_long);
 	json_end(j);
 	json_end(j);
 }
@@ -72,10 +60,10 @@ static void put_hub(struct json *j, const struct logs *h)
 	json_key(j, "records");
 	json_object(j);
 	for (unsigned i = 0; i < LOG_KINDS; i++)
-		put_u64(j, log_kind_word(i), c.records[i]);
+		json_put_u64(j, log_kind_word(i), c.records[i]);
 	json_end(j);
-	put_u64(j, "repeated", c.repeated);
-	put_u64(j, "dropped_memory", c.dropped_memory);
+	json_put_u64(j, "repeated", c.repeated);
+	json_put_u64(j, "dropped_memory", c.dropped_memory);
 	json_key(j, "sinks");
 	json_array(j);
 	for (unsigned i = 0; logs_sink(h, i, &s); i++)
@@ -91,13 +79,13 @@ void admin_page_log(struct admin *a, struct httpd_request *r)
 	text_init(&t, ADMIN_PAGE_MAX);
 	struct json j = json_begin(&t);
 	json_object(&j);
-	put_text(&j, "level", log_level_word(g->logs ? logs_level(g->logs, STR("")) : g->log->level));
-	put_u64(&j, "lines", g->log->lines);
-	put_u64(&j, "lost", g->log->lost);
+	json_put_strz(&j, "level", log_level_word(g->logs ? logs_level(g->logs, STR("")) : g->log->level));
+	json_put_u64(&j, "lines", g->log->lines);
+	json_put_u64(&j, "lost", g->log->lost);
 	if (g->access) {
 		struct access_log_counts c = access_log_counts(g->access);
-		put_u64(&j, "access_lines", c.lines);
-		put_u64(&j, "access_lost", c.cut);
+		json_put_u64(&j, "access_lines", c.lines);
+		json_put_u64(&j, "access_lost", c.cut);
 	}
 	if (g->logs && g->sees_swarm) /* where an agent's records go is no service's business */
 		put_hub(&j, g->logs);
@@ -121,7 +109,7 @@ static void reopen(struct admin *a, struct httpd_request *r)
 	text_init(&t, ADMIN_PAGE_MAX);
 	struct json j = json_begin(&t);
 	json_object(&j);
-	put_text(&j, "reopen", "files are opened again before their next line; GET /log shows what is wrong with them");
+	json_put_strz(&j, "reopen", "files are opened again before their next line; GET /log shows what is wrong with them");
 	json_end(&j);
 	admin_reply(r, 202, &t);
 }
@@ -146,10 +134,10 @@ static void set_level(struct admin *a, struct httpd_request *r, struct str subsy
 	text_init(&t, ADMIN_PAGE_MAX);
 	struct json j = json_begin(&t);
 	json_object(&j);
-	put_text(&j, "level", log_level_word(level));
-	put_text(&j, "former", log_level_word(former));
+	json_put_strz(&j, "level", log_level_word(level));
+	json_put_strz(&j, "former", log_level_word(former));
 	if (subsystem.n)
-		put_text(&j, "subsystem", name);
+		json_put_strz(&j, "subsystem", name);
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }

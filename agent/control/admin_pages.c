@@ -6,18 +6,6 @@
 
 #include <stdio.h>
 
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
-static void put_text(struct json *j, const char *key, const char *z)
-{
-	json_key(j, key);
-	json_strz(j, z);
-}
-
 static struct json page_begin(struct text *t)
 {
 	text_init(t, ADMIN_PAGE_MAX);
@@ -35,18 +23,18 @@ static void page_root(struct admin *a, struct httpd_request *r)
 		return;
 	}
 	struct json j = page_begin(&t);
-	put_text(&j, "agent", "outrider");
-	put_text(&j, "version", a->agent->version);
-	put_text(&j, "command", a->agent->command);
+	json_put_strz(&j, "agent", "outrider");
+	json_put_strz(&j, "version", a->agent->version);
+	json_put_strz(&j, "command", a->agent->command);
 	json_key(&j, "pages");
 	json_array(&j);
 	size_t n;
 	const struct admin_route *rows = admin_routes(&n);
 	for (size_t i = 0; i < n; i++) {
 		json_object(&j);
-		put_text(&j, "method", rows[i].method);
-		put_text(&j, "path", rows[i].path);
-		put_text(&j, "what", rows[i].help);
+		json_put_strz(&j, "method", rows[i].method);
+		json_put_strz(&j, "path", rows[i].path);
+		json_put_strz(&j, "what", rows[i].help);
 		json_end(&j);
 	}
 	json_end(&j);
@@ -60,11 +48,11 @@ static void put_beats(struct json *j, const struct agent *g, usec now)
 	json_array(j);
 	for (unsigned w = 0; w < g->n_workers; w++) {
 		json_object(j);
-		put_u64(j, "index", w);
+		json_put_u64(j, "index", w);
 		json_key(j, "beats");
 		json_bool(j, beat_alive(&g->beats[w], now));
-		put_u64(j, "silent_ms", beat_silence(&g->beats[w], now) / USEC_MS);
-		put_u64(j, "turns", loop_turns(worker_loop(g->workers[w])));
+		json_put_u64(j, "silent_ms", beat_silence(&g->beats[w], now) / USEC_MS);
+		json_put_u64(j, "turns", loop_turns(worker_loop(g->workers[w])));
 		json_end(j);
 	}
 	json_end(j);
@@ -82,8 +70,8 @@ static void page_health(struct admin *a, struct httpd_request *r)
 	json_key(&j, "healthy");
 	json_bool(&j, stuck == 0);
 	if (stuck) {
-		put_u64(&j, "stuck_workers", stuck);
-		put_text(&j, "why", "a worker's loop has not turned for two seconds");
+		json_put_u64(&j, "stuck_workers", stuck);
+		json_put_strz(&j, "why", "a worker's loop has not turned for two seconds");
 	}
 	if (httpd_query(r, "verbose").p) {
 		put_beats(&j, g, now);
@@ -103,12 +91,12 @@ static void page_ready(struct admin *a, struct httpd_request *r)
 	struct json j = page_begin(&t);
 	json_key(&j, "ready");
 	json_bool(&j, ready);
-	put_text(&j, "phase", agent_phase_word(g->phase));
+	json_put_strz(&j, "phase", agent_phase_word(g->phase));
 	if (g->phase_detail)
-		put_text(&j, "detail", g->phase_detail);
-	put_text(&j, "handler", handler_word(handler));
+		json_put_strz(&j, "detail", g->phase_detail);
+	json_put_strz(&j, "handler", handler_word(handler));
 	if (g->handler && handler_why(g->handler)[0])
-		put_text(&j, "why", handler_why(g->handler));
+		json_put_strz(&j, "why", handler_why(g->handler));
 	json_end(&j);
 	admin_reply(r, ready ? 200 : 503, &t);
 }
@@ -126,8 +114,8 @@ static void page_sidecars(struct admin *a, struct httpd_request *r)
 		json_object(&j);
 		json_key(&j, "service");
 		json_str(&j, g->sidecars[i].spec->service);
-		put_text(&j, "state", agent_phase_word(g->phase));
-		put_text(&j, "handler", handler_word(g->handler ? handler_state(g->handler) : HANDLER_NONE));
+		json_put_strz(&j, "state", agent_phase_word(g->phase));
+		json_put_strz(&j, "handler", handler_word(g->handler ? handler_state(g->handler) : HANDLER_NONE));
 		json_end(&j);
 	}
 	json_end(&j);
@@ -150,8 +138,8 @@ static void page_refresh(struct admin *a, struct httpd_request *r)
 	struct text t;
 	reload_refresh(a->agent->reload);
 	struct json j = page_begin(&t);
-	put_text(&j, "refresh", "the sources are read again; GET /config shows what came of it");
-	put_u64(&j, "version", reload_stats(a->agent->reload).version);
+	json_put_strz(&j, "refresh", "the sources are read again; GET /config shows what came of it");
+	json_put_u64(&j, "version", reload_stats(a->agent->reload).version);
 	json_end(&j);
 	admin_reply(r, 202, &t);
 }

@@ -9,24 +9,6 @@
 #define CONNECTIONS_MAX 1000u
 #define CONNECTIONS_WAIT USEC_SEC /* a worker that answers later is left out */
 
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
-static void put_text(struct json *j, const char *key, const char *z)
-{
-	json_key(j, key);
-	json_strz(j, z);
-}
-
-static void put_str(struct json *j, const char *key, struct str s)
-{
-	json_key(j, key);
-	json_str(j, s);
-}
-
 /* --- /stats ------------------------------------------------------------------------------------------------ */
 
 static void put_counters(
@@ -40,12 +22,12 @@ static void put_counters(
 	json_key(j, "counters");
 	json_object(j);
 	for (size_t i = 0; i < COUNTER_COUNT; i++)
-		put_u64(j, names[i], v[i]);
+		json_put_u64(j, names[i], v[i]);
 	json_end(j);
 	json_key(j, "reasons");
 	json_object(j);
 	for (size_t i = REASON_NONE + 1; i < REASON_COUNT; i++)
-		put_u64(j, reason_word((enum reason)i), reasons[i]);
+		json_put_u64(j, reason_word((enum reason)i), reasons[i]);
 	json_end(j);
 }
 
@@ -55,14 +37,14 @@ static void put_workers(struct json *j, const struct agent *a)
 	json_array(j);
 	for (unsigned w = 0; w < a->n_workers; w++) {
 		json_object(j);
-		put_u64(j, "index", w);
-		put_u64(j, "turns", loop_turns(worker_loop(a->workers[w])));
-		put_u64(j, "busy", worker_busy(a->workers[w]));
-		put_u64(j, "busy_inbound", worker_busy_inbound(a->workers[w]));
+		json_put_u64(j, "index", w);
+		json_put_u64(j, "turns", loop_turns(worker_loop(a->workers[w])));
+		json_put_u64(j, "busy", worker_busy(a->workers[w]));
+		json_put_u64(j, "busy_inbound", worker_busy_inbound(a->workers[w]));
 		const struct overload_view v = worker_overload(a->workers[w]);
-		put_text(j, "overload", overload_word(v.step));
-		put_u64(j, "buffers_percent", v.buffers);
-		put_u64(j, "descriptors_percent", v.descriptors);
+		json_put_strz(j, "overload", overload_word(v.step));
+		json_put_u64(j, "buffers_percent", v.buffers);
+		json_put_u64(j, "descriptors_percent", v.descriptors);
 		json_end(j);
 	}
 	json_end(j);
@@ -71,17 +53,17 @@ static void put_workers(struct json *j, const struct agent *a)
 static void put_exporter(struct json *j, const struct telemetry_exporter *x)
 {
 	json_object(j);
-	put_text(j, "exporter", x->name);
-	put_text(j, "state", x->trouble[0] ? "trouble" : "ok");
+	json_put_strz(j, "exporter", x->name);
+	json_put_strz(j, "state", x->trouble[0] ? "trouble" : "ok");
 	if (x->trouble[0])
-		put_text(j, "why", x->trouble);
-	put_u64(j, "sent", x->counts.sent);
-	put_u64(j, "queued", x->counts.queued);
+		json_put_strz(j, "why", x->trouble);
+	json_put_u64(j, "sent", x->counts.sent);
+	json_put_u64(j, "queued", x->counts.queued);
 	json_key(j, "dropped");
 	json_object(j);
-	put_u64(j, "full", x->counts.dropped_full);
-	put_u64(j, "refused", x->counts.dropped_refused);
-	put_u64(j, "failed", x->counts.dropped_failed);
+	json_put_u64(j, "full", x->counts.dropped_full);
+	json_put_u64(j, "refused", x->counts.dropped_refused);
+	json_put_u64(j, "failed", x->counts.dropped_failed);
 	json_end(j);
 	json_end(j);
 }
@@ -107,10 +89,10 @@ void admin_page_stats(struct admin *a, struct httpd_request *r)
 	text_init(&t, ADMIN_PAGE_MAX);
 	struct json j = json_begin(&t);
 	json_object(&j);
-	put_text(&j, "version", g->version);
-	put_text(&j, "phase", agent_phase_word(g->phase));
+	json_put_strz(&j, "version", g->version);
+	json_put_strz(&j, "phase", agent_phase_word(g->phase));
 	usec now = clock_wall();
-	put_u64(&j, "uptime_seconds", now > g->started ? (now - g->started) / USEC_SEC : 0);
+	json_put_u64(&j, "uptime_seconds", now > g->started ? (now - g->started) / USEC_SEC : 0);
 	put_workers(&j, g);
 	reload_print_stats(g->reload, &j);
 	put_exporters(&j, g->process && g->sees_swarm ? g->process->telemetry : NULL);
@@ -125,7 +107,7 @@ void admin_page_stats(struct admin *a, struct httpd_request *r)
 		if (g->n_sidecars == 1)
 			continue; /* the sums below are the same */
 		json_object(&j);
-		put_str(&j, "service", g->sidecars[s].spec->service);
+		json_put_str(&j, "service", g->sidecars[s].spec->service);
 		put_counters(&j, v, reasons);
 		json_end(&j);
 	}

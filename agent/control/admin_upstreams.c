@@ -4,24 +4,6 @@
 
 #include "base/mem.h"
 
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
-static void put_text(struct json *j, const char *key, const char *z)
-{
-	json_key(j, key);
-	json_strz(j, z);
-}
-
-static void put_str(struct json *j, const char *key, struct str s)
-{
-	json_key(j, key);
-	json_str(j, s);
-}
-
 /* A monotonic instant as wall time; 0: null. */
 static void put_instant(struct json *j, const char *key, usec at)
 {
@@ -40,9 +22,9 @@ static void put_last_error(struct json *j, const struct last_error_sum *l)
 	if (l->at)
 		clock_iso(l->at, at);
 	snprintf(status, sizeof(status), "status %u", l->error);
-	put_text(j, "last_error", refused ? status : l->at ? reason_word((enum reason)l->reason) : NULL);
-	put_text(j, "last_errno", l->at && l->error && !refused ? strerror((int)l->error) : NULL);
-	put_text(j, "last_error_at", l->at ? at : NULL);
+	json_put_strz(j, "last_error", refused ? status : l->at ? reason_word((enum reason)l->reason) : NULL);
+	json_put_strz(j, "last_errno", l->at && l->error && !refused ? strerror((int)l->error) : NULL);
+	json_put_strz(j, "last_error_at", l->at ? at : NULL);
 }
 
 /* --- state of an endpoint -------------------------------------------------------------------------------------- */
@@ -52,22 +34,22 @@ static void put_state(struct json *j, const struct balance_cell *c)
 	uint64_t word = cell_word(c);
 	struct endpoint_state state = endpoint_state(c);
 
-	put_text(j, "state", state.word);
-	put_text(j, "why", state.why);
+	json_put_strz(j, "state", state.word);
+	json_put_strz(j, "why", state.why);
 	put_instant(j, "since", atomic_load_explicit(&c->since, memory_order_relaxed));
 	if (outlier_state(word) != OUTLIER_IN)
 		put_instant(j, "until", outlier_until(word));
-	put_u64(j, "ejected_times", outlier_times(word));
+	json_put_u64(j, "ejected_times", outlier_times(word));
 }
 
 /* --- what its registry and its agent say ---------------------------------------------------------------------------- */
 
 static void put_info(struct json *j, const struct registry_endpoint *e)
 {
-	put_str(j, "instance", e->instance);
-	put_str(j, "node", e->node);
-	put_str(j, "zone", e->zone);
-	put_u64(j, "weight", e->weight);
+	json_put_str(j, "instance", e->instance);
+	json_put_str(j, "node", e->node);
+	json_put_str(j, "zone", e->zone);
+	json_put_u64(j, "weight", e->weight);
 	json_key(j, "meta");
 	json_object(j);
 	for (size_t i = 0; i < e->n_meta; i++) {
@@ -101,7 +83,7 @@ static void put_check(struct json *j, const struct agent *a, uint32_t slot)
 {
 	const char *why = a->health ? health_why(a->health, slot) : NULL;
 
-	put_text(j, "check", why && why[0] == '\0' ? "passes" : why);
+	json_put_strz(j, "check", why && why[0] == '\0' ? "passes" : why);
 }
 
 static void put_endpoint(struct json *j, const struct agent *a, const struct spec_upstream *u, uint32_t i)
@@ -111,7 +93,7 @@ static void put_endpoint(struct json *j, const struct agent *a, const struct spe
 
 	agent_sum_endpoint(a, e->slot, &s);
 	json_object(j);
-	put_text(j, "address", e->text);
+	json_put_strz(j, "address", e->text);
 	if (i < u->balance.n)
 		put_state(j, u->balance.cells[i]);
 	put_check(j, a, e->slot);
@@ -123,11 +105,11 @@ static void put_endpoint(struct json *j, const struct agent *a, const struct spe
 		json_num(j, s.cost / 1000);
 	else
 		json_null(j);
-	put_u64(j, "active", s.active);
-	put_u64(j, "idle", s.idle);
-	put_u64(j, "attempts", s.attempts);
-	put_u64(j, "failures", s.failures);
-	put_u64(j, "connects", s.connects);
+	json_put_u64(j, "active", s.active);
+	json_put_u64(j, "idle", s.idle);
+	json_put_u64(j, "attempts", s.attempts);
+	json_put_u64(j, "failures", s.failures);
+	json_put_u64(j, "connects", s.connects);
 	put_last_error(j, &s.last);
 	json_end(j);
 }
@@ -150,7 +132,7 @@ static void put_endpoints(struct listing *l, const struct spec_upstream *u)
 {
 	uint32_t i = l->from;
 
-	put_u64(l->j, "endpoints_total", u->n_endpoints);
+	json_put_u64(l->j, "endpoints_total", u->n_endpoints);
 	json_key(l->j, "endpoints");
 	json_array(l->j);
 	for (; i < u->n_endpoints && l->page->n < LISTED_BYTES; i++)
@@ -160,7 +142,7 @@ static void put_endpoints(struct listing *l, const struct spec_upstream *u)
 		return;
 	char more[512];
 	snprintf(more, sizeof(more), "/upstreams?service=%.*s&from=%u", STR_ARG(u->name), i);
-	put_text(l->j, "endpoints_more", more);
+	json_put_strz(l->j, "endpoints_more", more);
 }
 
 static void put_upstream(struct listing *l, const struct agent_sidecar *s, const struct spec_upstream *u)
@@ -185,19 +167,19 @@ static void put_upstream(struct listing *l, const struct agent_sidecar *s, const
 	}
 	agent_sum_upstream(a, u->slot, &sum);
 	json_object(j);
-	put_str(j, "sidecar", s->spec->service);
-	put_str(j, "instance", agent_sidecar_name(s));
-	put_str(j, "name", u->name);
-	put_text(j, "kind", u->kind <= UPSTREAM_EXTERNAL ? kinds[u->kind] : "?");
-	put_text(j, "mode", u->mode <= MODE_OFF ? modes[u->mode] : "?");
+	json_put_str(j, "sidecar", s->spec->service);
+	json_put_str(j, "instance", agent_sidecar_name(s));
+	json_put_str(j, "name", u->name);
+	json_put_strz(j, "kind", u->kind <= UPSTREAM_EXTERNAL ? kinds[u->kind] : "?");
+	json_put_strz(j, "mode", u->mode <= MODE_OFF ? modes[u->mode] : "?");
 	if (u->kind == UPSTREAM_SERVICE) {
-		put_text(j, "source", u->source ? u->source : u->n_endpoints ? "options" : NULL);
-		put_text(j, "balance", balance_policy_name(u->balancing.policy));
+		json_put_strz(j, "source", u->source ? u->source : u->n_endpoints ? "options" : NULL);
+		json_put_strz(j, "balance", balance_policy_name(u->balancing.policy));
 	}
-	put_u64(j, "requests", sum.requests);
-	put_u64(j, "failures", sum.failures);
-	put_u64(j, "active", sum.active);
-	put_u64(j, "retries", sum.retries);
+	json_put_u64(j, "requests", sum.requests);
+	json_put_u64(j, "failures", sum.failures);
+	json_put_u64(j, "active", sum.active);
+	json_put_u64(j, "retries", sum.retries);
 	put_last_error(j, &sum.last);
 	put_endpoints(l, u);
 	json_end(j);
@@ -213,14 +195,14 @@ static void put_registries(struct json *j, const struct agent *a)
 		if (v.at)
 			clock_iso(v.at, at);
 		json_object(j);
-		put_text(j, "registry", v.name);
+		json_put_strz(j, "registry", v.name);
 		json_key(j, "well");
 		json_bool(j, v.trouble[0] == '\0');
-		put_text(j, "trouble", v.trouble[0] ? v.trouble : NULL);
-		put_u64(j, "services", v.services);
-		put_u64(j, "endpoints", v.endpoints);
-		put_u64(j, "updates", v.updates);
-		put_text(j, "updated_at", v.at ? at : NULL);
+		json_put_strz(j, "trouble", v.trouble[0] ? v.trouble : NULL);
+		json_put_u64(j, "services", v.services);
+		json_put_u64(j, "endpoints", v.endpoints);
+		json_put_u64(j, "updates", v.updates);
+		json_put_strz(j, "updated_at", v.at ? at : NULL);
 		json_end(j);
 	}
 	json_end(j);
@@ -250,7 +232,7 @@ void admin_page_upstreams(struct admin *a, struct httpd_request *r)
 	struct json j = json_begin(&t);
 	struct listing l = { .j = &j, .page = &t, .agent = a->agent, .only = httpd_query(r, "service"), .from = from };
 	json_object(&j);
-	put_u64(&j, "version", a->agent->n_sidecars ? a->agent->sidecars[0].spec->version : 0);
+	json_put_u64(&j, "version", a->agent->n_sidecars ? a->agent->sidecars[0].spec->version : 0);
 	put_registries(&j, a->agent);
 	json_key(&j, "upstreams");
 	json_array(&j);
@@ -264,7 +246,7 @@ void admin_page_upstreams(struct admin *a, struct httpd_request *r)
 	}
 	json_end(&j);
 	if (l.omitted)
-		put_u64(&j, "upstreams_omitted", l.omitted); /* ?service= shows each */
+		json_put_u64(&j, "upstreams_omitted", l.omitted); /* ?service= shows each */
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }
@@ -333,9 +315,9 @@ void admin_page_endpoint_state(struct admin *a, struct httpd_request *r)
 	text_init(&t, ADMIN_PAGE_MAX);
 	struct json j = json_begin(&t);
 	json_object(&j);
-	put_str(&j, "upstream", service);
-	put_str(&j, "endpoint", address);
-	put_str(&j, "state", state);
+	json_put_str(&j, "upstream", service);
+	json_put_str(&j, "endpoint", address);
+	json_put_str(&j, "state", state);
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }

@@ -8,12 +8,6 @@
 #define FOUND_MAX 50u
 #define CANDIDATES_MAX 16u
 
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
 static void put_str(struct json *j, const char *key, struct str s)
 {
 	json_key(j, key);
@@ -68,7 +62,7 @@ static void put_candidates(struct json *j, const struct spec_upstream *u)
 	}
 	json_end(j);
 	if (u->n_endpoints > CANDIDATES_MAX)
-		put_u64(j, "candidates_left_out", u->n_endpoints - CANDIDATES_MAX);
+		json_put_u64(j, "candidates_left_out", u->n_endpoints - CANDIDATES_MAX);
 }
 
 /* What refused it, as it is now. One that calls of several actions share is told; those of single ones are on /circuits. */
@@ -94,7 +88,7 @@ static void put_try(struct json *j, const struct record *r, unsigned i)
 
 	admin_peer_text(&t->peer, peer);
 	json_object(j);
-	put_u64(j, "attempt", i + 1u);
+	json_put_u64(j, "attempt", i + 1u);
 	put_text(j, "endpoint", peer);
 	put_text(j, "connection", t->reused ? "reused" : "new");
 	put_ms(j, "began_ms", t->started);
@@ -144,10 +138,10 @@ static void put_request(struct json *j, const struct agent *g, const struct flig
 	put_str(j, "user_agent", record_text(r, RECORD_USER_AGENT));
 	put_str(j, "route", record_text(r, RECORD_ROUTE));
 	put_str(j, "upstream", record_text(r, RECORD_UPSTREAM));
-	put_u64(j, "status", r->status);
+	json_put_u64(j, "status", r->status);
 	put_text(j, "reason", r->reason ? reason_word((enum reason)r->reason) : "");
-	put_u64(j, "bytes_in", r->bytes_in);
-	put_u64(j, "bytes_out", r->bytes_out);
+	json_put_u64(j, "bytes_in", r->bytes_in);
+	json_put_u64(j, "bytes_out", r->bytes_out);
 }
 
 static void put_phases(struct json *j, const struct record *r)
@@ -267,7 +261,7 @@ void admin_page_why(struct admin *a, struct httpd_request *r)
 	struct json j = json_begin(&t);
 	json_object(&j);
 	put_str(&j, "id", id);
-	put_u64(&j, "found", n);
+	json_put_u64(&j, "found", n);
 	if (!n) {
 		put_text(&j, "error", "not-found");
 		put_text(&j, "cause",

@@ -163,19 +163,13 @@ struct cache_writer {
 	bool failed;         /* the last did, and it was said */
 };
 
-static void put_pair(struct json *j, const char *key, struct str value)
-{
-	json_key(j, key);
-	json_str(j, value);
-}
-
 static void put_head(const struct writing *w, struct text *t)
 {
 	struct json j = json_begin(t);
 	json_object(&j);
-	put_pair(&j, "outrider", STR("config-cache"));
-	put_pair(&j, "service", str_of(w->service));
-	put_pair(&j, "profiles", str_of(w->profiles));
+	json_put_str(&j, "outrider", STR("config-cache"));
+	json_put_str(&j, "service", str_of(w->service));
+	json_put_str(&j, "profiles", str_of(w->profiles));
 	json_end(&j);
 	text_char(t, '\n');
 }
@@ -188,12 +182,12 @@ static void put_values(struct text *t, const char *name, const struct source_val
 			continue;
 		struct json j = json_begin(t);
 		json_object(&j);
-		put_pair(&j, "source", str_of(name));
+		json_put_str(&j, "source", str_of(name));
 		json_key(&j, "set");
 		json_u64(&j, p->set);
-		put_pair(&j, "key", p->key);
-		put_pair(&j, "value", p->value);
-		put_pair(&j, "origin", p->origin);
+		json_put_str(&j, "key", p->key);
+		json_put_str(&j, "value", p->value);
+		json_put_str(&j, "origin", p->origin);
 		json_end(&j);
 		text_char(t, '\n');
 	}

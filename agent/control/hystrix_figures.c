@@ -131,24 +131,6 @@ void hystrix_figures_add(struct hystrix_figures *sum, const struct hystrix_figur
 
 /* --- the events ------------------------------------------------------------------------------------------------------------------ */
 
-static void num(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
-static void flag(struct json *j, const char *key, bool v)
-{
-	json_key(j, key);
-	json_bool(j, v);
-}
-
-static void name(struct json *j, const char *key, struct str v)
-{
-	json_key(j, key);
-	json_str(j, v);
-}
-
 static uint64_t times(uint64_t mean, uint64_t hosts)
 {
 	return mean > INT64_MAX / (hosts ? hosts : 1) ? INT64_MAX : mean * hosts;
@@ -159,7 +141,7 @@ static void put_latency(struct json *j, const char *key, const uint64_t *v)
 	json_key(j, key);
 	json_object(j);
 	for (unsigned i = 0; i < HYSTRIX_QUANTILES; i++)
-		num(j, quantiles[i].key, times(v[HYSTRIX_QUANTILE + i], v[HYSTRIX_HOSTS]));
+		json_put_u64(j, quantiles[i].key, times(v[HYSTRIX_QUANTILE + i], v[HYSTRIX_HOSTS]));
 	json_end(j);
 }
 
@@ -207,7 +189,7 @@ static void put_counts(struct json *j, const uint64_t *v)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		num(j, rows[i].key, rows[i].figure == NONE ? 0 : v[rows[i].figure]);
+		json_put_u64(j, rows[i].key, rows[i].figure == NONE ? 0 : v[rows[i].figure]);
 }
 
 /* Of commands the Dashboard divides none of these. */
@@ -215,24 +197,24 @@ static void put_properties(struct json *j, const uint64_t *v)
 {
 	uint64_t places = v[HYSTRIX_HOSTS] ? v[HYSTRIX_PLACES] / v[HYSTRIX_HOSTS] : 0;
 
-	num(j, "propertyValue_circuitBreakerRequestVolumeThreshold", v[HYSTRIX_VOLUME]);
-	num(j, "propertyValue_circuitBreakerSleepWindowInMilliseconds", v[HYSTRIX_SLEEP]);
-	num(j, "propertyValue_circuitBreakerErrorThresholdPercentage", v[HYSTRIX_THRESHOLD]);
-	flag(j, "propertyValue_circuitBreakerForceOpen", v[HYSTRIX_FORCED_OPEN]);
-	flag(j, "propertyValue_circuitBreakerForceClosed", v[HYSTRIX_FORCED_CLOSED]);
-	flag(j, "propertyValue_circuitBreakerEnabled", v[HYSTRIX_ENABLED]);
-	name(j, "propertyValue_executionIsolationStrategy", STR("SEMAPHORE"));
-	num(j, "propertyValue_executionIsolationThreadTimeoutInMilliseconds", v[HYSTRIX_LIMIT]);
-	num(j, "propertyValue_executionTimeoutInMilliseconds", v[HYSTRIX_LIMIT]);
-	flag(j, "propertyValue_executionIsolationThreadInterruptOnTimeout", true);
+	json_put_u64(j, "propertyValue_circuitBreakerRequestVolumeThreshold", v[HYSTRIX_VOLUME]);
+	json_put_u64(j, "propertyValue_circuitBreakerSleepWindowInMilliseconds", v[HYSTRIX_SLEEP]);
+	json_put_u64(j, "propertyValue_circuitBreakerErrorThresholdPercentage", v[HYSTRIX_THRESHOLD]);
+	json_put_bool(j, "propertyValue_circuitBreakerForceOpen", v[HYSTRIX_FORCED_OPEN]);
+	json_put_bool(j, "propertyValue_circuitBreakerForceClosed", v[HYSTRIX_FORCED_CLOSED]);
+	json_put_bool(j, "propertyValue_circuitBreakerEnabled", v[HYSTRIX_ENABLED]);
+	json_put_str(j, "propertyValue_executionIsolationStrategy", STR("SEMAPHORE"));
+	json_put_u64(j, "propertyValue_executionIsolationThreadTimeoutInMilliseconds", v[HYSTRIX_LIMIT]);
+	json_put_u64(j, "propertyValue_executionTimeoutInMilliseconds", v[HYSTRIX_LIMIT]);
+	json_put_bool(j, "propertyValue_executionIsolationThreadInterruptOnTimeout", true);
 	json_key(j, "propertyValue_executionIsolationThreadPoolKeyOverride");
 	json_null(j);
-	num(j, "propertyValue_executionIsolationSemaphoreMaxConcurrentRequests", places);
-	num(j, "propertyValue_fallbackIsolationSemaphoreMaxConcurrentRequests", places);
-	num(j, "propertyValue_metricsRollingStatisticalWindowInMilliseconds", v[HYSTRIX_WINDOW]);
-	flag(j, "propertyValue_requestCacheEnabled", false);
-	flag(j, "propertyValue_requestLogEnabled", false);
-	num(j, "reportingHosts", v[HYSTRIX_HOSTS]);
+	json_put_u64(j, "propertyValue_executionIsolationSemaphoreMaxConcurrentRequests", places);
+	json_put_u64(j, "propertyValue_fallbackIsolationSemaphoreMaxConcurrentRequests", places);
+	json_put_u64(j, "propertyValue_metricsRollingStatisticalWindowInMilliseconds", v[HYSTRIX_WINDOW]);
+	json_put_bool(j, "propertyValue_requestCacheEnabled", false);
+	json_put_bool(j, "propertyValue_requestLogEnabled", false);
+	json_put_u64(j, "reportingHosts", v[HYSTRIX_HOSTS]);
 }
 
 static void put_command(struct text *t, const struct hystrix_figures *f, usec wall)
@@ -243,21 +225,21 @@ static void put_command(struct text *t, const struct hystrix_figures *f, usec wa
 	text_addz(t, "data: ");
 	struct json j = json_begin(t);
 	json_object(&j);
-	name(&j, "type", STR("HystrixCommand"));
-	name(&j, "name", f->name);
-	name(&j, "group", f->group);
-	num(&j, "currentTime", wall / USEC_MS);
+	json_put_str(&j, "type", STR("HystrixCommand"));
+	json_put_str(&j, "name", f->name);
+	json_put_str(&j, "group", f->group);
+	json_put_u64(&j, "currentTime", wall / USEC_MS);
 	put_open(&j, v);
-	num(&j, "errorPercentage", times(percent, hosts));
-	num(&j, "errorCount", v[HYSTRIX_ERRORS]);
-	num(&j, "requestCount", v[HYSTRIX_REQUESTS]);
+	json_put_u64(&j, "errorPercentage", times(percent, hosts));
+	json_put_u64(&j, "errorCount", v[HYSTRIX_ERRORS]);
+	json_put_u64(&j, "requestCount", v[HYSTRIX_REQUESTS]);
 	put_counts(&j, v);
-	num(&j, "latencyExecute_mean", times(v[HYSTRIX_MEAN], hosts));
+	json_put_u64(&j, "latencyExecute_mean", times(v[HYSTRIX_MEAN], hosts));
 	put_latency(&j, "latencyExecute", v);
-	num(&j, "latencyTotal_mean", times(v[HYSTRIX_MEAN], hosts));
+	json_put_u64(&j, "latencyTotal_mean", times(v[HYSTRIX_MEAN], hosts));
 	put_latency(&j, "latencyTotal", v);
 	put_properties(&j, v);
-	name(&j, "threadPool", f->pool);
+	json_put_str(&j, "threadPool", f->pool);
 	json_end(&j);
 	text_addz(t, "\n\n");
 }
@@ -283,10 +265,10 @@ static void put_pool(struct text *t, const struct hystrix_figures *f, usec wall)
 	text_addz(t, "data: ");
 	struct json j = json_begin(t);
 	json_object(&j);
-	name(&j, "type", STR("HystrixThreadPool"));
-	name(&j, "name", f->pool);
+	json_put_str(&j, "type", STR("HystrixThreadPool"));
+	json_put_str(&j, "name", f->pool);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		num(&j, rows[i].key, rows[i].v);
+		json_put_u64(&j, rows[i].key, rows[i].v);
 	json_end(&j);
 	text_addz(t, "\n\n");
 }

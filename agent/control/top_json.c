@@ -40,12 +40,6 @@ static void put(struct json *j, const char *key, const char *z)
 	json_strz(j, z[0] ? z : NULL);
 }
 
-static void put_number(struct json *j, const char *key, double v)
-{
-	json_key(j, key);
-	json_num(j, v);
-}
-
 static void put_row(struct json *j, unsigned view, const struct top_row *r, bool grouped)
 {
 	json_object(j);
@@ -56,9 +50,9 @@ static void put_row(struct json *j, unsigned view, const struct top_row *r, bool
 	put(j, forms[view].note, r->note);
 	put(j, forms[view].key, r->key);
 	if (grouped)
-		put_number(j, "instances", r->of[TOP_INSTANCES]);
+		json_put_num(j, "instances", r->of[TOP_INSTANCES]);
 	for (unsigned i = 0; i < NUMBERS_MAX && forms[view].numbers[i].key; i++)
-		put_number(j, forms[view].numbers[i].key, r->of[forms[view].numbers[i].number]);
+		json_put_num(j, forms[view].numbers[i].key, r->of[forms[view].numbers[i].number]);
 	json_end(j);
 }
 
@@ -66,12 +60,12 @@ static void put_point(struct json *j, const char *key, const struct top_point *p
 {
 	json_key(j, key);
 	json_object(j);
-	put_number(j, "rate", p->rate);
-	put_number(j, "errors", p->errors);
-	put_number(j, "p50_ms", p->p50);
-	put_number(j, "p95_ms", p->p95);
-	put_number(j, "p99_ms", p->p99);
-	put_number(j, "active", p->active);
+	json_put_num(j, "rate", p->rate);
+	json_put_num(j, "errors", p->errors);
+	json_put_num(j, "p50_ms", p->p50);
+	json_put_num(j, "p95_ms", p->p95);
+	json_put_num(j, "p99_ms", p->p99);
+	json_put_num(j, "active", p->active);
 	json_end(j);
 }
 
@@ -81,7 +75,7 @@ static void put_lists(struct json *j, const struct top_model *m)
 	json_array(j);
 	for (unsigned i = 0; i < m->n_changes; i++) {
 		json_object(j);
-		put_number(j, "time_ms", m->changes[i].time_ms);
+		json_put_num(j, "time_ms", m->changes[i].time_ms);
 		put(j, "node", m->changes[i].node);
 		put(j, "kind", m->changes[i].kind);
 		put(j, "service", m->changes[i].service);
@@ -108,17 +102,17 @@ void top_json(struct text *t, const struct top_model *m, const struct top_ui *ui
 	bool grouped = top_ui_groups(ui);
 
 	json_object(&j);
-	put_number(&j, "time_ms", m->time_ms);
+	json_put_num(&j, "time_ms", m->time_ms);
 	put(&j, "scope", top_scope_words[m->scope]);
 	put(&j, "node", m->node);
 	put(&j, "version", m->version);
-	put_number(&j, "agents", m->agents);
-	put_number(&j, "agents_silent", m->agents_silent);
+	json_put_num(&j, "agents", m->agents);
+	json_put_num(&j, "agents_silent", m->agents_silent);
 	put_point(&j, "in", &m->in);
 	put_point(&j, "out", &m->out);
-	put_number(&j, "healthy", m->healthy);
-	put_number(&j, "endpoints", m->endpoints);
-	put_number(&j, "circuits_open", m->circuits_open);
+	json_put_num(&j, "healthy", m->healthy);
+	json_put_num(&j, "endpoints", m->endpoints);
+	json_put_num(&j, "circuits_open", m->circuits_open);
 	for (unsigned v = 0; v < TOP_VIEWS; v++) {
 		if (v == TOP_FAILURES && ui->view != TOP_FAILURES)
 			continue; /* not asked for */
@@ -131,7 +125,7 @@ void top_json(struct text *t, const struct top_model *m, const struct top_ui *ui
 	json_key(&j, "left_out");
 	json_object(&j);
 	for (unsigned v = 0; v < TOP_VIEWS; v++)
-		put_number(&j, top_view_words[v], m->tables[v].left_out);
+		json_put_num(&j, top_view_words[v], m->tables[v].left_out);
 	json_end(&j);
 	put_lists(&j, m);
 	json_end(&j);

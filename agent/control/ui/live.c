@@ -43,18 +43,12 @@ static void event_end(struct text *t)
 	text_addz(t, "\n\n");
 }
 
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
 static void make_tick(struct text *t, const struct ui *u, const struct agent *a)
 {
 	struct json j = event_begin(t, "tick");
 
 	json_object(&j);
-	put_u64(&j, "time_ms", u->sampler.wall / USEC_MS);
+	json_put_u64(&j, "time_ms", u->sampler.wall / USEC_MS);
 	json_key(&j, "agents");
 	json_array(&j);
 	json_object(&j);
@@ -92,8 +86,8 @@ static void send_history(struct ui_reader *q, const struct agent *a)
 	struct json j = event_begin(&t, "history");
 
 	json_object(&j);
-	put_u64(&j, "interval_ms", UI_INTERVAL / USEC_MS);
-	put_u64(&j, "until_ms", u->sampler.wall / USEC_MS);
+	json_put_u64(&j, "interval_ms", UI_INTERVAL / USEC_MS);
+	json_put_u64(&j, "until_ms", u->sampler.wall / USEC_MS);
 	json_key(&j, "agents");
 	json_array(&j);
 	json_object(&j);

@@ -4,22 +4,16 @@
 #include "base/json.h"
 #include "base/reason.h"
 
-static void put_text(struct json *j, const char *key, const char *z)
-{
-	json_key(j, key);
-	json_strz(j, z);
-}
-
 static void put_row(struct json *j, const struct reason_row *row)
 {
 	json_object(j);
-	put_text(j, "word", row->word);
+	json_put_strz(j, "word", row->word);
 	json_key(j, "status"); /* 0: the connection could only be cut */
 	json_u64(j, row->status);
-	put_text(j, "stage", row->stage);
-	put_text(j, "blame", row->blame);
-	put_text(j, "cause", row->cause);
-	put_text(j, "remedy", row->remedy);
+	json_put_strz(j, "stage", row->stage);
+	json_put_strz(j, "blame", row->blame);
+	json_put_strz(j, "cause", row->cause);
+	json_put_strz(j, "remedy", row->remedy);
 	json_end(j);
 }
 

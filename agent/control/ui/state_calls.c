@@ -8,24 +8,6 @@
 
 #define ITEM_MAX 900u /* bytes of an edge or circuit with the longest names */
 
-static void put_str(struct json *j, const char *key, struct str v)
-{
-	json_key(j, key);
-	json_str(j, v);
-}
-
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
-static void put_num(struct json *j, const char *key, double v)
-{
-	json_key(j, key);
-	json_num(j, v);
-}
-
 static bool fits(const struct ui_state *s, size_t until)
 {
 	return s->j->t->n + ITEM_MAX <= until && !s->j->t->failed;
@@ -87,20 +69,20 @@ static void put_edge(struct json *j, const struct edge *e, usec now)
 	double seconds = (double)UI_INTERVAL / USEC_SEC;
 
 	json_object(j);
-	put_str(j, "from", e->from->spec->service);
-	put_str(j, "instance", agent_sidecar_name(e->from));
+	json_put_str(j, "from", e->from->spec->service);
+	json_put_str(j, "instance", agent_sidecar_name(e->from));
 	json_key(j, "from_stack");
 	json_str(j, e->from->who ? e->from->who->stack : STR(""));
-	put_str(j, "to", e->to->name);
-	put_num(j, "rate", (double)p->rate);
-	put_num(j, "errors", (double)p->errors);
-	put_num(j, "p50_ms", (double)p->p50);
-	put_num(j, "p99_ms", (double)p->p99);
-	put_num(j, "retries", e->called ? (double)e->called->last.retries / seconds : 0);
+	json_put_str(j, "to", e->to->name);
+	json_put_num(j, "rate", (double)p->rate);
+	json_put_num(j, "errors", (double)p->errors);
+	json_put_num(j, "p50_ms", (double)p->p50);
+	json_put_num(j, "p99_ms", (double)p->p99);
+	json_put_num(j, "retries", e->called ? (double)e->called->last.retries / seconds : 0);
 	json_key(j, "circuit");
 	json_strz(j, circuit_word(e->to, now));
-	put_u64(j, "healthy", healthy(e->to));
-	put_u64(j, "endpoints", e->to->n_endpoints);
+	json_put_u64(j, "healthy", healthy(e->to));
+	json_put_u64(j, "endpoints", e->to->n_endpoints);
 	json_end(j);
 }
 
@@ -253,9 +235,9 @@ static void put_circuit(struct json *j, const struct seen_circuit *c)
 	text_init(&why, 1024);
 	admin_circuit_why(&why, &v, p);
 	json_object(j);
-	put_str(j, "from", c->from->spec->service);
-	put_str(j, "instance", agent_sidecar_name(c->from));
-	put_str(j, "to", c->to->name);
+	json_put_str(j, "from", c->from->spec->service);
+	json_put_str(j, "instance", agent_sidecar_name(c->from));
+	json_put_str(j, "to", c->to->name);
 	json_key(j, "route");
 	if (c->to->route.n)
 		json_str(j, c->to->route);
@@ -266,11 +248,11 @@ static void put_circuit(struct json *j, const struct seen_circuit *c)
 	json_key(j, "state");
 	json_strz(j, p->on || v.open ? breaker_state_word(v.state) : "off");
 	put_instant(j, "since_ms", force == BREAKER_AUTO && v.opened ? v.opened : v.since);
-	put_str(j, "why", text_str(&why));
-	put_u64(j, "requests", v.total);
-	put_u64(j, "errors", v.errors);
-	put_u64(j, "error_percent", v.error_percent);
-	put_u64(j, "rejected", v.n[CIRCUIT_SHORT] + v.n[CIRCUIT_REJECTED]);
+	json_put_str(j, "why", text_str(&why));
+	json_put_u64(j, "requests", v.total);
+	json_put_u64(j, "errors", v.errors);
+	json_put_u64(j, "error_percent", v.error_percent);
+	json_put_u64(j, "rejected", v.n[CIRCUIT_SHORT] + v.n[CIRCUIT_REJECTED]);
 	json_key(j, "forced");
 	json_strz(j, force == BREAKER_AUTO ? NULL : breaker_force_word(force));
 	text_clear(&why);

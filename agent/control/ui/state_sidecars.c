@@ -73,18 +73,6 @@ static int compare(const void *x, const void *y)
 
 /* --- one ------------------------------------------------------------------------------------------------------------------------ */
 
-static void put(struct json *j, const char *key, struct str v)
-{
-	json_key(j, key);
-	json_str(j, v);
-}
-
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
 /* version= of outrider.meta: what registries are told of the instance. */
 static struct str version_of(const struct agent *g)
 {
@@ -106,11 +94,11 @@ static void put_names(struct json *j, const struct gathered *one, const struct a
 		     : str_of(one->f.service) /* as edges name it, where it may have said so itself */;
 	struct str version = version_of(view ? view->agent : NULL);
 
-	put(j, "name", one->f.name ? str_of(one->f.name) : service);
-	put(j, "service", service);
-	put(j, "stack", one->f.stack ? str_of(one->f.stack) : who ? who->stack : STR(""));
-	put(j, "slot", one->f.slot ? str_of(one->f.slot) : who ? who->slot : STR(""));
-	put(j, "node", a->node);
+	json_put_str(j, "name", one->f.name ? str_of(one->f.name) : service);
+	json_put_str(j, "service", service);
+	json_put_str(j, "stack", one->f.stack ? str_of(one->f.stack) : who ? who->stack : STR(""));
+	json_put_str(j, "slot", one->f.slot ? str_of(one->f.slot) : who ? who->slot : STR(""));
+	json_put_str(j, "node", a->node);
 	json_key(j, "version");
 	if (version.n)
 		json_str(j, version);
@@ -122,10 +110,10 @@ static void put_state(struct json *j, const struct gathered *one)
 {
 	const struct agent *g = one->f.view ? one->f.view->agent : NULL;
 
-	put(j, "state", str_of(one->f.state));
-	put(j, "why", str_of(one->f.why));
-	put(j, "handler", str_of(handler_word(g && g->handler ? handler_state(g->handler) : HANDLER_NONE)));
-	put(j, "handler_why", str_of(g && g->handler ? handler_why(g->handler) : ""));
+	json_put_str(j, "state", str_of(one->f.state));
+	json_put_str(j, "why", str_of(one->f.why));
+	json_put_str(j, "handler", str_of(handler_word(g && g->handler ? handler_state(g->handler) : HANDLER_NONE)));
+	json_put_str(j, "handler_why", str_of(g && g->handler ? handler_why(g->handler) : ""));
 	json_key(j, "wired");
 	if (one->f.wiring)
 		json_strz(j, one->f.wiring);
@@ -146,8 +134,8 @@ static void put_cost(struct ui_state *s, const struct gathering *g, const struct
 	json_object(s->j);
 	json_key(s->j, "cpu_percent");
 	json_num(s->j, g->all > 0 ? s->sampler->cpu_percent * one->carried / g->all : 0);
-	put_u64(s->j, "memory_bytes", open * CONNECTION_BYTES + SIDECAR_BYTES);
-	put_u64(s->j, "connections", open);
+	json_put_u64(s->j, "memory_bytes", open * CONNECTION_BYTES + SIDECAR_BYTES);
+	json_put_u64(s->j, "connections", open);
 	json_end(s->j);
 }
 
@@ -165,7 +153,7 @@ static void put_sidecar(struct ui_state *s, const struct gathering *g, const str
 	ui_state_point(
 		s->j, "out", one->served ? &one->served->now[UI_OUT] : ui_state_quiet(), active[UI_OUT]);
 	put_cost(s, g, one);
-	put_u64(s->j, "config_errors",
+	json_put_u64(s->j, "config_errors",
 		one->f.left_out + (of && of->reload ? reload_problems(of->reload) : 0));
 	json_end(s->j);
 }

@@ -60,21 +60,15 @@ static void gather(struct supports *all, const struct agent *g)
 	}
 }
 
-static void put(struct json *j, const char *key, const char *z)
-{
-	json_key(j, key);
-	json_strz(j, z);
-}
-
 static void put_row(
 	struct json *j, const char *kind, const char *name, const char *trouble, const char *detail)
 {
 	json_object(j);
-	put(j, "kind", kind);
-	put(j, "name", name);
-	put(j, "state", trouble[0] ? "trouble" : "ok");
-	put(j, "why", trouble);
-	put(j, "detail", detail);
+	json_put_strz(j, "kind", kind);
+	json_put_strz(j, "name", name);
+	json_put_strz(j, "state", trouble[0] ? "trouble" : "ok");
+	json_put_strz(j, "why", trouble);
+	json_put_strz(j, "detail", detail);
 	json_end(j);
 }
 

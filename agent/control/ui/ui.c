@@ -60,43 +60,31 @@ const char *ui_writes(const struct admin *a, struct httpd_request *r)
 
 /* --- what is said ------------------------------------------------------------------------------------------------------------------ */
 
-static void put(struct json *j, const char *key, struct str v)
-{
-	json_key(j, key);
-	json_str(j, v);
-}
-
-static void put_u64(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
 void ui_put_hello(
 	const struct ui *u, const struct agent *a, struct json *j, enum ui_scope scope, const char *writes)
 {
 	unsigned scopes = ui_scopes(u, a);
 
 	json_object(j);
-	put(j, "agent", STR("outrider"));
-	put(j, "version", str_of(a->version));
-	put(j, "command", str_of(a->command));
-	put(j, "node", a->node);
+	json_put_str(j, "agent", STR("outrider"));
+	json_put_str(j, "version", str_of(a->version));
+	json_put_str(j, "command", str_of(a->command));
+	json_put_str(j, "node", a->node);
 	json_key(j, "service");
 	if (!a->find_sidecar && a->n_sidecars && a->sidecars[0].spec)
 		json_str(j, a->sidecars[0].spec->service);
 	else
 		json_null(j);
-	put(j, "scope", str_of(ui_scope_word(scope)));
+	json_put_str(j, "scope", str_of(ui_scope_word(scope)));
 	json_key(j, "scopes");
 	json_array(j);
 	for (unsigned s = 0; s < UI_SCOPES; s++)
 		if (scopes & 1u << s)
 			json_strz(j, ui_scope_word((enum ui_scope)s));
 	json_end(j);
-	put_u64(j, "interval_ms", UI_INTERVAL / USEC_MS);
-	put(j, "writes", str_of(writes));
-	put_u64(j, "time_ms", clock_wall() / USEC_MS);
+	json_put_u64(j, "interval_ms", UI_INTERVAL / USEC_MS);
+	json_put_str(j, "writes", str_of(writes));
+	json_put_u64(j, "time_ms", clock_wall() / USEC_MS);
 	json_end(j);
 }
 
@@ -134,7 +122,7 @@ void ui_put_history(const struct ui *u, const struct agent *a, struct json *j, u
 					      ? ui_sampler_served(&u->sampler, a->sidecars[0].spec->slot)
 					      : NULL;
 
-	put(j, "node", a->node);
+	json_put_str(j, "node", a->node);
 	ui_history_print(a == u->root ? &u->sampler.history
 			 : own        ? &own->history
 				      : &none,
@@ -144,7 +132,7 @@ void ui_put_history(const struct ui *u, const struct agent *a, struct json *j, u
 	uint32_t left_out = changes_print(
 		u->changes, j, ui_seat(u, a), 0, begin_of_window(CHANGES_WINDOW), left_of(j, max));
 	json_end(j);
-	put_u64(j, "changes_left_out", left_out);
+	json_put_u64(j, "changes_left_out", left_out);
 }
 
 /* --- pages --------------------------------------------------------------------------------------------------------------------------- */
@@ -220,8 +208,8 @@ void ui_page_history(struct admin *a, struct httpd_request *r)
 	if (!u)
 		return;
 	struct json j = page_begin(&t, 2 * UI_STATE_MAX);
-	put_u64(&j, "interval_ms", ui_history_step(points) * UI_INTERVAL / USEC_MS);
-	put_u64(&j, "until_ms", u->sampler.wall / USEC_MS);
+	json_put_u64(&j, "interval_ms", ui_history_step(points) * UI_INTERVAL / USEC_MS);
+	json_put_u64(&j, "until_ms", u->sampler.wall / USEC_MS);
 	ui_put_history(u, a->agent, &j, points, max - PAGE_END);
 	json_end(&j);
 	admin_reply(r, 200, &t);
@@ -236,13 +224,13 @@ void ui_page_changes(struct admin *a, struct httpd_request *r)
 	if (!u)
 		return;
 	struct json j = page_begin(&t, 2 * UI_STATE_MAX);
-	put_u64(&j, "last", changes_last(u->changes));
+	json_put_u64(&j, "last", changes_last(u->changes));
 	json_key(&j, "changes");
 	json_array(&j);
 	uint32_t left_out = changes_print(u->changes, &j, ui_seat(u, a->agent),
 		number(r, "since", 0, 0, UINT64_MAX), 0, max - PAGE_END - t.n);
 	json_end(&j);
-	put_u64(&j, "left_out", left_out);
+	json_put_u64(&j, "left_out", left_out);
 	json_end(&j);
 	admin_reply(r, 200, &t);
 }
