@@ -143,12 +143,11 @@ static void apply(struct worker *w)
 
 /* --- a change ------------------------------------------------------------------------------------------------------------------ */
 
-static void on_told(struct mail *m)
+static void on_told(struct bell *b)
 {
-	struct overload *o = LIST_OWNER(m, struct overload, mail);
+	struct overload *o = LIST_OWNER(b, struct overload, told);
 	struct worker *w = LIST_OWNER(o, struct worker, over);
 
-	atomic_store_explicit(&w->over.is_posted, false, memory_order_release);
 	w->cfg.overloaded(w->cfg.arg, w->cfg.index, (enum overload_step)atomic_load_explicit(&o->step, memory_order_relaxed));
 }
 
@@ -161,18 +160,15 @@ static void step_to(struct worker *w, enum overload_step step)
 	w->blocks.tight = step >= OVERLOAD_SHRINK;
 	if (step)
 		block_pool_trim(&w->blocks);
-	if (w->cfg.overloaded && !atomic_exchange_explicit(&w->over.is_posted, true, memory_order_acq_rel)) {
-		o->mail.fn = on_told;
-		loop_post(w->cfg.control, &o->mail);
-	}
+	if (w->cfg.overloaded)
+		bell_ring(w->cfg.control, &o->told);
 }
 
-static void on_grew(struct mail *m)
+static void on_grew(struct bell *b)
 {
-	struct overload *o = LIST_OWNER(m, struct overload, look);
+	struct overload *o = LIST_OWNER(b, struct overload, grown);
 	struct worker *w = LIST_OWNER(o, struct worker, over);
 
-	atomic_store_explicit(&w->over.look_posted, false, memory_order_release);
 	w->cfg.grew(w->cfg.arg);
 }
 
@@ -186,10 +182,8 @@ static void watch_growth(struct worker *w)
 	if (!grew && w->blocks.out + 2 * LOOK_BYTES >= o->look_at)
 		return;
 	o->look_at = w->blocks.out + LOOK_BYTES;
-	if (!grew || !w->cfg.grew || atomic_exchange_explicit(&w->over.look_posted, true, memory_order_acq_rel))
-		return;
-	o->look.fn = on_grew;
-	loop_post(w->cfg.control, &o->look);
+	if (grew && w->cfg.grew)
+		bell_ring(w->cfg.control, &o->grown);
 }
 
 static void weigh(struct worker *w)
@@ -229,6 +223,8 @@ void overload_init(struct worker *w)
 	struct rlimit r;
 
 	timer_init(&w->over.timer, on_look, w);
+	bell_init(&w->over.told, on_told);
+	bell_init(&w->over.grown, on_grew);
 	w->over.fds_max = UINT32_MAX;
 	w->over.look_at = LOOK_BYTES;
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur && r.rlim_cur < UINT32_MAX)

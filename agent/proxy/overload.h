@@ -47,11 +47,9 @@ struct overload {
 	bool by_memory;                       /* it is that of buffers or of memory */
 	uint32_t fds, fds_max;                /* highest descriptor seen since the last probe; the limit */
 	struct timer timer;                   /* looks again while any step holds */
-	struct mail mail;                     /* tells control of a change */
-	_Atomic bool is_posted;
+	struct bell told;                     /* control, of a change */
 	size_t look_at;                       /* bytes of buffers that are out: then control is to look at memory anew */
-	struct mail look;
-	_Atomic bool look_posted;
+	struct bell grown;
 	_Atomic uint32_t clients;             /* connections of callers, as of the last turn */
 };
 
