@@ -10,6 +10,7 @@ from harness.live import CHANGE, STATE, Live, fits
 from harness.service import Service
 
 ROUND = 1.7  # an agent has so long to answer
+INTERVAL = 2.0  # from one round to the next, s
 
 
 def swarm(t, peers, **more):
@@ -159,19 +160,23 @@ def test_an_older_agent(t):
 
 def test_nobody_is_asked_while_nobody_reads(t):
     """The agents are asked as long as somebody reads, by five readers as often as by one, once they have come (who comes sees figures at once)."""
-    peer = t.service(hostile({"hello": {"node": "n1"}}))
+    asked = []
+    answer = hostile({"hello": {"node": "n1"}})
+
+    def peer_says(request, n):
+        if "/ui/state" in request.target:
+            asked.append(time.monotonic())
+        return answer(request, n)
+    peer = t.service(peer_says)
     agent, _ = swarm(t, [peer.text])
     readers = [Live(t, agent, "?scope=swarm") for _ in range(5)]
     for reader in readers:
         reader.tick()
-        reader.tick()
-
-    def states():
-        return sum("/ui/state" in asked.target for asked in list(peer.hits))
-    before = states()
-    for _ in range(3):
-        readers[0].tick()
-    assert 2 <= states() - before <= 4, states() - before
+    first = len(asked)
+    # By the peer's clock: what a reader has yet to read says when a round was, not how many there are.
+    agent.until("four rounds more", lambda: len(asked) >= first + 4, 30)
+    took = asked[first + 3] - asked[first]
+    assert took > 2 * INTERVAL, "four rounds within %.1f s: each reader has them asked" % took
     for reader in readers:
         reader.wire.close()
     agent.until("it hears that they left", lambda: _quiet(peer))
