@@ -243,7 +243,7 @@ tsan: | $(DEPS)/build $(DEPS)/check ## the unit and run tests under ThreadSaniti
 .PHONY: fuzz fuzz-programs
 fuzz: | $(DEPS)/build $(DEPS)/fuzz ## each fuzz target for FUZZ_SECONDS (10), after its seeds and regressions
 	@$(MAKE) --no-print-directory BUILD=build/fuzz CC=clang SANITIZE=address,undefined,fuzzer-no-link fuzz-programs
-	@$(TIERS) $(foreach f,$(notdir $(FUZZ_BINS)),\
+	@$(TIERS) --jobs $$(nproc) $(foreach f,$(notdir $(FUZZ_BINS)),\
 		"$(f)=SHARED_DATA=$(SHARED_DATA) .ci/fuzz.sh build/fuzz/$(f) $(FUZZ_SECONDS)")
 fuzz-programs: $(FUZZ_BINS)
 

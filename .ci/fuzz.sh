@@ -28,6 +28,9 @@ wanted() {
 	esac
 }
 
+# Others of its kind may unpack the same at the same time.
+exec 9>"$shared/.lock"
+flock 9
 folders=()
 for folder in "tests/fuzz/seeds/$name" "tests/fuzz/regression/$name"; do
 	[ -d "$folder" ] && folders+=("$folder")
@@ -40,6 +43,8 @@ for inside in $(wanted "$name"); do
 	fi
 	[ -d "$shared/$inside" ] && folders+=("$shared/$inside")
 done
+
+exec 9>&-
 
 options=(-timeout=10 -rss_limit_mb=2048 -max_len=70000 -artifact_prefix="$found/" -print_final_stats=0 -verbosity=0)
 dict=tests/fuzz/$name.dict

@@ -137,10 +137,10 @@ async def _hung(bench):
     async with scene(bench, timeout_try="100ms") as (caller, servers):
         load = Load(caller.target, "bench", bench.pick(500, 300))
         await load.run(2)
-        well = await load.run(bench.pick(5, 3))
+        well = await load.run(bench.pick(5, 1.5))
         servers[0].mode = "hang"
-        first = await load.run(bench.pick(5, 3))
-        then = await load.run(bench.pick(5, 3))
+        first = await load.run(bench.pick(5, 1.5))
+        then = await load.run(bench.pick(5, 1.5))
         return {"success": share(first + then), "p99_ratio": p99(then) / p99(well), "well": p99(well), "first": p99(first), "then": p99(then)}
 
 
@@ -160,7 +160,7 @@ async def _dead(bench):
         while not caller.page("/circuits?service=bench")["circuits"][0]["open"] and time.monotonic() < hung_at + 15:
             await load.run(0.2)
         opened, before = time.monotonic() - hung_at, caller.memory()
-        rows, beside_sick = await asyncio.gather(load.run(bench.pick(6, 3)), other.run(bench.pick(6, 3)))
+        rows, beside_sick = await asyncio.gather(load.run(bench.pick(6, 2)), other.run(bench.pick(6, 2)))
         grown = caller.memory() - before
         refused = [row for row in rows if row[2] == 503]
         for server in servers:
@@ -183,9 +183,9 @@ async def _storm(bench):
         for server in servers:
             server.mode = 503
         load = Load(caller.target, "bench", bench.pick(1000, 600))
-        await load.run(bench.pick(10, 5))  # the floor of the budget is spent, and the window is full
+        await load.run(bench.pick(10, 2))  # the floor of the budget is spent, and the window is full
         before = sum(server.hits for server in servers)
-        rows = await load.run(bench.pick(10, 5))
+        rows = await load.run(bench.pick(10, 2))
         return {"amplified": (sum(server.hits for server in servers) - before) / len(rows)}
 
 
@@ -222,9 +222,9 @@ async def _chain(bench):
             for server in servers:
                 server.mode = 503
             load = Load(hops[-1].target, "bench", bench.pick(1000, 600))
-            await load.run(bench.pick(10, 5))
+            await load.run(bench.pick(10, 2))
             before = sum(server.hits for server in servers)
-            rows = await load.run(bench.pick(10, 5))
+            rows = await load.run(bench.pick(10, 2))
             return {"amplified": (sum(server.hits for server in servers) - before) / len(rows)}
         finally:
             for hop in hops[1:]:
@@ -241,8 +241,8 @@ async def _overload(bench):
     for name, options in (("with", {"bulkhead_adaptive": "on"}), ("without", {})):
         async with scene(bench, n=1, places=4, work=0.02, retry_tries=1, **options) as (caller, servers):  # capacity: 200 a second
             load = Load(caller.target, "bench", 400, patience=0.5)
-            await load.run(4)
-            seconds = bench.pick(10, 5)
+            await load.run(bench.pick(4, 2))
+            seconds = bench.pick(10, 2)
             rows = await load.run(seconds)
             found[name] = sum(got == 200 for *_, got in rows) / seconds / (4 / 0.0205)
             if name == "with":

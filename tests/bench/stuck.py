@@ -184,7 +184,7 @@ def stuck(bench):
     """5,000 requests a second, every one traced and logged, while Zipkin, stdout and GELF over TCP (where this agent has it) hang, beside the same while all are well"""
     if not bench.only("outrider"):
         return
-    collector, receiver, seconds = Collector(), Receiver(), bench.pick(60, 8)
+    collector, receiver, seconds = Collector(), Receiver(), bench.pick(60, 4)
     proxy = Told("outrider", TRACE="zipkin:" + collector.url, TRACE_SAMPLE="always", ACCESS_LOG="on", ACCESS_SAMPLE="100%")
     gelf = proxy.knows_sinks()
     if gelf:

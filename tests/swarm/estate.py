@@ -158,8 +158,10 @@ class Estate:
         return Load(self.swarm, node, container, seconds, rate, *more, **named)
 
     def update(self, service, *words):
-        """docker service update, until it is complete."""
-        self.docker(1, "service", "update", "-q", "--detach=false", *words, service, timeout=600)
+        """docker service update, until it is complete. A task that fails does so within a second of its start; swarm's default
+        is to watch each for five."""
+        watched = () if "--rollback" in words else ("--update-monitor", "1s", "--rollback-monitor", "1s")  # a rollback takes no other option
+        self.docker(1, "service", "update", "-q", "--detach=false", *watched, *words, service, timeout=600)
 
     def logs(self, since="10m"):
         """Of all agents, for somebody who looks for a cause; engines that were restarted may owe the answer."""

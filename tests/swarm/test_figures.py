@@ -117,7 +117,7 @@ def test_what_a_call_costs(_t, swarm):
     for _ in range(5):
         e.call("/")
     added = []
-    for _ in range(7 if FULL else 3):
+    for _ in range(7 if FULL else 1):
         direct = e.load(4, 1000, "--threads", "64", target=address + ":8080").result()
         through = e.load(4, 1000, "--threads", "64").result()
         added.append(round((through["p50_ms"] - direct["p50_ms"]) * 1000))
@@ -144,7 +144,7 @@ def test_one_is_flooded(_t, swarm):
     relay = beside(swarm, "relay", "flooded", "/relay", "127.0.0.1:9999", "127.0.0.1:8080")
     p99 = {"relay": [], "agent": []}
     try:
-        for _ in range(9 if FULL else 3):
+        for _ in range(9 if FULL else 1):
             for word, port in (("relay", 9999), ("agent", 4143)):
                 flood = beside(swarm, "flood", "flooded", "/steady", "127.0.0.1:%d" % port, "5", "20000", "--threads", "32")
                 time.sleep(0.5)

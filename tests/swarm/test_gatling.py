@@ -90,7 +90,7 @@ def test_capabilities(_t, swarm):
     swarm.docker(2, "run", "-d", "--name", "collector", "--network", "outrider", "handler:1", "--listen", "0.0.0.0:9411")
     rows = []
     try:
-        e.update("outrider_agent", "--env-add", "OUTRIDER_TRACE=" + COLLECTOR, "--update-monitor", "1s")
+        e.update("outrider_agent", "--env-add", "OUTRIDER_TRACE=" + COLLECTOR)
         until("the agents are healthy", lambda: e.agents() == swarm.n, 120)
         for what, options in CAPABILITIES.items():
             with account(e, **options) as container, contextlib.ExitStack() as beside:
@@ -99,6 +99,6 @@ def test_capabilities(_t, swarm):
                 assert pages is None or 'service="account"' in pages[-1], pages[-1][:300]
     finally:
         swarm.docker(2, "rm", "-f", "collector", check=False)
-        e.update("outrider_agent", "--env-rm", "OUTRIDER_TRACE", "--update-monitor", "1s")
+        e.update("outrider_agent", "--env-rm", "OUTRIDER_TRACE")
         until("the agents are healthy", lambda: e.agents() == swarm.n, 120)
     show(swarm, rows)

@@ -61,7 +61,7 @@ def test_an_admin_port_on_loopback_only(_t, swarm):
         address = swarm.docker(1, "inspect", "-f", '{{(index .NetworkSettings.Networks "outrider").IPAddress}}', e.agent(1))
         return swarm.inside(node, container, "curl", "-s", "-m", "5", "http://%s:4191/sidecars" % address).returncode
     assert asked() == 0
-    e.update("outrider_agent", "--env-add", "OUTRIDER_ADMIN=127.0.0.1:4191", "--update-monitor", "1s")
+    e.update("outrider_agent", "--env-add", "OUTRIDER_ADMIN=127.0.0.1:4191")
     try:
         until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
         assert asked() == 7  # curl's word for: refused
@@ -69,7 +69,7 @@ def test_an_admin_port_on_loopback_only(_t, swarm):
         assert json.loads(swarm.inside(node, container, "curl", "-s", "-m", "5", "http://127.0.0.1:4191/stats").stdout)["counters"]
         assert len(e.call("/").strip()) == 12
     finally:
-        e.update("outrider_agent", "--env-rm", "OUTRIDER_ADMIN", "--update-monitor", "1s")
+        e.update("outrider_agent", "--env-rm", "OUTRIDER_ADMIN")
         until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
 
 
@@ -168,14 +168,14 @@ def test_a_source_on_the_overlay(_t, swarm):
         return swarm.docker(1, "exec", e.agent(1), "/outrider", "get", "/config", "--service=accounts")
     try:
         until("it takes a value", lambda: told("HSET", "outrider:config:accounts", "outrider.timeout.connect", "1234ms").strip() in ("0", "1"))
-        e.update("outrider_agent", "--env-add", "OUTRIDER_CONFIG=redis:values:6379", "--update-monitor", "1s")
+        e.update("outrider_agent", "--env-add", "OUTRIDER_CONFIG=redis:values:6379")
         until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
         until("its value is in force", lambda: "1234ms" in page() and "redis:values:6379/outrider:config:accounts" in page(), 120, show=page)
         told("HSET", "outrider:config:accounts", "outrider.timeout.connect", "1235ms")
         told("PUBLISH", "outrider:config", "accounts")
         until("the next one, too", lambda: "1235ms" in page(), 20, show=page)
     finally:
-        e.update("outrider_agent", "--env-rm", "OUTRIDER_CONFIG", "--update-monitor", "1s")
+        e.update("outrider_agent", "--env-rm", "OUTRIDER_CONFIG")
         until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
         swarm.docker(2, "rm", "-f", "values", check=False)
 

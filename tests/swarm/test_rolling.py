@@ -32,7 +32,7 @@ def test_update_of_a_service(_t, swarm):
     e = estate(swarm)
 
     def act():
-        e.update("shop_quotes", "--env-add", "GREETING=two", "--update-monitor", "1s")
+        e.update("shop_quotes", "--env-add", "GREETING=two")
         e.update("shop_quotes", "--rollback")
     result = rolls(e, act)
     swarm.say("  " + told(result))
@@ -52,12 +52,12 @@ def test_update_with_health_checks(_t, swarm):
                    for n in range(1, e.swarm.n + 1))
 
     def act():
-        e.update("shop_quotes", *HEALTH, "--update-monitor", "1s")
+        e.update("shop_quotes", *HEALTH)
         assert healthy() == 3, e.state()
-        e.update("shop_quotes", "--env-add", "GREETING=two", "--update-monitor", "1s")
+        e.update("shop_quotes", "--env-add", "GREETING=two")
         e.update("shop_quotes", "--rollback")
         assert healthy() == 3, e.state()
-        e.update("shop_quotes", "--no-healthcheck", "--update-monitor", "1s")
+        e.update("shop_quotes", "--no-healthcheck")
     result = rolls(e, act)
     swarm.say("  " + told(result))
     whole(result)
@@ -66,12 +66,12 @@ def test_update_with_health_checks(_t, swarm):
 def test_update_of_the_agent(_t, swarm):
     """the agent's own update, on all nodes: neither kept connections nor 2,000 new ones a second lose anything"""
     e = estate(swarm)
-    times = 20 if FULL else 3
+    times = 20 if FULL else 2
     new = e.load(120 * times, 2000 if FULL else 1000, "--close", "--threads", "32")
     kept = e.load(120 * times, 500)
     for n in range(times):
         began = time.monotonic()
-        e.update("outrider_agent", "--force", "--update-monitor", "1s")
+        e.update("outrider_agent", "--force")
         until("the agents are healthy", lambda: e.agents() == swarm.n, 240)
         swarm.say("  update %d took %.1f s" % (n + 1, time.monotonic() - began))
     a, b = new.result(stop=True), kept.result(stop=True)
@@ -103,7 +103,7 @@ def test_a_drained_node(_t, swarm):
 
 def spread(e):
     """A task of quotes on each node, as it was after the deployment: swarm puts those that come first where none are."""
-    e.update("shop_quotes", "--force", "--update-monitor", "1s")
+    e.update("shop_quotes", "--force")
 
 
 def test_a_forced_task_restart(_t, swarm):

@@ -47,7 +47,7 @@ def test_through_a_filtering_proxy(_t, swarm):
         mounts = e.docker(2, "inspect", "-f", "{{range .Mounts}}{{.Destination}} {{end}}", e.agent(2))
         assert "docker.sock" not in mounts and "/run/engine" in mounts, mounts
         until("the engine is seen", lambda: engine_line(e, 2)["state"] == "ok", 120, show=lambda: engine_line(e, 2))
-        e.update("outrider_engine", "--force", "--update-monitor", "1s")
+        e.update("outrider_engine", "--force")
         e.docker(2, "run", "-d", "--name", "filtered", "--network", "outrider", "-e", "OUTRIDER_PORT=8080", "handler:1")
         until("its sidecar", lambda: any(s["container"] == "filtered" and s["state"] == "serving" for s in e.sidecars(2) or []), 120,
               show=lambda: engine_line(e, 2))
