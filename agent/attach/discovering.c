@@ -12,6 +12,7 @@
 
 #define CALLED_MAX 1024u /* services that no option names */
 #define CALLS_EVERY USEC_SEC
+#define FORGET_AFTER 4u /* times registry-idle without a call */
 #define RESPEC_GAP (2 * USEC_MS) /* between two slices or specs, so that a storm of changes leaves time for workers on our core */
 #define HELLO_GAP (100 * USEC_MS)
 
@@ -50,7 +51,6 @@ static size_t place_of(const struct called *c, struct str name)
 	return low;
 }
 
-
 static bool add_called(struct called *c, struct str name)
 {
 	size_t at = place_of(c, name);
@@ -63,6 +63,13 @@ static bool add_called(struct called *c, struct str name)
 	c->names[at] = str_make(p, name.n);
 	c->n++;
 	return true;
+}
+
+static void remove_called(struct called *c, size_t i)
+{
+	mem_free((char *)(uintptr_t)c->names[i].p);
+	memmove(&c->names[i], &c->names[i + 1], (c->n - i - 1) * sizeof(c->names[0]));
+	c->n--;
 }
 
 static bool is_named(const struct options *o, struct str name)
@@ -254,7 +261,23 @@ static bool was_called(struct called *c, uint32_t slot, uint64_t requests)
 	return requests > 0;
 }
 
-/* What is called is asked for again when it had been given up; what is not called, discovery gives up by itself. */
+/* Stacks come and go under new names for years: who was not called for long leaves, and with it its upstream. A spec that is being
+ * made borrows the names: later. */
+static void forget_uncalled(struct sidecar *sc)
+{
+	struct called *c = sc->called;
+	usec age = FORGET_AFTER * options_duration(sc->options, OPT_REGISTRY_IDLE), now = loop_touch(sc->loop);
+
+	for (size_t i = sc->making.build ? 0 : c->n; i-- > 0;) {
+		if (discovery_wanted_at(sc->discovery, c->names[i]) + age > now || is_named(reload_options(sc->reload), c->names[i]))
+			continue;
+		discovery_drop(sc->discovery, c->names[i]);
+		remove_called(c, i);
+		want_respec(sc);
+	}
+}
+
+/* What is called, or is still at work (a tunnel), is asked for again when it had been given up; what is not, discovery gives up by itself. */
 static void on_calls_timer(void *arg)
 {
 	struct sidecar *sc = arg;
@@ -262,9 +285,10 @@ static void on_calls_timer(void *arg)
 	for (uint32_t i = 0; s && i < s->n_upstreams; i++) {
 		struct upstream_sum sum;
 		agent_sum_upstream(&sc->agent, s->upstreams[i]->slot, &sum);
-		if (was_called(sc->called, s->upstreams[i]->slot, sum.requests))
+		if (was_called(sc->called, s->upstreams[i]->slot, sum.requests) || sum.active)
 			want(sc, reload_options(sc->reload), s->upstreams[i]->name, true);
 	}
+	forget_uncalled(sc);
 	timer_set(sc->loop, &sc->calls_timer, timer_shared(loop_touch(sc->loop) + CALLS_EVERY, CALLS_EVERY));
 }
 

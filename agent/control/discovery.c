@@ -163,7 +163,7 @@ static bool any_set(const struct discovery *d, const struct service *s)
 	return false;
 }
 
-/* Nobody calls it, and nobody knows it. */
+/* Its parts have no sets. */
 static void forget(struct discovery *d, struct service *s)
 {
 	(void)table_remove(&d->table, s->name);
@@ -318,6 +318,26 @@ const struct endpoint_set *discovery_set(const struct discovery *d, struct str n
 {
 	const struct service *s = d ? table_get(&d->table, name) : NULL;
 	return s ? s->chosen : NULL;
+}
+
+usec discovery_wanted_at(const struct discovery *d, struct str name)
+{
+	const struct service *s = table_get(&d->table, name);
+	return s ? s->wanted : 0;
+}
+
+void discovery_drop(struct discovery *d, struct str name)
+{
+	struct service *s = table_get(&d->table, name);
+
+	if (!s)
+		return;
+	unwatch(d, s);
+	for (size_t i = 0; i < d->n; i++) {
+		d->at[i].endpoints -= s->parts[i].set ? s->parts[i].set->n : 0;
+		endpoint_set_unref(s->parts[i].set);
+	}
+	forget(d, s);
 }
 
 bool discovery_answered(const struct discovery *d, struct str name)

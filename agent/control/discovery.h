@@ -4,7 +4,7 @@
  *     workers: a name was called  ─────discovery_want()──^       unknown()──>  workers stop waiting for that name
  *
  * A service is asked for when it is first called or stands in the options, and no more when nobody called it for
- * outrider.registry-idle; its last set stays, one that has none is forgotten. Of several registries the first that has instances is believed, in the order of
+ * outrider.registry-idle; its last set stays until it is dropped, one that has none is forgotten. Of several registries the first that has instances is believed, in the order of
  * outrider.registry or of the upstream's own list. What a registry said last stays while it is in trouble; when it says that
  * there is none any more, it stays for outrider.registry-hold (DESIGN section 9).
  * Owner and thread: control. */
@@ -46,6 +46,10 @@ bool discovery_asks(const struct discovery *d);
 bool discovery_want(struct discovery *d, struct str service, struct str registries, bool called) MUST_CHECK;
 /* What is known; NULL: nothing, or nothing yet. Borrowed until the next turn: take a reference to keep it. */
 const struct endpoint_set *discovery_set(const struct discovery *d, struct str service);
+/* When somebody wanted it last (monotonic); 0: it is not known. */
+usec discovery_wanted_at(const struct discovery *d, struct str service);
+/* Asks no more for it and forgets it with its last set, of which changed() does not tell. Not inside the callbacks. */
+void discovery_drop(struct discovery *d, struct str service);
 /* Did every registry that is asked for it answer at least once, or fail? */
 bool discovery_answered(const struct discovery *d, struct str service);
 void discovery_refresh(struct discovery *d);

@@ -9,6 +9,7 @@ from harness.config import service
 from harness.members import caller, known, traffic, until_known, upstream
 from harness.message import request
 from harness.redis import RedisServer
+from harness.service import Service
 
 SOON = 2.0
 
@@ -178,6 +179,25 @@ def test_a_name_that_is_known_to_be_none(t):
     agent.until("nobody asks for it", lambda: agent.get("/upstreams")["registries"][0]["services"] == 0)
     _write(path, "quotes: ['%s']\n" % service(t))
     agent.until("it is found", lambda: _asked(t, agent, "quotes") == 200, 15)
+
+
+def test_a_name_that_is_called_no_more(t):
+    """A service that no option names is forgotten four times registry-idle after its last call, with its upstream, and found again by the next
+    call; one with a request under way is not."""
+    slow = t.service(Service.HANG)
+    path = _path(t, "quotes: ['%s']\nslow: ['%s']\n" % (service(t), slow.text))
+    agent = _single_labels(t, path, OUTRIDER_REGISTRY_IDLE="1s")
+
+    def upstreams():
+        return {u["name"] for u in agent.get("/upstreams")["upstreams"]} & {"quotes", "slow"}
+    assert _asked(t, agent, "quotes") == 200
+    waiting = t.client(agent.outbound)
+    waiting.send(request("GET", "/", "slow"))
+    agent.until("both are upstreams", lambda: upstreams() == {"quotes", "slow"})
+    agent.until("the one at rest is forgotten", lambda: upstreams() == {"slow"}, 15)
+    agent.until("by discovery, too", lambda: agent.get("/upstreams")["registries"][0]["services"] == 1)
+    assert agent.get("/upstreams")["registries"][0]["endpoints"] == 1
+    assert _asked(t, agent, "quotes") == 200
 
 
 def test_a_file_that_is_away_for_longer_than_keep(t):
