@@ -126,7 +126,7 @@ class Consul:
         token = request.headers.get("X-Consul-Token")
         with self.changed:
             self.asked.append({"time": time.monotonic(), "path": url.path, "query": query, "token": token})
-            if query.get("index"):
+            if query.get("index") and not self.fault:
                 self._wait(prefix, int(query["index"]), int(query["wait"][:-2]) / 1000)
             if self.closing:
                 raise ConnectionError
@@ -149,9 +149,8 @@ class Consul:
 
     def _wait(self, prefix, index, seconds):
         """As Consul does: until the index of what was asked for has passed, or the wait is over."""
-        before = self.fault
         limit = time.monotonic() + seconds
-        while self.index_of(prefix) == index and self.fault == before and not self.closing:
+        while self.index_of(prefix) == index and not self.fault and not self.closing:
             if not self.changed.wait(limit - time.monotonic()) and time.monotonic() >= limit:
                 return
 
