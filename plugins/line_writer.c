@@ -9,10 +9,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define GATHER (20 * USEC_MS)
 #define KEPT (64u * 1024u) /* memory of a batch that is not given back */
+#define FILE_PIECE (64u * 1024u)
 
 struct batch { /* the thread's while it writes */
 	struct task task;
@@ -22,6 +24,7 @@ struct batch { /* the thread's while it writes */
 	char *path; /* owned; NULL: fd is borrowed */
 	int fd;     /* of a file: owned, -1 when it is to be opened */
 	int error;  /* errno; 0: all is written */
+	size_t piece; /* bytes at a time; 0: not known yet */
 	bool reopen, torn; /* a line was written in part */
 };
 
@@ -64,12 +67,20 @@ static bool write_all(int fd, const char *p, size_t n, bool *torn)
 	return true;
 }
 
-/* Whole lines, as many as a pipe takes without another writer's in between. */
-static size_t piece_of(struct str s)
+/* As much as is written without another writer's bytes in between: a file takes any write as one (the kernel locks its place). */
+static size_t piece_max(int fd)
 {
-	if (s.n <= PIPE_BUF)
+	struct stat s;
+
+	return fstat(fd, &s) == 0 && S_ISREG(s.st_mode) ? FILE_PIECE : PIPE_BUF;
+}
+
+/* Whole lines. */
+static size_t piece_of(struct str s, size_t max)
+{
+	if (s.n <= max)
 		return s.n;
-	size_t end = str_rfind(str_make(s.p, PIPE_BUF), '\n');
+	size_t end = str_rfind(str_make(s.p, max), '\n');
 	if (end == SIZE_MAX)
 		end = str_find(s, '\n');
 	return end == SIZE_MAX ? s.n : end + 1;
@@ -93,6 +104,7 @@ static bool open_file(struct batch *b)
 		b->torn = false;
 	}
 	b->reopen = false;
+	b->piece = 0;
 	b->fd = open(b->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 	return b->fd >= 0;
 }
@@ -109,15 +121,17 @@ static void run(struct task *t)
 		return;
 	}
 	b->torn = false;
+	b->piece = b->piece ? b->piece : piece_max(b->fd);
 	while (rest.n) {
-		size_t n = piece_of(rest);
+		size_t n = piece_of(rest, b->piece);
 		if (!write_all(b->fd, rest.p, n, &b->torn)) {
 			b->error = errno ? errno : EIO;
+			b->written = lines_of(str_make(b->text.p, b->text.n - rest.n));
 			return;
 		}
-		b->written += lines_of(str_make(rest.p, n));
 		rest = str_make(rest.p + n, rest.n - n);
 	}
+	b->written = b->lines;
 }
 
 static void drop(struct task *t)
@@ -200,7 +214,7 @@ static void done(struct task *t)
 	w->writing = false;
 	w->counts.sent += b->written;
 	w->counts.dropped_failed += b->lines - b->written;
-	if (b->text.cap > KEPT)
+	if (b->text.cap > KEPT && b->text.n < b->text.cap / 8) /* many lines are followed by as many: it would be made anew each time */
 		text_release(&b->text);
 	tell(w, b);
 	if ((w->waiting.n || w->reopen) && !timer_armed(&w->timer))

@@ -74,6 +74,7 @@ struct fetch *span_peers_post(struct span_peers *p, struct str body, bool packed
 		.url = at->url,
 		.method = "POST",
 		.body = body,
+		.body_stays = true,
 		.headers = packed ? gzip : plain,
 		.user = at->has_user ? at->user : p->user,
 		.password = at->has_password ? at->password : p->password,

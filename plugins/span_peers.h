@@ -16,7 +16,7 @@ struct span_peers {
 /* false: err; release it all the same. */
 bool span_peers_init(struct span_peers *p, const struct span_kind_of_peer *kind, const struct exporter_config *c, struct err *err) MUST_CHECK;
 void span_peers_release(struct span_peers *p); /* what is in flight ends with it; a zeroed one is fine */
-/* body is JSON, packed with gzip or not. NULL: err. */
+/* body is JSON, packed with gzip or not; it is borrowed until cb, or fetch_cancel(). NULL: err. */
 struct fetch *span_peers_post(struct span_peers *p, struct str body, bool packed, usec total, fetch_cb cb, void *arg, struct err *err) MUST_CHECK;
 /* What an answer other than 2xx, or none, means to a person: the current URL, the status, the collector's own words. */
 void span_peers_why(const struct span_peers *p, const struct fetch_reply *r, bool packed, struct err *why);

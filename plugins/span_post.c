@@ -193,13 +193,10 @@ static void pack(struct exporter *e)
 	e->zipper.next_out = (Bytef *)to;
 	e->zipper.avail_out = (uInt)bound;
 	e->packed = deflate(&e->zipper, Z_FINISH) == Z_STREAM_END;
-	if (e->packed) {
-		mem_free(q->batch);
-		q->batch = to;
-		q->batch_n = bound - e->zipper.avail_out;
-	} else {
+	if (e->packed)
+		span_queue_packed(q, to, bound - e->zipper.avail_out);
+	else
 		mem_free(to);
-	}
 	(void)deflateReset(&e->zipper);
 }
 

@@ -34,16 +34,23 @@ void span_queue_release(struct span_queue *q)
 	mem_free(q->mem);
 	mem_free(q->scratch);
 	mem_free(q->batch);
+	mem_free(q->kept);
 	*q = (struct span_queue){ .size = 0 };
+}
+
+/* From the start again when nothing waits: pages further up are not touched while little is queued. */
+static void rewind_empty(struct span_queue *q)
+{
+	if (q->waiting)
+		return;
+	q->from = q->to = 0;
+	q->turned = false;
 }
 
 /* A place of n bytes in one piece, or NULL. */
 static struct entry *place(struct span_queue *q, size_t n)
 {
-	if (q->waiting == 0) { /* from the start again: pages further up are not touched while little is queued */
-		q->from = q->to = 0;
-		q->turned = false;
-	}
+	rewind_empty(q);
 	if (!q->turned && q->size - q->to < n) {
 		q->end = q->to;
 		q->to = 0;
@@ -65,28 +72,45 @@ static void pop(struct span_queue *q)
 	}
 }
 
+/* Where the next span may be written at once: there is room for the longest one, without a turn. */
+static struct entry *ample(struct span_queue *q)
+{
+	rewind_empty(q);
+	size_t until = q->turned ? q->from : q->size;
+	return until - q->to >= sizeof(struct entry) + SPAN_BYTES_MAX + sizeof(struct entry) ? entry_at(q, q->to) : NULL;
+}
+
+static void add(struct span_queue *q, const struct entry *head)
+{
+	q->to += entry_size(head);
+	q->bytes += entry_size(head);
+	q->waiting++;
+}
+
 void span_queue_add(struct span_queue *q, const struct span *s)
 {
 	const struct span_format *f = q->format;
 	struct str service = s->local.service.n ? s->local.service : STR("unknown_service");
-	size_t key_n = f->by_service ? (size_t)(span_put_json(q->scratch, service) - q->scratch) : 0;
-	size_t n = f->write(s, q->scratch + key_n);
-	struct entry head = { .n = (uint32_t)n, .key_n = (uint16_t)key_n }, *e;
+	struct entry *e = ample(q);
+	char *to = e ? (char *)(e + 1) : q->scratch;
+	size_t key_n = f->by_service ? (size_t)(span_put_json(to, service) - to) : 0;
+	size_t n = f->write(s, to + key_n);
+	struct entry head = { .n = (uint32_t)n, .key_n = (uint16_t)key_n };
 
 	q->counts.produced++;
 	if (n == 0) {
 		q->counts.dropped_refused++;
 		return;
 	}
-	while (!(e = place(q, entry_size(&head)))) {
-		pop(q);
-		q->counts.dropped_full++;
+	if (!e) {
+		while (!(e = place(q, entry_size(&head)))) {
+			pop(q);
+			q->counts.dropped_full++;
+		}
+		memcpy(e + 1, to, key_n + n);
 	}
 	*e = head;
-	memcpy(e + 1, q->scratch, key_n + n);
-	q->to += entry_size(&head);
-	q->bytes += entry_size(&head);
-	q->waiting++;
+	add(q, &head);
 }
 
 /* --- a batch -------------------------------------------------------------------------------------------------------------------- */
@@ -174,6 +198,38 @@ static char *put_group(const struct span_queue *q, char *p, uint64_t n, const st
 	return put(p, f->group_close);
 }
 
+/* Large batches follow one another: the memory of each would be mapped and cleared anew. */
+static bool make_batch(struct span_queue *q, size_t n)
+{
+	bool large = n >= SPAN_BATCH_MAX / 2;
+
+	if (!large) {
+		mem_free(q->kept);
+		q->kept = NULL;
+	}
+	q->batch_size = large ? SPAN_BATCH_MAX : n;
+	q->batch = q->kept ? q->kept : mem_alloc(q->batch_size);
+	q->kept = NULL;
+	return q->batch != NULL;
+}
+
+static void end_batch(struct span_queue *q)
+{
+	if (q->batch_size == SPAN_BATCH_MAX && !q->kept)
+		q->kept = q->batch;
+	else
+		mem_free(q->batch);
+	q->batch = NULL;
+	q->batch_n = q->batch_size = 0;
+}
+
+void span_queue_packed(struct span_queue *q, char *bytes, size_t n)
+{
+	end_batch(q);
+	q->batch = bytes;
+	q->batch_n = n;
+}
+
 bool span_queue_take(struct span_queue *q)
 {
 	const struct span_format *f = q->format;
@@ -183,10 +239,9 @@ bool span_queue_take(struct span_queue *q)
 	if (q->batch || q->waiting == 0)
 		return false;
 	uint64_t n = choose(q, &g, &bytes);
-	char *p = q->batch = mem_alloc(bytes);
-	if (!p)
+	if (!make_batch(q, bytes))
 		return false;
-	p = put(p, f->open);
+	char *p = put(q->batch, f->open);
 	for (unsigned i = 0; i < g.n; i++) {
 		if (i)
 			p = put(p, f->between);
@@ -207,9 +262,7 @@ void span_queue_settle(struct span_queue *q, uint64_t refused, uint64_t failed)
 	q->counts.dropped_refused += refused;
 	q->counts.dropped_failed += failed;
 	q->counts.sent += q->batch_spans - refused - failed;
-	mem_free(q->batch);
-	q->batch = NULL;
-	q->batch_n = 0;
+	end_batch(q);
 	q->batch_spans = 0;
 }
 

@@ -5,7 +5,8 @@
  *
  * At every moment produced = sent + dropped_full + dropped_refused + dropped_failed + queued, where queued is what waits and what is under
  * way. A span without ids counts as refused: a collector would refuse all of the batch that holds one. Memory: the bound, whose pages
- * are touched only as far as the queue ever filled, SPAN_BYTES_MAX to write one in, and a batch while it is under way. Pure; the owner's thread. */
+ * are touched only as far as the queue ever filled, SPAN_BYTES_MAX to write one in, and a batch while it is under way (one of half of
+ * SPAN_BATCH_MAX and more: until a smaller one is). Pure; the owner's thread. */
 #ifndef OUTRIDER_PLUGINS_SPAN_QUEUE_H
 #define OUTRIDER_PLUGINS_SPAN_QUEUE_H
 
@@ -35,8 +36,9 @@ struct span_queue {
 	uint64_t waiting;
 	struct exporter_counts counts; /* but for queued */
 	char *batch;                   /* owned; NULL: none under way */
-	size_t batch_n;                /* bytes */
+	size_t batch_n, batch_size;    /* bytes; of its memory, 0 where that is somebody else's make */
 	uint64_t batch_spans;
+	char *kept; /* owned: the memory of the last large batch, for the next one; NULL: none */
 };
 
 /* size: bytes, SPAN_QUEUE_MIN at least. false: no memory; release it all the same. */
@@ -46,6 +48,8 @@ void span_queue_release(struct span_queue *q); /* a zeroed one is fine */
 void span_queue_add(struct span_queue *q, const struct span *s);
 /* Makes the next batch, when none is under way. false: nothing waits, or no memory (all stays). */
 bool span_queue_take(struct span_queue *q) MUST_CHECK;
+/* The batch under way as these bytes instead; owned from now on. */
+void span_queue_packed(struct span_queue *q, char *bytes, size_t n);
 /* The batch is done with: of its spans `refused` and `failed` were lost, the others went out. */
 void span_queue_settle(struct span_queue *q, uint64_t refused, uint64_t failed);
 struct exporter_counts span_queue_counts(const struct span_queue *q);

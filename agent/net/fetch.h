@@ -25,6 +25,7 @@ struct fetch_request {   /* copied by fetch_start() */
 					NULL: none */
 	const char *method;          /* NULL: GET, or POST when there is a body */
 	struct str body;             /* copied; empty: none. Its Content-Type stands among the headers */
+	bool body_stays; /* the body is borrowed instead, until cb or fetch_cancel() */
 	const char *const *headers;  /* "Name: value" lines, NULL at the end; may be NULL */
 	const char *user, *password; /* basic auth; NULL: none */
 	const char *bearer;          /* NULL: none */

@@ -207,8 +207,9 @@ static bool set_method(struct fetch *f, const struct fetch_request *q)
 		return false;
 	if (strcmp(method, "HEAD") == 0)
 		return SET(NOBODY, 1L);
+	const char *body = q->body.n ? q->body.p : "";
 	if ((q->body.n || takes_body(method)) &&
-		!(SET(POSTFIELDSIZE, (long)q->body.n) && SET(COPYPOSTFIELDS, q->body.n ? q->body.p : "")))
+		!(SET(POSTFIELDSIZE, (long)q->body.n) && (q->body_stays ? SET(POSTFIELDS, body) : SET(COPYPOSTFIELDS, body))))
 		return false;
 	return SET(CUSTOMREQUEST, method);
 }

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import time
 
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 
@@ -53,18 +54,13 @@ def cpu_ticks_ns(pids):
 
 
 def cpu_ns(pids):
-    """The same time from the scheduler's own count, in nanoseconds; falls back to ticks."""
+    """The same time by the processes' own clocks, in nanoseconds, threads that ended meanwhile included (schedstat forgets those)."""
     total = 0
     for pid in pids:
         try:
-            tasks = os.listdir(f"/proc/{pid}/task")
+            total += time.clock_gettime_ns(~pid << 3 | 2)  # clock_getcpuclockid(3) of another process
         except OSError:
             continue
-        for task in tasks:
-            words = read(f"/proc/{pid}/task/{task}/schedstat").split()
-            if not words:
-                return cpu_ticks_ns(pids)
-            total += int(words[0])
     return total
 
 

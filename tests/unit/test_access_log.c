@@ -8,6 +8,7 @@
 #include <cjson/cJSON.h>
 #include <check.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -277,6 +278,36 @@ START_TEST(all_lines_come_whole)
 }
 END_TEST
 
+/* Who shares the pipe gets no line of its own in the middle of ours: no write is longer than what a pipe takes at once. A pipe of packets
+ * shows each write. */
+START_TEST(a_pipe_gets_whole_lines_at_once)
+{
+	struct err err;
+	struct loop *loop = loop_new(&err);
+	char line[100], packet[PIPE_BUF];
+	int ends[2];
+	size_t all = 0;
+	ssize_t n;
+
+	ck_assert_int_eq(pipe2(ends, O_DIRECT | O_NONBLOCK), 0);
+	struct line_writer *w = line_writer_new(loop, ends[1], 1024 * 1024);
+	memset(line, 'a', sizeof(line));
+	for (unsigned i = 0; i < 400; i++)
+		line_writer_put(w, str_make(line, sizeof(line) - i % 7), false);
+	line_writer_stop(w, 5 * USEC_SEC);
+	while ((n = read(ends[0], packet, sizeof(packet))) > 0) {
+		ck_assert_msg(packet[n - 1] == '\n', "%zd bytes end in the middle of a line", n);
+		all += (size_t)n;
+	}
+	ck_assert_uint_gt(all, 400 * 90);
+	line_writer_free(w);
+	loop_turn(loop, false);
+	loop_free(loop);
+	close(ends[0]);
+	close(ends[1]);
+}
+END_TEST
+
 /* No bound: machines differ. HOTPATH's figure for sprintf is 0.83 µs. */
 START_TEST(what_a_line_costs)
 {
@@ -309,6 +340,7 @@ Suite *suite_access_log(void)
 	tcase_add_test(t, the_first_line_says_what_is_logged);
 	tcase_add_test(t, a_reader_that_does_not_read_holds_up_nobody);
 	tcase_add_test(t, all_lines_come_whole);
+	tcase_add_test(t, a_pipe_gets_whole_lines_at_once);
 	tcase_add_test(t, what_a_line_costs);
 	suite_add_tcase(s, t);
 	return s;

@@ -144,6 +144,35 @@ START_TEST(a_batch_is_bounded)
 }
 END_TEST
 
+/* Large batches share their memory one after another; it is given back with the first small one. */
+START_TEST(memory_of_batches)
+{
+	open_queue(&zipkin, 4 << 20);
+	for (uint64_t id = 1; id <= 3000; id++)
+		add(id, 400, STR("a"));
+	ck_assert(span_queue_take(&queue));
+	const char *first = queue.batch;
+	span_queue_settle(&queue, 0, 0);
+	ck_assert(span_queue_take(&queue));
+	ck_assert_ptr_eq(queue.batch, first);
+	char *packed = mem_dup("[]", 2);
+	ck_assert_ptr_nonnull(packed);
+	span_queue_packed(&queue, packed, 2);
+	ck_assert_ptr_eq(queue.kept, first);
+	while (queue.batch || queue.waiting) {
+		span_queue_settle(&queue, 0, 0);
+		(void)!span_queue_take(&queue);
+	}
+	add(3001, 3, STR("a"));
+	cJSON_Delete(batch());
+	ck_assert_ptr_null(queue.kept);
+	span_queue_settle(&queue, 0, 0);
+	ck_assert_ptr_null(queue.kept);
+	check_sum();
+	span_queue_release(&queue);
+}
+END_TEST
+
 /* Spans of one service lie together, in order; a service without a name has one; more than SPAN_GROUPS_MAX make two batches. */
 START_TEST(by_service)
 {
@@ -215,6 +244,7 @@ Suite *suite_span_queue(void)
 	tcase_add_test(c, the_oldest_are_dropped);
 	tcase_add_test(c, a_batch_under_way);
 	tcase_add_test(c, a_batch_is_bounded);
+	tcase_add_test(c, memory_of_batches);
 	tcase_add_test(c, by_service);
 	tcase_add_test(c, without_ids_refused);
 	tcase_add_test(c, memory_short);
