@@ -1,14 +1,7 @@
 #include "control/discovery_int.h"
 
 #include "base/mem.h"
-#include "base/rng.h"
-#include "control/option_mask.h"
 #include "control/option_value.h"
-#include "control/sources.h"
-
-#define TROUBLE_MAX 1024u
-#define TICK USEC_SEC
-#define KEEP_DNS (3600 * USEC_SEC)
 
 /* --- choosing ------------------------------------------------------------------------------------------------------ */
 
@@ -48,7 +41,7 @@ static void choose(struct discovery *d, struct service *s)
 }
 
 /* Who wants a service hears of what is known already: a registry that said it once does not say it again. Not inside the call. */
-static void on_soon(void *arg)
+void discovery_on_soon(void *arg)
 {
 	struct discovery *d = arg;
 
@@ -74,7 +67,7 @@ static void on_trouble(void *arg, const char *why)
 {
 	struct asked *a = arg;
 	text_clear(&a->trouble);
-	text_add(&a->trouble, str_make(why, strnlen(why, TROUBLE_MAX)));
+	text_add(&a->trouble, str_make(why, strnlen(why, DISCOVERY_TROUBLE_MAX)));
 	if (a->keep && !a->trouble.n) /* what was not believed any more is now */
 		timer_set(a->owner->cfg.loop, &a->owner->tick, loop_touch(a->owner->cfg.loop));
 	a->owner->cfg.trouble(a->owner->cfg.arg, text_z(&a->name), text_z(&a->trouble));
@@ -140,7 +133,7 @@ static void on_gone(void *arg, struct str name)
 		choose(a->owner, s);
 }
 
-static const struct registry_events events = { on_endpoints, on_gone, on_trouble };
+const struct registry_events discovery_events = { on_endpoints, on_gone, on_trouble };
 
 /* --- time ------------------------------------------------------------------------------------------------------------- */
 
@@ -219,13 +212,13 @@ static void look_at(struct discovery *d, struct service *s, usec now)
 		choose(d, s);
 }
 
-static void on_tick(void *arg)
+void discovery_on_tick(void *arg)
 {
 	struct discovery *d = arg;
 	usec now = loop_touch(d->cfg.loop);
 	LIST_EACH (it, tmp, &d->services)
 		look_at(d, LIST_OWNER(it, struct service, link), now);
-	timer_set(d->cfg.loop, &d->tick, timer_shared(now + TICK, TICK));
+	timer_set(d->cfg.loop, &d->tick, timer_shared(now + DISCOVERY_TICK, DISCOVERY_TICK));
 }
 
 /* --- services ---------------------------------------------------------------------------------------------------------- */
@@ -358,124 +351,6 @@ void discovery_refresh(struct discovery *d)
 {
 	for (size_t i = 0; i < d->n; i++)
 		d->at[i].ops->refresh(d->at[i].registry);
-}
-
-/* --- life ----------------------------------------------------------------------------------------------------------------- */
-
-static const struct registry_ops *find_ops(struct str item, struct str *address, struct err *err)
-{
-	size_t colon = str_find(item, ':');
-	struct str name = str_make(item.p, colon == SIZE_MAX ? item.n : colon);
-
-	*address = colon == SIZE_MAX ? STR("") : str_make(item.p + colon + 1, item.n - colon - 1);
-	for (size_t i = 0; plugin_registries[i]; i++)
-		if (str_eq(name, str_of(plugin_registries[i]->name)))
-			return plugin_registries[i];
-	err_set(err, "outrider.registry: there is no registry \"%.*s\"", STR_ARG(name)); /* the options' check says more */
-	return NULL;
-}
-
-static usec keep_of(const struct options *o, const struct registry_ops *ops)
-{
-	bool is_auto = str_ieq(options_text(o, OPT_REGISTRY_KEEP), STR("auto"));
-	return !is_auto ? options_duration(o, OPT_REGISTRY_KEEP) : ops->lazy ? KEEP_DNS : 0;
-}
-
-static bool open_one(struct discovery *d, struct str item, struct err *err)
-{
-	static const struct resolver_options dns = {
-		.dns_only = true
-	}; /* the hosts file may name this agent itself */
-	const struct options *o = d->cfg.options;
-	struct asked *a = &d->at[d->n];
-	struct registry_config c = {
-		.loop = d->cfg.loop,
-		.ns = d->cfg.ns,
-		.poll = options_duration(o, OPT_REGISTRY_POLL),
-		.lease = options_duration(o, OPT_REGISTRY_LEASE),
-		.settings = { options_setting, o },
-	};
-	if (str_eq(item, STR("static")) || str_eq(item, STR("static:")))
-		return true;
-	if (!d->names && !(d->names = resolver_new(d->cfg.loop, d->cfg.ns, err)))
-		return false;
-	if (!d->dns && !(d->dns = resolver_new_with(d->cfg.loop, d->cfg.ns, &dns, err)))
-		return false;
-	c.resolver = d->names;
-	c.dns = d->dns;
-	if (d->n == DISCOVERY_REGISTRIES_MAX)
-		return err_set(err, "outrider.registry: more than %u registries", DISCOVERY_REGISTRIES_MAX);
-	a->owner = d;
-	a->ops = find_ops(item, &c.address, err);
-	if (!a->ops)
-		return false;
-	text_init(&a->name, 512);
-	text_init(&a->trouble, TROUBLE_MAX);
-	mask_address(&a->name, item);
-	d->n++;
-	a->keep = keep_of(o, a->ops);
-	a->registry = a->ops->open(&c, &events, a, err);
-	return a->registry || err_prefix(err, "outrider.registry: %s", text_z(&a->name));
-}
-
-struct discovery *discovery_open(const struct discovery_config *config, struct err *err)
-{
-	struct discovery *d = mem_zalloc(sizeof(*d));
-	struct str rest = options_text(config->options, OPT_REGISTRY), item;
-	struct rng rng;
-
-	if (!d) {
-		err_set(err, "out of memory");
-		return NULL;
-	}
-	d->cfg = *config;
-	d->hold = options_duration(config->options, OPT_REGISTRY_HOLD);
-	d->idle = options_duration(config->options, OPT_REGISTRY_IDLE);
-	rng_seed_os(&rng);
-	table_init(&d->table, REGISTRY_SERVICES_MAX, rng_next(&rng));
-	d->met = met_new();
-	list_init(&d->services);
-	timer_init(&d->tick, on_tick, d);
-	timer_init(&d->soon, on_soon, d);
-	bool ok = d->met || err_set(err, "out of memory");
-	while (ok && option_item_next(&rest, &item))
-		ok = open_one(d, item, err);
-	if (!ok) {
-		discovery_close(d);
-		return NULL;
-	}
-	if (d->n)
-		timer_set(config->loop, &d->tick, loop_touch(d->cfg.loop) + TICK);
-	return d;
-}
-
-void discovery_close(struct discovery *d)
-{
-	if (!d)
-		return;
-	timer_clear(&d->tick);
-	timer_clear(&d->soon);
-	for (size_t i = 0; i < d->n; i++) {
-		if (d->at[i].registry)
-			d->at[i].ops->close(d->at[i].registry);
-		text_release(&d->at[i].name);
-		text_release(&d->at[i].trouble);
-	}
-	LIST_EACH (it, tmp, &d->services) {
-		struct service *s = LIST_OWNER(it, struct service, link);
-		for (size_t i = 0; i < d->n; i++)
-			endpoint_set_unref(s->parts[i].set);
-		mem_free((char *)(uintptr_t)s->name.p);
-		mem_free(s);
-	}
-	met_release(d->met);
-	table_release(&d->table);
-	loop_turn(d->cfg.loop, false); /* mail of threads that ended */
-	if (d->names)
-		resolver_free(d->names);
-	if (d->dns)
-		resolver_free(d->dns);
-	mem_free(d);
 }
 
 bool discovery_met(struct discovery *d, const struct addr *a, struct str hello)

@@ -1,4 +1,4 @@
-/* What discovery.c and discovery_own.c share; private to them. */
+/* What discovery.c, discovery_life.c and discovery_own.c share; private to them. */
 #ifndef OUTRIDER_CONTROL_DISCOVERY_INT_H
 #define OUTRIDER_CONTROL_DISCOVERY_INT_H
 
@@ -8,6 +8,9 @@
 #include "base/table.h"
 #include "control/met.h"
 #include "net/timer.h"
+
+#define DISCOVERY_TROUBLE_MAX 1024u
+#define DISCOVERY_TICK USEC_SEC
 
 struct asked { /* one registry of the chain */
 	struct discovery *owner;
@@ -51,5 +54,9 @@ struct discovery {
 	size_t n;
 	struct asked at[DISCOVERY_REGISTRIES_MAX];
 };
+
+extern const struct registry_events discovery_events; /* what registries say; their argument is their struct asked */
+void discovery_on_tick(void *discovery);
+void discovery_on_soon(void *discovery);
 
 #endif
