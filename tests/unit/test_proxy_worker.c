@@ -371,8 +371,9 @@ START_TEST(control_hears_of_records_whenever_it_reads)
 		ck_assert_uint_ge(n_recorded, round + 1);
 		ck_assert_uint_le(n_recorded, 3 * (round + 1));
 	}
-	s.handler_fd = dial(&s.at); /* free_side() closes it */
-	free_side(&s);
+	worker_stop(worker); /* before `s` leaves this stack frame */
+	worker_join(worker);
+	close(s.fd);
 }
 END_TEST
 
