@@ -24,7 +24,7 @@ def again(t, agent, s, failure=503, path="/", fields=()):
     return ask(t.client(agent.outbound), path, fields)
 
 
-@rows({"503": (503, {}), "reset": (Service.RESET, {}), "late": (Service.HANG, {"OUTRIDER_TIMEOUT_REQUEST": "50ms"})})
+@rows({"503": (503, {}), "reset": (Service.RESET, {}), "late": (Service.HANG, {"OUTRIDER_TIMEOUT_REQUEST": "300ms"})})
 def test_the_same_get(t, failure, env):
     """A GET that fails, whatever way, is answered with what it was answered last; its age and its cause are said."""
     agent, s = scene(t, (200, b"x" * 70000, ("ETag: \"7\"", "Content-Type: text/plain", "X-Request-Id: 1", "Age: 5")), **env)
