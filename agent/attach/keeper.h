@@ -73,6 +73,7 @@ struct proxy { /* the other half */
 	usec started;
 	unsigned quick; /* ends in a row soon after a start */
 	enum { PROXY_SERVES, PROXY_RELIEVED, PROXY_DRAINS } told; /* what it shall do */
+	bool replaced;      /* it was relieved, and we end it to have another: no failure */
 	struct timer timer; /* the next start */
 };
 

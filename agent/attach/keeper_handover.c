@@ -23,6 +23,8 @@
 
 #define FILES_SPARE(all) ((all) / 8 > 64 ? (all) / 8 : 64) /* descriptors that are not for what is inherited: namespaces, logs, the proxy's, the engine's */
 
+#define LINES_MAX 8u
+
 struct inherited { /* a listener of a container that we have not seen yet */
 	struct list link;
 	char id[CONTAINER_ID_LENGTH + 1];
@@ -40,6 +42,8 @@ struct handover {
 	struct list inherited;
 	size_t n_inherited, n_most, n_lost; /* at most; that could not be kept */
 	bool ready; /* we told the predecessor, or there is none */
+	int lines[LINES_MAX]; /* to agents before the predecessor, held for them alone (pass_lines_on()) */
+	size_t n_lines;
 };
 
 static void shut(int *fd, struct watch *w)
@@ -123,6 +127,35 @@ static void successor_left(struct handover *h)
 	engine_again(k->engine);
 }
 
+static bool is_gone(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void add_line(struct handover *h, int fd)
+{
+	if (h->n_lines == LINES_MAX) {
+		close(fd);
+		return;
+	}
+	h->lines[h->n_lines++] = fd;
+}
+
+/* Swarm may keep agents that were relieved, when one update follows another, and end those in the middle. Each serves again when the
+ * line to it breaks, so our successor holds the lines of all before us beside us: they break when nobody after them is left. */
+static void pass_lines_on(struct handover *h)
+{
+	struct wire_record r = { .op = WIRE_LINE };
+
+	if (h->predecessor >= 0)
+		(void)wire_send(h->successor, &r, &h->predecessor, 1, true);
+	for (size_t i = 0; i < h->n_lines; i++)
+		if (!is_gone(h->lines[i]))
+			(void)wire_send(h->successor, &r, &h->lines[i], 1, true);
+}
+
 /* Its lines are all that are written from the moment that it names; an older program names none. */
 static void successor_is_ready(struct handover *h, struct str since)
 {
@@ -133,8 +166,10 @@ static void successor_is_ready(struct handover *h, struct str since)
 
 	log_write(&k->log, LEVEL_INFO, "keeper", "a successor serves; what is in flight here finishes", NULL);
 	k->handed = true;
+	pass_lines_on(h);
 	shut(&h->listening, &h->on_listening);
 	proxy_stop(k, true);
+	keeper_look_at_stop(k); /* swarm may have told us to end before that */
 }
 
 static void on_successor(void *arg, short what)
@@ -293,6 +328,9 @@ static int take_one(struct handover *h, bool wait)
 	if (r.op == WIRE_LISTENER && n == 1) {
 		inherit(h, &r, fds[0]);
 		n = 0;
+	} else if (r.op == WIRE_LINE && n == 1) {
+		add_line(h, fds[0]);
+		n = 0;
 	} else if (r.op == WIRE_LISTENER && n == 0) { /* it was cut off: we may open no more */
 		say_lost(h);
 	}
@@ -403,6 +441,8 @@ void handover_end(struct keeper *k)
 	shut(&h->listening, &h->on_listening);
 	shut(&h->predecessor, &h->on_predecessor);
 	shut(&h->successor, &h->on_successor);
+	while (h->n_lines)
+		close(h->lines[--h->n_lines]);
 	mem_free(h);
 	k->handover = NULL;
 }

@@ -31,7 +31,7 @@ static void on_outbox_failed(void *arg, int error)
 {
 	struct keeper *k = arg;
 
-	if (error != EPIPE)
+	if (error != EPIPE && error != ECONNRESET)
 		log_write(&k->log, LEVEL_ERROR, "keeper", "the proxy does not read what it is told, and is started anew",
 			LOG_FIELDS(log_text("why", strerror(error))));
 	outbox_close(&k->proxy.outbox);
@@ -125,7 +125,7 @@ static void hear(struct keeper *k, const struct wire_record *q)
 		serving(k, q);
 		break;
 	case WIRE_UNLISTEN:
-		w = wards_find(k, q->container);
+		w = k->handed ? NULL : wards_find(k, q->container); /* handed: they are the successor's, and ours again should it go away */
 		if (w && wire_get_addr(q, &a))
 			wards_unlisten(w, &a);
 		break;
@@ -313,17 +313,19 @@ void proxy_ended(struct keeper *k)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid != p->pid)
 			continue;
-		bool wanted = p->told != PROXY_SERVES;
+		bool wanted = p->told != PROXY_SERVES, replaced = p->replaced;
 		usec now = loop_touch(k->loop);
-		p->quick = now - p->started < QUICK ? p->quick + 1 : 0;
+		p->quick = now - p->started < QUICK && !replaced ? p->quick + 1 : 0;
+		p->replaced = false;
 		forget(k);
 		if (wanted) {
 			keeper_look_at_stop(k);
 			continue;
 		}
-		log_write(&k->log, LEVEL_ERROR, "keeper", "the proxy ended and is started anew",
-			LOG_FIELDS(log_i64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
-				log_i64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0)));
+		if (!replaced)
+			log_write(&k->log, LEVEL_ERROR, "keeper", "the proxy ended and is started anew",
+				LOG_FIELDS(log_i64("status", WIFEXITED(status) ? WEXITSTATUS(status) : -1),
+					log_i64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0)));
 		if (!p->timer.fn)
 			timer_init(&p->timer, start_again, k);
 		if (p->quick > QUICK_MOST)
@@ -352,6 +354,7 @@ void proxy_resume(struct keeper *k)
 {
 	if (k->proxy.pid) {
 		k->proxy.told = PROXY_SERVES; /* its end starts another */
+		k->proxy.replaced = true;
 		proxy_end(k);
 	} else {
 		start_again(k);

@@ -247,11 +247,21 @@ static void let_go(struct node *n, usec now)
 	}
 }
 
+/* The successor serves, and nothing is under way here any more: sidecars end. The process stays until the keeper is told to end, for swarm
+ * asks after the health of this task as long as it keeps it, which may be long when one update follows another: where nobody answers
+ * it would kill the task, start another, and take the update for failed. */
+static void rest(struct node *n)
+{
+	log_write(&n->log, LEVEL_INFO, "node", "nothing is under way any more, a successor serves: this agent waits to be ended", NULL);
+	n->at_rest = true;
+	node_relieved(n);
+}
+
 static void on_tick(void *arg)
 {
 	struct node *n = arg;
 	usec now = loop_touch(n->loop);
-	bool ending = n->phase != NODE_SERVING;
+	bool ending = n->phase == NODE_DRAINING || (n->phase == NODE_RELIEVED && !n->at_rest);
 
 	LIST_EACH(it, tmp, &n->sidecars) {
 		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
@@ -262,8 +272,10 @@ static void on_tick(void *arg)
 	if (now >= n->next_rest)
 		n->next_rest = now + REST_EVERY;
 	let_go(n, now);
-	if (n->phase != NODE_SERVING && now > n->drained_at + 2 * TICK && busy(n) == 0 &&
-		(n->phase == NODE_DRAINING || counted(n, COUNTER_CONNECTIONS_OPEN) == 0)) {
+	bool quiet = n->phase != NODE_SERVING && now > n->drained_at + 2 * TICK && busy(n) == 0;
+	if (quiet && n->phase == NODE_RELIEVED && !n->at_rest && counted(n, COUNTER_CONNECTIONS_OPEN) == 0)
+		rest(n);
+	if (quiet && n->phase == NODE_DRAINING) {
 		struct wire_record r = { .op = WIRE_LEFT };
 		log_write(&n->log, LEVEL_INFO, "node", "nothing is under way any more", LOG_FIELDS(log_u64("let_go", counted(n, COUNTER_LET_GO))));
 		(void)wire_send(WIRE_RECORDS_FD, &r, NULL, 0, true);

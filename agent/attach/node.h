@@ -94,6 +94,7 @@ struct node {
 	uint64_t gathered; /* crew.changes when views were gathered */
 	struct agent_sidecar views[SLOTS_SIDECARS_MAX]; /* of those that serve, for admin pages */
 	enum { NODE_SERVING, NODE_RELIEVED, NODE_DRAINING } phase;
+	bool at_rest; /* relieved, and its sidecars were ended */
 	struct sidecar own; /* the agent itself: its admin port, no traffic */
 };
 
@@ -102,6 +103,7 @@ void node_container(struct node *n, uint32_t number, struct str packed);
 void node_stopping(struct node *n, uint32_t number); /* its container was told to stop */
 void node_ended(struct node *n, uint32_t number);
 void node_try_again(void *arg); /* again_timer */
+void node_relieved(struct node *n); /* ends all sidecars; what is registered is the successor's */
 struct node_sidecar *node_find(struct node *n, uint32_t number);
 /* Frees what has ended; only between turns of the loop, for it turns it itself. */
 void node_reap(struct node *n);

@@ -292,6 +292,18 @@ void node_ended(struct node *n, uint32_t number)
 	timer_set(n->loop, &n->tick, 0);
 }
 
+void node_relieved(struct node *n)
+{
+	LIST_EACH(it, tmp, &n->sidecars) {
+		struct node_sidecar *s = LIST_OWNER(it, struct node_sidecar, link);
+		if (s->ending)
+			continue;
+		s->sidecar.withdrawn = true;
+		begin_end(s);
+	}
+	timer_set(n->loop, &n->tick, 0);
+}
+
 /* The application holds one of our ports, the keeper was late, memory was short: all that may pass. It ends as any other, so that workers have
  * nothing of it, and begins again (node_reap()). */
 void node_try_again(void *arg)

@@ -37,6 +37,7 @@ enum wire_op {
 	WIRE_TAKE = 2,
 	WIRE_ALL = 3,
 	WIRE_READY = 4,
+	WIRE_LINE = 5, /* to the successor, fd: the line to an agent before us, to hold; the first versions close it */
 	/* Between a keeper and its proxy, which are one program. */
 	WIRE_NODE,
 	WIRE_CONTAINER,
