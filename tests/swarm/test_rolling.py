@@ -5,6 +5,7 @@ import signal
 import time
 
 from estate import FULL, bar, estate, told, whole
+from harness.case import Skip
 from swarm import until
 
 RUNNING = ("swarm",)
@@ -81,6 +82,33 @@ def test_update_of_the_agent(_t, swarm):
 
 
 test_update_of_the_agent.limit = 2400 if FULL else 600
+
+
+def test_updates_one_upon_another(_t, swarm):
+    """four updates of the agent, each begun in the middle of the one before: nothing fails, swarm takes no task for failed, the last one completes"""
+    if not FULL:
+        raise Skip("updates one upon another are of FULL=1")
+    e = estate(swarm)
+
+    def state():
+        return swarm.docker(1, "service", "inspect", "-f", "{{.UpdateStatus.State}}", "outrider_agent").strip()
+
+    def tasks():
+        return swarm.docker(1, "service", "ps", "--no-trunc", "--format", "{{.ID}} {{.Node}} {{.CurrentState}} {{.Error}}", "outrider_agent")
+    before = {line.split()[0] for line in tasks().strip().split("\n")}
+    load = e.load(LONGEST, 500)
+    for _ in range(4):
+        swarm.docker(1, "service", "update", "-q", "--detach=true", "--force", "--update-monitor", "1s", "outrider_agent")
+        time.sleep(8)  # their pace
+    until("the last one is over", lambda: state() != "updating", 300, show=tasks)
+    assert state() == "completed", (state(), tasks())
+    until("one agent on each node", lambda: [len(e.containers("outrider_agent", n)) for n in range(1, swarm.n + 1)] == [1] * swarm.n, 60, show=tasks)
+    new = [line for line in tasks().strip().split("\n") if line.split()[0] not in before]
+    swarm.say("  %d tasks" % len(new))
+    assert not [line for line in new if "Failed" in line or "Rejected" in line], new
+    result = load.result(stop=True)
+    swarm.say("  " + told(result))
+    whole(result)
 
 
 def test_a_drained_node(_t, swarm):
